@@ -1,0 +1,1 @@
+"""The records, sealed; every read passes the gate."""

@@ -1,0 +1,1 @@
+"""Composition only: the command line, the wiring of the apps, the demo."""

@@ -1,0 +1,1 @@
+"""Where consent is asked for, given and ended."""

@@ -1,0 +1,1 @@
+"""What the parties share to do I/O: settings, clock, database, key-ring, journal, outbox, staff sign-in, errors."""

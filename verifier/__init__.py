@@ -1,0 +1,1 @@
+"""Who may see what: grants compiled into allowances, the rule, and the gate."""
