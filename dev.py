@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Set up and run Fieldgrant with nothing but Python 3.11 or newer, pip and git.
+
+    python3 dev.py demo                      the whole journey, step by step; writes out/demo/
+    python3 dev.py demo --contacts FILE.csv  the same with your own CRM export
+    python3 dev.py test                      every test (more words go to pytest: dev.py test -k withdraw)
+    python3 dev.py serve --port 8700         the platform on localhost with the demo's data
+    python3 dev.py check                     what CI runs: style, types, layers, tests, coverage
+    python3 dev.py fieldgrant -- --help      any command of the product itself
+
+Everything is installed into .venv/ beside this file, from versions locked with hashes. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / ".installed"
+COVERAGE_FLOOR = "tools/coverage_floor.py"
+
+
+def say(text: str) -> None:
+    """Print one line at once, also when the output is a file."""
+    print(text, flush=True)
+
+
+def run(*command: object, **environment: str) -> int:
+    """Run a command in the project's folder and return its exit code."""
+    words = [str(word) for word in command]
+    return subprocess.run(words, cwd=ROOT, env={**os.environ, **environment}, check=False).returncode  # noqa: S603
+
+
+def must(*command: object, **environment: str) -> None:
+    """Run a command; stop with its exit code when it fails."""
+    if code := run(*command, **environment):
+        sys.exit(code)
+
+
+def installed() -> str:
+    """What .venv was made from: the kind of lock and the digest of everything that decides its content."""
+    try:
+        return STAMP.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def wanted(lock: str) -> str:
+    """The stamp that `.venv` must carry for this lock."""
+    digest = hashlib.sha256()
+    for name in (f"requirements/{lock}.lock", "pyproject.toml"):
+        digest.update((ROOT / name).read_bytes())
+    digest.update(f"{sys.version_info[:2]} {ROOT}".encode())
+    return f"{lock} {digest.hexdigest()}"
+
+
+def set_up(lock: str) -> None:
+    """Make `.venv` and install the locked versions, once; `dev` holds all that `run` holds."""
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Try python3.11 dev.py …")
+    if PYTHON.exists() and installed() in (wanted(lock), wanted("dev")):
+        return
+    started = time.monotonic()
+    say(f"Setting up .venv from requirements/{lock}.lock (once; about a minute) …")
+    if not PYTHON.exists():
+        venv.create(VENV, with_pip=False)  # needs neither Debian's python3-venv nor root, and is past PEP 668
+    # the machine's own pip installs into .venv (pip 22.3 or newer)
+    pip = [sys.executable, "-m", "pip", "--python", PYTHON, "--disable-pip-version-check", "install", "--quiet"]
+    must(*pip, "--require-hashes", "--only-binary", ":all:", "-r", f"requirements/{lock}.lock")
+    must(*pip, "--no-deps", "--no-build-isolation", "--editable", ".")
+    STAMP.write_text(wanted(lock), encoding="utf-8")
+    say(f"Ready after {time.monotonic() - started:.0f} s.")
+
+
+def check() -> None:
+    """Everything that CI runs. All quick checks are reported before the first failure stops the run."""
+    quick = {
+        "style": [PYTHON, "-m", "ruff", "check", "."],
+        "format": [PYTHON, "-m", "ruff", "format", "--check", "--quiet", "."],
+        "types": [PYTHON, "-m", "mypy"],
+        "layers": [VENV / "bin" / "lint-imports", "--no-cache"],
+        "locks": [PYTHON, "tools/check_lock.py"],
+    }
+    failed = []
+    for name, command in quick.items():
+        say(f"── {name}")
+        if run(*command):
+            failed.append(name)
+    if failed:
+        sys.exit(f"check failed: {', '.join(failed)}")
+    say("── tests (python3 dev.py test)")
+    must(sys.executable, "dev.py", "test", "--cov", "--cov-report=json:out/coverage.json", "--cov-report=")
+    say("── coverage")
+    must(PYTHON, COVERAGE_FLOOR, "out/coverage.json")
+    say("check passed")
+
+
+def main() -> None:
+    """Read the task, set up what it needs, run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=["demo", "test", "serve", "check", "fieldgrant"])
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="go on to the task")
+    given = parser.parse_args()
+    words = [word for word in given.words if word != "--"]
+    set_up("dev" if given.task in ("test", "check") else "run")
+    if given.task == "check":
+        check()
+    elif given.task == "test":
+        sys.exit(run(PYTHON, "-m", "pytest", *words))
+    elif given.task == "fieldgrant":
+        sys.exit(run(PYTHON, "-m", "fieldgrant", *words))
+    else:
+        sys.exit(run(PYTHON, "-m", "fieldgrant", given.task, *words))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
