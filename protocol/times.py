@@ -1,0 +1,65 @@
+"""Instants and durations on the wire: xsd:dateTimeStamp (VCDM 2.0 §4.9) and ISO 8601 durations."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from protocol.errors import EvidenceError
+
+_STAMP = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+_DURATION = re.compile(
+    r"P(?=[0-9T])(?:([0-9]{1,4})Y)?(?:([0-9]{1,4})M)?(?:([0-9]{1,4})W)?(?:([0-9]{1,5})D)?"
+    r"(?:T(?=[0-9])(?:([0-9]{1,5})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,8})S)?)?"
+)
+
+
+def iso(at: datetime) -> str:
+    """Write an aware datetime as `YYYY-MM-DDTHH:MM:SSZ`, cut to the second. ValueError for a naive one."""
+    return f"{_utc(at):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def iso_ms(at: datetime) -> str:
+    """Write an aware datetime as `YYYY-MM-DDTHH:MM:SS.mmmZ`, cut to the millisecond. ValueError for a naive one."""
+    utc = _utc(at)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+
+
+def parse(text: object, *, field: str) -> datetime:
+    """Read an xsd:dateTimeStamp as an aware UTC datetime; EvidenceError `bad_datetime`, also without a zone."""
+    match = _STAMP.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise EvidenceError("bad_datetime", "not a date and time with a time zone (RFC 3339)", field=field)
+    *numbers, fraction, zone = match.groups()
+    year, month, day, hour, minute, second = (int(number) for number in numbers)
+    micro = int((fraction or "0")[:6].ljust(6, "0"))
+    try:
+        local = datetime(year, month, day, hour, minute, second, micro, tzinfo=UTC)
+        return local - _offset(zone)
+    except (ValueError, OverflowError):
+        raise EvidenceError("bad_datetime", "no such date and time", field=field) from None
+
+
+def duration(text: object) -> timedelta:
+    """Read an ISO 8601 duration (a month counts 30 days, a year 365); EvidenceError `bad_duration`."""
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise EvidenceError("bad_duration", "not an ISO 8601 duration such as P180D, P6M, P3Y or PT12H")
+    years, months, weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(days=365 * years + 30 * months + 7 * weeks + days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _utc(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError("a datetime without a time zone")
+    return at.astimezone(UTC)
+
+
+def _offset(zone: str) -> timedelta:
+    if zone == "Z":
+        return timedelta()
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if hours > 14 or minutes > 59:
+        raise ValueError(zone)
+    offset = timedelta(hours=hours, minutes=minutes)
+    return offset if zone[0] == "+" else -offset
