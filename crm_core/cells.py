@@ -1,0 +1,43 @@
+"""The packed cells of one record: sealed values side by side, each reachable without opening the others.
+
+Layout, repeated in the order of the field names: name length (1 byte), name (ASCII), box length (4 bytes, big
+endian), box. The names stand in the row themselves, so that a row can be read without its catalogue.
+"""
+
+import struct
+from collections.abc import Mapping
+
+from protocol.consent import Field
+from protocol.errors import EvidenceError
+
+_LENGTH = struct.Struct(">I")
+
+
+def pack(boxes: Mapping[Field, bytes]) -> bytes:
+    """One byte string out of sealed values by field."""
+    parts: list[bytes] = []
+    for field in sorted(boxes):
+        name, box = field.encode("ascii"), boxes[field]
+        parts += (bytes([len(name)]), name, _LENGTH.pack(len(box)), box)
+    return b"".join(parts)
+
+
+def unpack(packed: bytes) -> dict[Field, bytes]:
+    """The sealed values by field, still sealed. Raises EvidenceError `bad_cells` when the bytes are no such packing."""
+    boxes: dict[Field, bytes] = {}
+    at, end, last = 0, len(packed), ""
+    while at < end:
+        start = at + 1 + packed[at]
+        box = start + _LENGTH.size
+        if box > end:
+            raise EvidenceError("bad_cells", "packed cells end early")
+        try:
+            name = packed[at + 1 : start].decode("ascii")
+        except UnicodeDecodeError:
+            raise EvidenceError("bad_cells", "a packed cell has no proper name") from None
+        at = box + int(_LENGTH.unpack_from(packed, start)[0])
+        if at > end or name <= last:
+            raise EvidenceError("bad_cells", "packed cells are cut or out of order")
+        boxes[Field(name)] = packed[box:at]
+        last = name
+    return boxes
