@@ -1,0 +1,83 @@
+"""The one primary database: reading sessions with a snapshot, writing sessions with the write lock from the start."""
+
+import importlib.util
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlmodel import Session
+
+BUSY_TIMEOUT = 10.0  # seconds that a statement waits for another process's write lock
+_WRITES = "fieldgrant_writes"
+
+
+class Database:
+    """One database by URL. Threads never share a connection; several processes may hold the same SQLite file."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is SQLAlchemy's, e.g. `sqlite:///data/db/fieldgrant.db`; the directory is made if it is missing."""
+        parsed = make_url(url)
+        sqlite = parsed.get_backend_name() == "sqlite"
+        if sqlite and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Parameters are hidden from errors: a failed statement must not carry a value into a log.
+        self.engine: Engine = create_engine(
+            parsed,
+            hide_parameters=True,
+            pool_size=16,
+            max_overflow=48,
+            connect_args={"timeout": BUSY_TIMEOUT} if sqlite else {},
+        )
+        if sqlite:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self._writer: Engine = self.engine.execution_options(**{_WRITES: True})
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session whose snapshot is taken at its first statement. It cannot write."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that holds the write lock from its first statement; commits at exit, rolls back on any error."""
+        with Session(self._writer, expire_on_commit=False) as session:
+            with session.begin():
+                session.connection()  # BEGIN IMMEDIATE now: what is read here must not change until the commit
+                yield session
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version (`migrations/`), in one transaction. Safe to run from two processes."""
+        spec = importlib.util.find_spec("migrations")
+        if spec is None or not spec.submodule_search_locations:
+            raise RuntimeError("the migrations package is not installed")
+        config = Config()
+        config.set_main_option("script_location", str(next(iter(spec.submodule_search_locations))).replace("%", "%%"))
+        with self._writer.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    assert isinstance(connection, sqlite3.Connection)  # noqa: S101 - narrows the type for mypy
+    connection.isolation_level = None  # the driver must not begin on its own: _begin_sqlite does
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "temp_store=MEMORY", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
