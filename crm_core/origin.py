@@ -4,10 +4,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Table
+from sqlalchemy import Table, select
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
+from protocol import times
 from protocol.consent import Field, SubjectId
 
 
@@ -41,7 +42,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """The fields that one row of the source (1 is the first after the headings; 0 for none) gave to a subject."""
+    """The fields that a source gave to a subject, each with its row (1 is the first after the headings; 0: no row)."""
 
     subject: SubjectId
     rows: Mapping[Field, int]
@@ -49,14 +50,29 @@ class Collected:
 
 def note(session: Session, origin: Origin, collected: Collection[Collected], *, event_id: str) -> None:
     """Remember where the values of these subjects came from."""
-    raise NotImplementedError
+    common = {
+        "event_id": event_id,
+        "source": origin.source,
+        "source_digest": origin.source_digest,
+        "importer": origin.importer,
+        "at": times.iso_ms(origin.at),
+    }
+    rows = [
+        {"subject": each.subject, "field": field, "row": row, **common}
+        for each in collected
+        for field, row in each.rows.items()
+    ]
+    if rows:
+        session.connection().execute(TABLE.insert(), rows)
 
 
 def collected_fields(session: Session, subject: SubjectId) -> frozenset[Field]:
     """Every field that was ever collected for a subject, stored still or not."""
-    raise NotImplementedError
+    statement = select(TABLE.c.field).where(TABLE.c.subject == subject).distinct()
+    return frozenset(Field(name) for name in session.connection().execute(statement).scalars())
 
 
 def subjects_by_row(session: Session, source_digest: str) -> dict[int, SubjectId]:
-    """Which subject each row of an earlier import of the same bytes went to."""
-    raise NotImplementedError
+    """Which subject each row of an earlier import of the same bytes gave values to."""
+    statement = select(TABLE.c.row, TABLE.c.subject).where(TABLE.c.source_digest == source_digest).distinct()
+    return {row: SubjectId(subject) for row, subject in session.connection().execute(statement)}

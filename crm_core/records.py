@@ -4,14 +4,17 @@ Only the planner, the writer and `redaction` reach this module (import-linter ch
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace as changed
+from dataclasses import asdict, dataclass
+from dataclasses import replace as changed
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Row, Table
+from sqlalchemy import Row, Table, select, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
-from crm_core import cells, seal
+from crm_core import cells as packing
+from crm_core import seal
 from crm_core.seal import DataKeyPlace, Value
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
@@ -34,6 +37,7 @@ class RecordRow(SQLModel, table=True):
 
 
 TABLE: Table = SQLModel.metadata.tables["record"]
+_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,34 +55,62 @@ class Record:
 
 def load(session: Session, subject: SubjectId) -> Record | None:
     """The record of one subject, or None."""
-    raise NotImplementedError
+    row = session.connection().execute(select(TABLE).where(TABLE.c.subject == subject)).one_or_none()
+    return None if row is None else of_row(row)
+
+
+def of_row(row: Row[Any]) -> Record:
+    """The record in a row that holds this table's columns (beside others, it may be)."""
+    return Record(
+        subject=SubjectId(row.subject),
+        created_at=row.created_at,
+        bucket=row.bucket,
+        epoch=row.epoch,
+        generation=row.generation,
+        wrapped=row.wrapped,
+        cells=row.cells,
+    )
 
 
 def every(session: Session) -> Iterator[Record]:
-    """All records in the order of their subjects, streamed."""
-    raise NotImplementedError
+    """All records in the order of their subjects, in batches, so that memory stays bounded."""
+    after = ""
+    while True:
+        statement = select(TABLE).where(TABLE.c.subject > after).order_by(TABLE.c.subject).limit(_BATCH)
+        rows = session.connection().execute(statement).all()
+        yield from map(of_row, rows)
+        if len(rows) < _BATCH:
+            return
+        after = rows[-1].subject
 
 
 def insert(session: Session, record: Record) -> None:
     """Add a new record."""
-    raise NotImplementedError
+    session.connection().execute(TABLE.insert().values(**asdict(record)))
 
 
 def replace(
     session: Session, subject: SubjectId, *, cells: bytes, generation: int, wrapped: bytes, bucket: int, epoch: int
 ) -> None:
     """Put new cells and their data key in the place of the old ones. Raises EvidenceError `unknown_subject`."""
-    raise NotImplementedError
+    done = session.connection().execute(
+        update(TABLE)
+        .where(TABLE.c.subject == subject)
+        .values(cells=cells, generation=generation, wrapped=wrapped, bucket=bucket, epoch=epoch)
+    )
+    if done.rowcount != 1:
+        raise _unknown()
 
 
 def stored_fields(session: Session, subject: SubjectId) -> frozenset[Field]:
     """The fields that hold a value; empty for an unknown subject."""
-    raise NotImplementedError
+    record = load(session, subject)
+    return frozenset() if record is None else frozenset(packing.unpack(record.cells))
 
 
 def data_key(platform: Platform, record: Record) -> AESGCM:
     """Unwrap the record's data key. Raises EvidenceError `bad_data_key`, KeyGone when its bucket epoch was destroyed."""
-    raise NotImplementedError
+    return AESGCM(_raw_key(platform, record))
 
 
 def open_fields(platform: Platform, record: Record, fields: Collection[Field]) -> dict[Field, Value]:
@@ -86,14 +118,54 @@ def open_fields(platform: Platform, record: Record, fields: Collection[Field]) -
 
     Raises EvidenceError `bad_data_key`, `bad_cells`, `bad_cell`; KeyGone when the bucket epoch was destroyed.
     """
-    raise NotImplementedError
+    boxes = packing.unpack(record.cells)
+    wanted = [field for field in fields if field in boxes]
+    if not wanted:
+        return {}
+    key = data_key(platform, record)
+    return {
+        field: seal.open_value(
+            key,
+            boxes[field],
+            org=platform.controller,
+            subject=record.subject,
+            field=field,
+            generation=record.generation,
+        )
+        for field in wanted
+    }
 
 
 def seal_record(
     platform: Platform, subject: SubjectId, *, generation: int, created_at: str, values: Mapping[Field, Value]
 ) -> Record:
     """A record with a new data key under the bucket's current epoch. To be called inside the write transaction."""
-    raise NotImplementedError
+    bucket = keyring.bucket_of(subject)
+    epoch, bucket_key = platform.keyring.current(bucket)
+    raw = seal.new_data_key()
+    place = DataKeyPlace(org=platform.controller, subject=subject, generation=generation, bucket=bucket, epoch=epoch)
+    return Record(
+        subject=subject,
+        created_at=created_at,
+        bucket=bucket,
+        epoch=epoch,
+        generation=generation,
+        wrapped=seal.wrap(raw, bucket_key, place),
+        cells=packing.pack(_boxes(platform, AESGCM(raw), subject, generation, values)),
+    )
+
+
+def put_values(session: Session, platform: Platform, subject: SubjectId, values: Mapping[Field, Value]) -> Record:
+    """Add values to a record, or put them in the place of old ones, under its present data key.
+
+    Returns the record as it now rests. Raises EvidenceError `unknown_subject` and what `open_fields` raises.
+    """
+    record = _existing(session, subject)
+    boxes = packing.unpack(record.cells)
+    boxes |= _boxes(platform, data_key(platform, record), subject, record.generation, values)
+    record = changed(record, cells=packing.pack(boxes))
+    _store(session, record)
+    return record
 
 
 def reseal(session: Session, platform: Platform, subject: SubjectId, keep: frozenset[Field]) -> Record:
@@ -101,9 +173,73 @@ def reseal(session: Session, platform: Platform, subject: SubjectId, keep: froze
 
     Returns the new record (for the journal). Raises EvidenceError `unknown_subject` and what `open_fields` raises.
     """
-    raise NotImplementedError
+    old = _existing(session, subject)
+    survivors = open_fields(platform, old, keep)
+    new = seal_record(
+        platform, subject, generation=old.generation + 1, created_at=old.created_at, values=survivors
+    )
+    _store(session, new)
+    return new
 
 
 def rewrap_bucket(session: Session, platform: Platform, bucket: int, new_epoch: int) -> int:
-    """Wrap all data keys of a bucket under `new_epoch`; those that are there already stay. Returns how many changed."""
-    raise NotImplementedError
+    """Wrap all data keys of a bucket under `new_epoch`; those that are there already stay. Returns how many changed.
+
+    Raises EvidenceError `bad_data_key` for a data key that does not open: nothing is changed then, for whoever goes
+    on to destroy the old epoch would destroy what that record still holds.
+    """
+    bucket_key = platform.keyring.opener(bucket, new_epoch)
+    statement = select(TABLE).where(TABLE.c.bucket == bucket, TABLE.c.epoch != new_epoch)
+    rows = session.connection().execute(statement).all()
+    for record in map(of_row, rows):
+        place = changed(_place(platform, record), epoch=new_epoch)
+        wrapped = seal.wrap(_raw_key(platform, record), bucket_key, place)
+        _store(session, changed(record, epoch=new_epoch, wrapped=wrapped))
+    return len(rows)
+
+
+def _existing(session: Session, subject: SubjectId) -> Record:
+    record = load(session, subject)
+    if record is None:
+        raise _unknown()
+    return record
+
+
+def _unknown() -> EvidenceError:
+    return EvidenceError("unknown_subject", "there is no such customer")
+
+
+def _store(session: Session, record: Record) -> None:
+    replace(
+        session,
+        record.subject,
+        cells=record.cells,
+        generation=record.generation,
+        wrapped=record.wrapped,
+        bucket=record.bucket,
+        epoch=record.epoch,
+    )
+
+
+def _place(platform: Platform, record: Record) -> DataKeyPlace:
+    return DataKeyPlace(
+        org=platform.controller,
+        subject=record.subject,
+        generation=record.generation,
+        bucket=record.bucket,
+        epoch=record.epoch,
+    )
+
+
+def _raw_key(platform: Platform, record: Record) -> bytes:
+    bucket_key = platform.keyring.opener(record.bucket, record.epoch)
+    return seal.unwrap(record.wrapped, bucket_key, _place(platform, record))
+
+
+def _boxes(
+    platform: Platform, key: AESGCM, subject: SubjectId, generation: int, values: Mapping[Field, Value]
+) -> dict[Field, bytes]:
+    return {
+        field: seal.seal(key, value, org=platform.controller, subject=subject, field=field, generation=generation)
+        for field, value in values.items()
+    }

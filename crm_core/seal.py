@@ -49,10 +49,10 @@ def wrap(key: bytes, bucket_key: AESGCM, place: DataKeyPlace) -> bytes:
     return nonce + bucket_key.encrypt(nonce, key, place.bound())
 
 
-def unwrap(wrapped: bytes, bucket_key: AESGCM, place: DataKeyPlace) -> AESGCM:
-    """The data key, ready to open values. Raises EvidenceError `bad_data_key`."""
+def unwrap(wrapped: bytes, bucket_key: AESGCM, place: DataKeyPlace) -> bytes:
+    """The data key. Raises EvidenceError `bad_data_key` when it was changed or belongs to another place."""
     try:
-        return AESGCM(bucket_key.decrypt(wrapped[:NONCE], wrapped[NONCE:], place.bound()))
+        return bucket_key.decrypt(wrapped[:NONCE], wrapped[NONCE:], place.bound())
     except (InvalidTag, ValueError):
         raise EvidenceError("bad_data_key", "a data key does not belong to its record") from None
 
