@@ -1,6 +1,16 @@
 """The outbox drained into the log: events become leaves, leaves become tiles, tiles get a signed head, in that order."""
 
-from audit.log import Log
+from collections.abc import Iterable
+
+from sqlmodel import Session, col, func, select
+
+from audit import chain
+from audit.log import ORGANISATION, Head, Log, LogCheckpoint, LogEntry, LogRecord, leaf_count
+from audit.provenance import fields_of
+from protocol import log as rfc6962
+from protocol import times
+from runtime import outbox
+from runtime.outbox import OutboxEvent
 
 
 def drain(log: Log, *, limit: int = 1000) -> int:
@@ -9,4 +19,98 @@ def drain(log: Log, *, limit: int = 1000) -> int:
     One drain at a time across processes. A kill at any step leaves a state from which the next drain reaches the same tree.
     Raises EvidenceError("log_forked" | "log_ahead_of_database") when disk and database tell different stories.
     """
-    raise NotImplementedError
+    database = log.platform.database
+    with log.locked():
+        with database.read() as session:
+            head = log.check(session)
+            waiting = bool(outbox.pending(session, drained_until(session), 1))
+        events: list[OutboxEvent] = []
+        if waiting:
+            with database.write() as session:
+                events = outbox.pending(session, drained_until(session), limit)
+                absorb(session, events)
+        _publish(log, head)
+    return len(events)
+
+
+def drain_all(log: Log) -> int:
+    """Drain until the outbox has nothing more; returns how many events that were."""
+    total = 0
+    while done := drain(log):
+        total += done
+    return total
+
+
+def drained_until(session: Session) -> int:
+    """The outbox id of the last event in the log, 0 before the first.
+
+    SQLite has one writer at a time, so ids become visible in their order and nothing can appear below this one.
+    """
+    return session.exec(select(func.max(LogEntry.outbox_id))).one() or 0
+
+
+def absorb(session: Session, events: Iterable[OutboxEvent]) -> None:
+    """Give each event its leaf and each of its records its place in its subject's chain."""
+    index = leaf_count(session)
+    heads: dict[str, tuple[int, bytes]] = {}
+    for event in events:
+        links: list[bytes] = []
+        for place, body in enumerate(event.bodies()):
+            subject, data = event.records[place]
+            owner = subject or ORGANISATION
+            seq, prev = heads.get(owner) or _chain_head(session, owner)
+            commitment = rfc6962.record_commitment(event.salts[place], body)
+            link = chain.link(seq, prev, commitment)
+            heads[owner] = (seq + 1, link)
+            links.append(link)
+            session.add(
+                LogRecord(
+                    subject=owner,
+                    seq=seq,
+                    leaf_index=index,
+                    place=place,
+                    commitment=commitment,
+                    prev=prev,
+                    link=link,
+                    type=event.type,
+                    at=times.iso_ms(event.at),
+                    fields="".join(f" {field}" for field in sorted(fields_of(data))) + " ",
+                )
+            )
+        leaf = rfc6962.leaf_bytes(event.type, times.iso_ms(event.at), rfc6962.tree(links))
+        session.add(
+            LogEntry(
+                leaf_index=index,
+                outbox_id=event.id,
+                event_id=event.event_id,
+                leaf=leaf,
+                leaf_hash=rfc6962.leaf_hash(leaf),
+            )
+        )
+        index += 1
+
+
+def _publish(log: Log, head: Head) -> None:
+    """Tiles, then the head that covers them, then the note of it: whoever sees a head finds its tiles."""
+    database = log.platform.database
+    with database.read() as session:
+        known = session.get(LogCheckpoint, head.size) if head.size else None
+        leaves = session.exec(
+            select(LogEntry.leaf).where(col(LogEntry.leaf_index) >= head.size).order_by(col(LogEntry.leaf_index))
+        ).all()
+    if leaves:
+        log.tiles.extend(head.size, leaves)
+        head = log.sign(head.size + len(leaves))
+    elif known is not None or not head.size:
+        return
+    with database.write() as session:
+        at = times.iso_ms(log.platform.clock.now())
+        session.add(LogCheckpoint(size=head.size, root=head.root, note=head.note, at=at))
+
+
+def _chain_head(session: Session, subject: str) -> tuple[int, bytes]:
+    """(next seq, last link) of a subject's chain."""
+    last = session.exec(
+        select(LogRecord).where(LogRecord.subject == subject).order_by(col(LogRecord.seq).desc()).limit(1)
+    ).first()
+    return (0, chain.GENESIS) if last is None else (last.seq + 1, last.link)
