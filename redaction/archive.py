@@ -1,0 +1,85 @@
+"""The archive: write-only for the application. Each field is a libsodium sealed box to the public key of its period.
+
+The context lies inside the box (organisation, subject, field, generation, ground, destroy-by), so a box that somebody
+moves to another row opens to a contradiction and is refused. The private half is the key-ring's: present, with the
+data protection officer, or destroyed, which ends the period.
+"""
+
+from dataclasses import asdict, dataclass
+
+import orjson
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey, PublicKey, SealedBox
+from sqlalchemy import Column as SaColumn
+from sqlalchemy import LargeBinary, UniqueConstraint
+from sqlmodel import Field as Column
+from sqlmodel import Session, SQLModel, col, select
+
+from crm_core.seal import Value
+from protocol import canonical
+from protocol.consent import Field, SubjectId
+from protocol.did import Did
+from protocol.errors import EvidenceError
+
+
+class Archived(SQLModel, table=True):
+    """One sealed field. Instants are ISO with milliseconds."""
+
+    __tablename__ = "archive"
+    __table_args__ = (UniqueConstraint("job", "field"),)
+
+    id: int | None = Column(default=None, primary_key=True)
+    job: str
+    subject: str = Column(index=True)
+    field: str
+    period: str
+    ground: str
+    generation: int
+    box: bytes = Column(sa_column=SaColumn(LargeBinary, nullable=False))
+    digest: str
+    destroy_by: str
+    at: str
+    wanted_by: str | None = Column(default=None, index=True)  # the living consent that asks for it back
+    wanted_at: str | None = None
+    waiting: str | None = None  # why it has not come back: key_gone, bad_box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a box says of itself; `destroy_by` is ISO with milliseconds."""
+
+    org: Did
+    subject: SubjectId
+    field: Field
+    generation: int
+    ground: str
+    destroy_by: str
+
+
+def seal(public: bytes, value: Value, context: Context) -> tuple[bytes, str]:
+    """A sealed box with the value and its context inside, and the box's digest (digestMultibase)."""
+    box = SealedBox(PublicKey(public)).encrypt(canonical.jcs({"context": asdict(context), "value": value}))
+    return box, canonical.digest(box)
+
+
+def open_box(private: PrivateKey, box: bytes, expected: Context) -> Value:
+    """The value of a box. Raises EvidenceError `bad_box` when it was changed, and when its context is another."""
+    try:
+        inside = orjson.loads(SealedBox(private).decrypt(box))
+    except (CryptoError, ValueError):
+        raise EvidenceError("bad_box", "an archived box does not open", field=expected.field) from None
+    if inside["context"] != asdict(expected):
+        raise EvidenceError("bad_box", "an archived box belongs elsewhere", field=expected.field)
+    value: Value = inside["value"]
+    return value
+
+
+def of_subject(session: Session, subject: SubjectId) -> list[Archived]:
+    """The archived fields of a subject, oldest first."""
+    return list(session.exec(select(Archived).where(Archived.subject == subject).order_by(col(Archived.id))))
+
+
+def wanted(session: Session) -> list[SubjectId]:
+    """The subjects to whom something is to be restored."""
+    statement = select(Archived.subject).where(col(Archived.wanted_by).is_not(None)).distinct()
+    return [SubjectId(subject) for subject in session.exec(statement.order_by(col(Archived.subject)))]

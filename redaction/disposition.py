@@ -1,0 +1,206 @@
+"""Dispositions: what becomes of each lapsed field (keep, seal, shred), decided once and carried out once.
+
+A *job* is one subject's lapse at one version of their standing; it moves through `STEPS` and never back. At most one
+job per subject is open at a time (a partial unique index), and a field has one disposition per job.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field as Column
+from sqlmodel import Session, SQLModel, col, func, select
+
+from issuer.catalogue import Catalogue
+from protocol import times
+from protocol.consent import Field, GroundId, SubjectId
+from redaction.lapse import Lapse, fresh
+
+PLANNED: Final = "planned"  # decided, nothing done
+SEALED: Final = "sealed"  # the fields to archive lie in the archive
+RESEALED: Final = "resealed"  # survivors under the next generation, old data key dropped
+JOURNALLED: Final = "journalled"  # survivors durable outside the database; the bucket may be rotated
+DROPPED: Final = "dropped"  # the old bucket key is destroyed and every opener has let go of it
+DONE: Final = "done"  # certificate issued; also the state of a disposition that was carried out
+RESTORED: Final = "restored"  # state of a sealed disposition whose field came back
+STEPS: Final = (PLANNED, SEALED, RESEALED, JOURNALLED, DROPPED, DONE)
+
+Action = Literal["keep", "seal", "shred"]
+
+
+class LapseRow(SQLModel, table=True):
+    """How far a subject's standing has been looked at, and when to look again without being told."""
+
+    __tablename__ = "lapse"
+
+    subject: str = Column(primary_key=True)
+    done_version: int
+    next_at: str | None = Column(default=None, index=True)
+
+
+class Job(SQLModel, table=True):
+    """One subject's lapse under way. Instants are ISO with milliseconds."""
+
+    __tablename__ = "redaction_job"
+    __table_args__ = (
+        UniqueConstraint("subject", "version", "round"),
+        Index(
+            "redaction_job_one_open",
+            "subject",
+            unique=True,
+            sqlite_where=text("step <> 'done'"),
+            postgresql_where=text("step <> 'done'"),
+        ),
+    )
+
+    id: str = Column(primary_key=True)  # urn:uuid, also the id of the certificate
+    subject: str
+    version: int
+    round: int  # above 0: planned again at the same version, because a ground ran out by itself
+    step: str = Column(index=True)
+    cause: str  # withdrawn | superseded | revoked | expired | ended
+    ended_at: str  # when the last ground ended: from here the time to the destroyed key is measured
+    planned_at: str
+    bucket: int = Column(index=True)
+    generation: int | None = None  # the generation that was dropped
+    epoch: int | None = None  # the bucket epoch that wrapped it
+    destroyed_at: str | None = None  # when the last opener had let go of the bucket key
+    done_at: str | None = None
+    attempts: int = 0
+    next_try_at: str | None = None
+    error: str | None = None  # stable code of the last failure, never a text
+
+
+class Disposition(SQLModel, table=True):
+    """What becomes of one field in one job; `state` is planned, done or restored."""
+
+    __tablename__ = "disposition"
+    __table_args__ = (UniqueConstraint("subject", "field", "version", "round"),)
+
+    id: int | None = Column(default=None, primary_key=True)
+    job: str = Column(index=True)
+    subject: str
+    field: str
+    version: int
+    round: int
+    action: str
+    state: str
+    causes: str  # JSON list of the grounds that ended
+    ground: str | None = None  # keep: the ground that holds the field; seal: the legal ground of the archive
+    period: str | None = None
+    destroy_by: str | None = None
+    digest: str | None = None  # of the archived box
+    at: str | None = None  # when it was carried out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """The disposition of one field; `ground` is what holds it (keep) or what the archive rests on (seal)."""
+
+    field: Field
+    action: Action
+    causes: tuple[GroundId, ...]
+    ground: str | None = None
+    period: str | None = None
+    destroy_by: datetime | None = None
+
+
+def decide(
+    found: Lapse, catalogue: Catalogue, told: Mapping[Field, Collection[GroundId]], at: datetime
+) -> tuple[Decided, ...]:
+    """The disposition of each lapsed field as the catalogue says. Pure.
+
+    `told` holds the ended grounds for which a field was already said to be kept: that is said once. Sealing needs a
+    named ground, a period and a destroy-by date, keeping needs a named ground; without them the field is shredded, as
+    is one that the catalogue no longer knows (PIPL art. 47).
+    """
+    decided = [
+        Decided(field=item.field, action="keep", causes=item.causes, ground=item.ground)
+        for item in fresh(found.held, told)
+    ]
+    for bare in found.bare:
+        entry = catalogue.fields.get(bare.field)
+        if entry is None or entry.disposition == "shred" or entry.legal_ground is None:
+            decided.append(Decided(field=bare.field, action="shred", causes=bare.causes))
+        elif entry.disposition == "keep":
+            news = tuple(cause for cause in bare.causes if cause not in told.get(bare.field, ()))
+            if news:
+                decided.append(Decided(field=bare.field, action="keep", causes=news, ground=entry.legal_ground))
+        elif entry.period is None or entry.destroy_after is None:
+            decided.append(Decided(field=bare.field, action="shred", causes=bare.causes))
+        else:
+            destroy_by = at + times.duration(entry.destroy_after)
+            decided.append(
+                Decided(
+                    field=bare.field,
+                    action="seal",
+                    causes=bare.causes,
+                    ground=entry.legal_ground,
+                    period=entry.period,
+                    destroy_by=destroy_by,
+                )
+            )
+    return tuple(sorted(decided, key=lambda one: one.field))
+
+
+def add(session: Session, job: Job, decided: Collection[Decided]) -> None:
+    """Store a job with its dispositions; all planned."""
+    session.add(job)
+    session.flush()
+    for one in decided:
+        session.add(
+            Disposition(
+                job=job.id,
+                subject=job.subject,
+                field=one.field,
+                version=job.version,
+                round=job.round,
+                action=one.action,
+                state=PLANNED,
+                causes=json.dumps(one.causes),
+                ground=one.ground,
+                period=one.period,
+                destroy_by=None if one.destroy_by is None else times.iso_ms(one.destroy_by),
+            )
+        )
+    session.flush()
+
+
+def told(session: Session, subject: SubjectId) -> dict[Field, frozenset[GroundId]]:
+    """For each field the ended grounds for which it was said to be kept."""
+    causes: dict[Field, frozenset[GroundId]] = {}
+    rows = session.exec(select(Disposition).where(Disposition.subject == subject, Disposition.action == "keep"))
+    for row in rows:
+        field = Field(row.field)
+        causes[field] = causes.get(field, frozenset()) | frozenset(map(GroundId, json.loads(row.causes)))
+    return causes
+
+
+def rounds(session: Session, subject: SubjectId, version: int) -> int:
+    """How often a lapse was planned at this version of the standing."""
+    statement = select(func.count()).select_from(Job).where(Job.subject == subject, Job.version == version)
+    return int(session.exec(statement).one())
+
+
+def open_job(session: Session, subject: SubjectId) -> Job | None:
+    """The job of this subject that is not done yet."""
+    return session.exec(select(Job).where(Job.subject == subject, Job.step != DONE)).first()
+
+
+def at_step(session: Session, job_id: str, step: str) -> Job | None:
+    """The job, if it stands at this very step; None when someone else took the step already."""
+    job = session.get(Job, job_id)
+    return job if job is not None and job.step == step else None
+
+
+def of_job(session: Session, job_id: str) -> list[Disposition]:
+    """The dispositions of a job in the order of their fields."""
+    return list(session.exec(select(Disposition).where(Disposition.job == job_id).order_by(col(Disposition.field))))
+
+
+def of_subject(session: Session, subject: SubjectId) -> list[Disposition]:
+    """All dispositions of a subject, oldest first."""
+    return list(session.exec(select(Disposition).where(Disposition.subject == subject).order_by(col(Disposition.id))))
