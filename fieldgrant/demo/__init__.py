@@ -1,0 +1,1 @@
+"""The journey: real servers, real wallets, told step by step, believed only from HTTP answers and from disk."""

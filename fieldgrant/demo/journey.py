@@ -1,0 +1,128 @@
+"""The journey: eight steps, each believed only from what HTTP answered and what lies on disk."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from fieldgrant.demo.cast import Cast
+from fieldgrant.demo.stage import Stage
+
+
+class StepFailed(Exception):
+    """What was expected of a step and what was seen instead."""
+
+
+def expect(condition: object, otherwise: str) -> None:
+    """Raise StepFailed(otherwise) unless the condition holds."""
+    if not condition:
+        raise StepFailed(otherwise)
+
+
+@dataclass(slots=True)
+class Step:
+    """One line of journey.json."""
+
+    step: int
+    title: str
+    ok: bool
+    detail: str
+
+
+@dataclass(slots=True)
+class Play:
+    """What the steps share. `figures` goes to journey.json; `memory` carries what a later step compares with."""
+
+    stage: Stage
+    contacts: Path
+    console: Console
+    figures: dict[str, Any] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
+    cast: Cast = field(default_factory=Cast)
+    _clients: dict[str, httpx.Client] = field(default_factory=dict)
+
+    def staff(self, account: str) -> httpx.Client:
+        """An HTTP client signed in as a member of staff."""
+        if account not in self._clients:
+            answer = httpx.post(
+                f"{self.stage.url('crm')}/staff/sessions",
+                json={"account": account, "password": self.stage.passwords[account]},
+                timeout=30,
+            )
+            expect(answer.status_code in (200, 201), f"{account} could not sign in: {problem(answer)}")
+            token = answer.json()["token"]
+            self._clients[account] = httpx.Client(headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        return self._clients[account]
+
+    def get(self, account: str, party: str, path: str, **query: str | int) -> httpx.Response:
+        """GET as a member of staff."""
+        return self.staff(account).get(f"{self.stage.url(party)}{path}", params=query)
+
+    def post(self, account: str, party: str, path: str, body: object) -> httpx.Response:
+        """POST a JSON body as a member of staff."""
+        return self.staff(account).post(f"{self.stage.url(party)}{path}", json=body)
+
+    def one(self, account: str, subject: str, purpose: str) -> dict[str, Any]:
+        """One customer as a member of staff sees them for a purpose."""
+        answer = self.get(account, "crm", f"/crm/customers/{subject}", purpose=purpose)
+        expect(answer.status_code == 200, f"{account} could not read for {purpose}: {problem(answer)}")
+        return dict(answer.json())
+
+    def token(self, account: str) -> str:
+        """The bearer token of a member of staff, for a client that is not httpx."""
+        return self.staff(account).headers["Authorization"].removeprefix("Bearer ")
+
+    @contextmanager
+    def progress(self, title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """A progress bar on the terminal; yields a function that takes how much is done."""
+        columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            task: TaskID = bar.add_task(title, total=total)
+            yield lambda done: bar.update(task, completed=done)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+
+def problem(answer: httpx.Response) -> str:
+    """Status and stable code of an answer, for a step's report."""
+    try:
+        return f"{answer.status_code} {answer.json().get('code', '')}".strip()
+    except (ValueError, AttributeError):
+        return str(answer.status_code)
+
+
+Act = Callable[[Play], str]
+
+
+def run(play: Play, acts: list[tuple[str, Act]]) -> list[Step]:
+    """Play the acts in order and tell each; the first that fails ends the journey."""
+    told: list[Step] = []
+    for number, (title, act) in enumerate(acts, start=1):
+        play.console.print(f"[bold]{number}[/] {title} …", highlight=False)
+        try:
+            detail, ok = act(play), True
+        except (StepFailed, httpx.HTTPError, OSError) as failure:
+            detail, ok = f"{failure}" or type(failure).__name__, False
+        told.append(Step(number, title, ok, detail))
+        play.console.print(f"  [{'green' if ok else 'red'}]{'✓' if ok else '✗'}[/] {detail}", highlight=False)
+        if not ok:
+            break
+    return told
+
+
+def write(path: Path, steps: list[Step], figures: dict[str, Any]) -> None:
+    """journey.json, whole or not at all."""
+    draft = path.with_suffix(".tmp")
+    text = json.dumps({"steps": [asdict(step) for step in steps], "figures": figures}, indent=2, ensure_ascii=False)
+    draft.write_text(text + "\n", encoding="utf-8")
+    draft.replace(path)

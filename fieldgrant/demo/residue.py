@@ -1,0 +1,59 @@
+"""Does a value lie in clear, in any usual encoding, in any file below a directory?"""
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+SHORTEST = 6  # bytes; anything shorter turns up in ciphertext by chance
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One form of one value found in one file; the value itself is named by its place in the list only."""
+
+    path: Path
+    value: int
+    encoding: str
+
+
+def forms(value: str) -> dict[str, bytes]:
+    """The byte strings that betray a value: text encodings, JSON escapes, and base64 at its three alignments.
+
+    Forms shorter than `SHORTEST` bytes, and those that an encoding cannot express, are left out.
+    """
+    found = {
+        "utf-8": value.encode(),
+        "utf-16-le": value.encode("utf-16-le"),
+        "utf-16-be": value.encode("utf-16-be"),
+        "json": json.dumps(value)[1:-1].encode(),
+        "gb18030": value.encode("gb18030"),
+    }
+    raw = value.encode()
+    for shift in range(3):
+        # only the characters that no neighbouring byte can change; the rest depends on the text around it
+        text = base64.b64encode(b"\0" * shift + raw)
+        first, last = (0, 2, 3)[shift], (shift + len(raw)) * 8 // 6
+        found[f"base64+{shift}"] = text[first:last]
+    return {name: form for name, form in found.items() if len(form) >= SHORTEST}
+
+
+def search(directory: Path, values: Iterable[str]) -> list[Hit]:
+    """Every hit of every value in every regular file below `directory` (database, WAL, journal, logs, temporary files)."""
+    patterns: dict[bytes, tuple[int, str]] = {}
+    for number, value in enumerate(values):
+        for name, form in forms(value).items():
+            patterns.setdefault(form, (number, name))
+    hits = []
+    for path in sorted(path for path in directory.rglob("*") if path.is_file() and not path.is_symlink()):
+        content = path.read_bytes()
+        hits += [Hit(path, *where) for pattern, where in patterns.items() if pattern in content]
+    return hits
+
+
+def plant(directory: Path, value: str) -> Path:
+    """The control: a file that holds each form of the value, for a search that must find them all. The caller removes it."""
+    path = directory / "residue-control.tmp"
+    path.write_bytes(b"\n".join(forms(value).values()))
+    return path
