@@ -204,6 +204,8 @@ def parse_consent(credential: VerifiedCredential) -> Consent:
     vocabulary.by_subject(credential, subject_did)
     if credential.valid_until is None:
         raise shape.refuse("validUntil", "a consent must end")
+    if credential.valid_until <= credential.valid_from:
+        raise shape.refuse("validUntil", "a consent must end after it begins")
     ask = vocabulary.read_reference(record, "ask", path)
     return Consent(
         id=credential.id,
@@ -226,7 +228,25 @@ def within(consent: Consent, ask: Ask, *, at: datetime | None = None) -> None:
     Raises:
         EvidenceError: ``foreign_ask``, ``stale_ask``, ``status_mismatch``, ``consent_wider_than_ask``; field named.
     """
-    raise NotImplementedError
+    same = {
+        "ask": (consent.ask_id, consent.ask_digest) == (ask.id, ask.digest),
+        "issuer": consent.subject_did == ask.subject_did,
+        "hasDataController": consent.controller == ask.controller,
+        "hasNotice": consent.notice == ask.notice,
+    }
+    for field, holds in same.items():
+        if not holds:
+            raise EvidenceError("foreign_ask", "the consent answers another ask", field=field)
+    if consent.status != ask.status:
+        raise EvidenceError("status_mismatch", "the consent names another status entry", field="credentialStatus")
+    if max(consent.valid_from, at or consent.valid_from) > ask.expires:
+        raise EvidenceError("stale_ask", "the ask had expired", field="validFrom")
+    if consent.valid_from < ask.issued:
+        raise EvidenceError("consent_wider_than_ask", "the consent begins before it was asked for", field="validFrom")
+    if consent.valid_until > ask.latest_until:
+        raise EvidenceError("consent_wider_than_ask", "the consent lasts longer than asked for", field="validUntil")
+    if (beyond := _beyond(consent.processes, ask.processes)) is not None:
+        raise EvidenceError("consent_wider_than_ask", "the consent grants more than was asked for", field=beyond)
 
 
 def narrower(new: Consent, old: Consent) -> None:
@@ -235,4 +255,23 @@ def narrower(new: Consent, old: Consent) -> None:
     Raises:
         EvidenceError: ``not_narrower``; field named.
     """
-    raise NotImplementedError
+    inside = {
+        "issuer": new.subject_did == old.subject_did,
+        "hasDataController": new.controller == old.controller,
+        "validFrom": new.valid_from >= old.valid_from,
+        "validUntil": new.valid_until <= old.valid_until,
+    }
+    beyond = next((name for name, holds in inside.items() if not holds), None) or _beyond(new.processes, old.processes)
+    if beyond is not None:
+        raise EvidenceError("not_narrower", "the new consent goes beyond the one that it replaces", field=beyond)
+    if new.valid_until == old.valid_until and _beyond(old.processes, new.processes) is None:
+        raise EvidenceError("not_narrower", "the new consent gives up nothing", field="hasProcess")
+
+
+def _beyond(asked: Sequence[Process], offered: Sequence[Process]) -> str | None:
+    """The first member by which one of ``asked`` is covered by none of ``offered``."""
+    for process in asked:
+        alike = [one for one in offered if one.purpose == process.purpose]
+        if not any(one.covers(process) for one in alike):
+            return next((one.missing(process) for one in alike), "hasPurpose")
+    return None

@@ -45,15 +45,20 @@ class Process:
 
     def covers(self, other: "Process") -> bool:
         """Whether ``other`` asks for nothing beyond this process."""
-        return (
-            self.purpose == other.purpose
-            and other.fields <= self.fields
-            and other.processing <= self.processing
-            and other.recipients <= self.recipients
-            and other.jurisdictions <= self.jurisdictions
-            and other.locations <= self.locations
-            and times.duration(other.duration) <= times.duration(self.duration)
-        )
+        return self.missing(other) is None
+
+    def missing(self, other: "Process") -> str | None:
+        """The first member of ``other`` that goes beyond this process, by its name in the credential."""
+        within = {
+            "hasPurpose": self.purpose == other.purpose,
+            "hasPersonalData": other.fields <= self.fields,
+            "hasProcessing": other.processing <= self.processing,
+            "hasRecipient": other.recipients <= self.recipients,
+            "hasJurisdiction": other.jurisdictions <= self.jurisdictions,
+            "hasDuration": times.duration(other.duration) <= times.duration(self.duration),
+            "hasLocation": other.locations <= self.locations,
+        }
+        return next((name for name, holds in within.items() if not holds), None)
 
 
 @dataclass(frozen=True, slots=True)
