@@ -18,7 +18,9 @@ class Caller(Protocol):
     def subject(self) -> SubjectId: ...
 
 
-def build_router(platform: Platform, log: Log, *, wallet_caller: Callable[..., Any], credentials: Credentials) -> APIRouter:
+def build_router(
+    platform: Platform, log: Log, *, wallet_caller: Callable[..., Any], credentials: Credentials
+) -> APIRouter:
     """Routes under `/audit`; `wallet_caller` is the dependency that yields a `Caller`."""
     raise NotImplementedError
 

@@ -1,15 +1,17 @@
-"""The chain of one subject's records: each link commits to its place, its predecessor and its record. Pure.
+"""The chain of one subject's records, from the first on: each link holds its place, its predecessor and its record. Pure."""
 
-`link = SHA-256("fieldgrant/chain/v1" ‖ seq as 8 bytes big-endian ‖ prev ‖ commitment)`, `prev` of the first being 32 zero
-bytes. The small tree of an event commits to links, so a leaf fixes the whole past of every subject that it tells of.
-"""
+from collections.abc import Iterable, Iterator
 
-import hashlib
+from protocol import log as rfc6962
 
-GENESIS = bytes(32)
-_DOMAIN = b"fieldgrant/chain/v1"
+GENESIS = bytes(rfc6962.HASH_SIZE)
+"""What the first link has in the place of a predecessor."""
 
 
-def link(seq: int, prev: bytes, commitment: bytes) -> bytes:
-    """The 32-byte link number `seq` (from 0) that follows `prev` and holds `commitment`."""
-    return hashlib.sha256(_DOMAIN + seq.to_bytes(8, "big") + prev + commitment).digest()
+def links(commitments: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """(previous link, link) for each record's commitment in turn."""
+    before = GENESIS
+    for sequence, commitment in enumerate(commitments):
+        link = rfc6962.chain_link(sequence, before, commitment)
+        yield before, link
+        before = link

@@ -60,7 +60,7 @@ def absorb(session: Session, events: Iterable[OutboxEvent]) -> None:
             owner = subject or ORGANISATION
             seq, prev = heads.get(owner) or _chain_head(session, owner)
             commitment = rfc6962.record_commitment(event.salts[place], body)
-            link = chain.link(seq, prev, commitment)
+            link = rfc6962.chain_link(seq, prev, commitment)
             heads[owner] = (seq + 1, link)
             links.append(link)
             session.add(

@@ -85,13 +85,13 @@ class Log:
         self.directory: Path = platform.settings.log_dir
         self.tiles = Tiles(self.directory)
         self.origin = f"{urlsplit(platform.settings.base_url).netloc}/audit"
-        self._signer = platform.keyring.signer("log")
+        self.signer = platform.keyring.signer("log")
         self._compared = False
 
     @property
     def vkey(self) -> str:
         """The verifier key to give to auditors (C2SP signed-note, "Verifier keys")."""
-        return note.vkey(self.origin, self._signer.public)
+        return note.vkey(self.origin, self.signer.public)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -112,12 +112,12 @@ class Log:
         if text is None:
             return Head(0, rfc6962.root([]), b"")
         try:
-            origin, size, root = note.parse_checkpoint(note.open_note(text, self.vkey))
+            found = note.parse_checkpoint(note.open_note(text, self.vkey))
         except EvidenceError as error:
             raise EvidenceError("log_forked", "the checkpoint on disk is not signed with this log's key") from error
-        if origin != self.origin:
+        if found.origin != self.origin:
             raise EvidenceError("log_forked", "the checkpoint on disk is another log's")
-        return Head(size, root, text)
+        return Head(found.size, found.root, text)
 
     def check(self, session: Session) -> Head:
         """Compare disk and database; the head on disk when they agree.
@@ -132,10 +132,14 @@ class Log:
             detail = f"{head.size} leaves are signed, the database holds {size}: was a backup restored?"
             raise EvidenceError("log_ahead_of_database", detail)
         if signed is not None and signed.size > head.size:
-            raise EvidenceError("log_forked", f"the database knows a head of {signed.size} leaves, the disk {head.size}")
+            raise EvidenceError(
+                "log_forked", f"the database knows a head of {signed.size} leaves, the disk {head.size}"
+            )
         if not self._compared:
             leaves = session.exec(
-                select(col(LogEntry.leaf)).where(col(LogEntry.leaf_index) < head.size).order_by(col(LogEntry.leaf_index))
+                select(col(LogEntry.leaf))
+                .where(col(LogEntry.leaf_index) < head.size)
+                .order_by(col(LogEntry.leaf_index))
             ).all()
             self.tiles.compare(leaves)
             if self.merkle(head.size).root() != head.root:
@@ -153,7 +157,8 @@ class Log:
     def sign(self, size: int) -> Head:
         """Sign the head of the first `size` leaves, whose tiles are on disk, and replace the checkpoint with it."""
         root = self.merkle(size).root()
-        text = note.sign_note(note.checkpoint(self.origin, size, root), self.origin, self._signer)
+        body = note.checkpoint(self.origin, size, root)
+        text = note.sign_note(body, self.origin, self.signer, public=self.signer.public).encode()
         files.write(self.directory / "checkpoint", text)
         return Head(size, root, text)
 

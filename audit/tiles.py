@@ -5,7 +5,6 @@ its length in two bytes. A file that is there is never written again: a differen
 """
 
 import shutil
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +12,7 @@ from audit import files
 from protocol import log as rfc6962
 from protocol.errors import EvidenceError
 
-WIDTH = 256
-HEIGHT = 8
-_HASH = 32
+WIDTH, HEIGHT, _HASH = rfc6962.TILE_WIDTH, rfc6962.TILE_HEIGHT, rfc6962.HASH_SIZE
 _CACHED = 512  # tiles of 8 KiB
 
 
@@ -38,35 +35,34 @@ class Tiles:
         while hashes:
             before, after = old >> (HEIGHT * level), new >> (HEIGHT * level)
             first = before // WIDTH
-            kept = self._tile(str(level), first, before - first * WIDTH)
+            kept = self._tile(level, first, before - first * WIDTH)
             row = [kept[i : i + _HASH] for i in range(0, len(kept), _HASH)] + hashes
             for n in range(first, -(-after // WIDTH)):
                 part = row[(n - first) * WIDTH : (n - first + 1) * WIDTH]
-                self._place(str(level), n, len(part), b"".join(part))
+                self._place(level, n, len(part), b"".join(part))
             done = after // WIDTH - first
             hashes = [rfc6962.root(row[i * WIDTH : (i + 1) * WIDTH]) for i in range(done)]
             level += 1
 
     def _extend_entries(self, old: int, leaves: Sequence[bytes]) -> None:
         first = old // WIDTH
-        row = [*_split_entries(self._tile("entries", first, old - first * WIDTH)), *leaves]
+        row = [*_entries(self._tile(None, first, old - first * WIDTH)), *leaves]
         for start in range(0, len(row), WIDTH):
             part = row[start : start + WIDTH]
-            data = b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in part)
-            self._place("entries", first + start // WIDTH, len(part), data)
+            self._place(None, first + start // WIDTH, len(part), rfc6962.entry_bundle(part))
 
     def node(self, size: int, level: int, index: int) -> bytes:
         """Hash of a perfect subtree (see `audit.tree`) in the tree of `size` leaves."""
         height, above = divmod(level, HEIGHT)
         first = index << above
         n, place = divmod(first, WIDTH)
-        data = self._tile(str(height), n, min(WIDTH, (size >> (HEIGHT * height)) - n * WIDTH))
+        data = self._tile(height, n, min(WIDTH, (size >> (HEIGHT * height)) - n * WIDTH))
         part = data[place * _HASH : (place + (1 << above)) * _HASH]
         return rfc6962.root([part[i : i + _HASH] for i in range(0, len(part), _HASH)])
 
     def leaves(self, size: int, n: int) -> list[bytes]:
         """The leaves of the entry tile `n` in the log of `size` leaves."""
-        return _split_entries(self._tile("entries", n, min(WIDTH, size - n * WIDTH)))
+        return _entries(self._tile(None, n, min(WIDTH, size - n * WIDTH)))
 
     def compare(self, expected: Sequence[bytes]) -> None:
         """Check that the tiles of the log of `expected` leaves hold just these. Raises EvidenceError("log_forked")."""
@@ -78,7 +74,7 @@ class Tiles:
         while hashes:
             for n in range(-(-len(hashes) // WIDTH)):
                 part = hashes[n * WIDTH : (n + 1) * WIDTH]
-                if self._tile(str(level), n, len(part)) != b"".join(part):
+                if self._tile(level, n, len(part)) != b"".join(part):
                     raise EvidenceError("log_forked", f"tile {n} of level {level} is not the tree over the leaves")
             full = len(hashes) // WIDTH
             hashes = [rfc6962.root(hashes[n * WIDTH : (n + 1) * WIDTH]) for n in range(full)]
@@ -97,15 +93,15 @@ class Tiles:
             data = full.read_bytes()
             if "/entries/" not in whole:
                 return data[: int(width) * _HASH]
-            return b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in _split_entries(data)[: int(width)])
+            return rfc6962.entry_bundle(_entries(data)[: int(width)])
         part = self.directory / path
         return part.read_bytes() if part.is_file() else None
 
-    def _tile(self, level: str, n: int, width: int) -> bytes:
+    def _tile(self, level: int | None, n: int, width: int) -> bytes:
         """The first `width` members of a tile, from the file of that width or the full one."""
         if width == 0:
             return b""
-        name = _path(level, n, width)
+        name = rfc6962.tile_path(level, n, width)
         path = self.directory / name
         known = self._read.get(path)
         if known is None:
@@ -117,8 +113,8 @@ class Tiles:
             self._read[path] = known
         return known
 
-    def _place(self, level: str, n: int, width: int, data: bytes) -> None:
-        name = _path(level, n, width)
+    def _place(self, level: int | None, n: int, width: int, data: bytes) -> None:
+        name = rfc6962.tile_path(level, n, width)
         path = self.directory / name
         if path.is_file():
             if path.read_bytes() != data:
@@ -130,22 +126,8 @@ class Tiles:
             shutil.rmtree(path.with_name(path.name + ".p"), ignore_errors=True)
 
 
-def _path(level: str, n: int, width: int) -> str:
-    """Name of a tile (tlog-tiles "Merkle Tree"): groups of three digits, all but the last after an x."""
-    groups = [f"{n % 1000:03d}"]
-    while n := n // 1000:
-        groups.append(f"x{n % 1000:03d}")
-    partial = "" if width == WIDTH else f".p/{width}"
-    return f"tile/{level}/{'/'.join(reversed(groups))}{partial}"
-
-
-def _split_entries(data: bytes) -> list[bytes]:
-    """Entries of an entry tile. Raises EvidenceError("log_forked") when the lengths do not add up."""
-    found, at = [], 0
-    while at < len(data):
-        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-        if at + 2 > len(data) or end > len(data):
-            raise EvidenceError("log_forked", "an entry tile is cut short")
-        found.append(data[at + 2 : end])
-        at = end
-    return found
+def _entries(data: bytes) -> list[bytes]:
+    try:
+        return rfc6962.read_bundle(data)
+    except EvidenceError as error:
+        raise EvidenceError("log_forked", "an entry tile is not whole") from error
