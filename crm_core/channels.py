@@ -1,4 +1,2 @@
 """The channels on file, read through the gate by the internal reader `mailer` for the purpose `invitation`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass

@@ -1,9 +1,8 @@
 """A CRM export (CSV) becomes sealed records; nothing of it is kept in clear."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field as member
+from dataclasses import dataclass
 
-from crm_core.origin import Origin
 from issuer.catalogue import Catalogue
 from protocol.consent import Field
 from runtime.platform import Platform

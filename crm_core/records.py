@@ -123,17 +123,32 @@ def open_fields(platform: Platform, record: Record, fields: Collection[Field]) -
     if not wanted:
         return {}
     key = data_key(platform, record)
-    return {
-        field: seal.open_value(
-            key,
-            boxes[field],
-            org=platform.controller,
-            subject=record.subject,
-            field=field,
-            generation=record.generation,
-        )
-        for field in wanted
-    }
+    return {field: _open_box(platform, record, key, field, boxes[field]) for field in wanted}
+
+
+def open_readable(
+    platform: Platform, record: Record, fields: Collection[Field]
+) -> tuple[dict[Field, Value], tuple[Field, ...]]:
+    """The same, but a value that does not open is named in the second part instead of failing the others.
+
+    Raises KeyGone when the bucket epoch was destroyed.
+    """
+    try:
+        boxes = packing.unpack(record.cells)
+        wanted = [field for field in fields if field in boxes]
+        if not wanted:
+            return {}, ()
+        key = data_key(platform, record)
+    except EvidenceError:
+        return {}, tuple(fields)
+    values: dict[Field, Value] = {}
+    broken: list[Field] = []
+    for field in wanted:
+        try:
+            values[field] = _open_box(platform, record, key, field, boxes[field])
+        except EvidenceError:
+            broken.append(field)
+    return values, tuple(broken)
 
 
 def seal_record(
@@ -234,6 +249,11 @@ def _place(platform: Platform, record: Record) -> DataKeyPlace:
 def _raw_key(platform: Platform, record: Record) -> bytes:
     bucket_key = platform.keyring.opener(record.bucket, record.epoch)
     return seal.unwrap(record.wrapped, bucket_key, _place(platform, record))
+
+
+def _open_box(platform: Platform, record: Record, key: AESGCM, field: Field, box: bytes) -> Value:
+    org, subject, generation = platform.controller, record.subject, record.generation
+    return seal.open_value(key, box, org=org, subject=subject, field=field, generation=generation)
 
 
 def _boxes(

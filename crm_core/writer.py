@@ -1,11 +1,10 @@
 """The gated way in: values are sealed before they reach the database, and each tells where it came from."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field as member
+from collections.abc import Mapping
 
 from sqlmodel import Session
 
-from crm_core.origin import Collected, Origin
+from crm_core.origin import Origin
 from crm_core.seal import Value
 from issuer.catalogue import Catalogue
 from protocol.consent import Field, SubjectId

@@ -1,0 +1,54 @@
+"""Where the next page begins: sealed, and bound to its reader, purpose and query. A cursor never holds a value."""
+
+import base64
+import binascii
+import secrets
+import struct
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from crm_core.query import Query
+from protocol import canonical
+from protocol.consent import SubjectId
+from runtime.problem import Problem
+from verifier.gate import Visit
+
+_NONCE = 12
+_PLACE = struct.Struct(">30s?I")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The last customer of a page, whether they had the field that the page is sorted by, and how many came so far."""
+
+    subject: SubjectId
+    present: bool
+    passed: int
+
+
+def seal(secret: bytes, place: Place, visit: Visit, query: Query) -> str:
+    """The cursor as text for a URL (base64url without padding), of one length whatever it says."""
+    nonce = secrets.token_bytes(_NONCE)
+    plain = _PLACE.pack(place.subject.encode("ascii"), place.present, place.passed)
+    box = nonce + AESGCM(secret).encrypt(nonce, plain, _bound(visit, query))
+    return base64.urlsafe_b64encode(box).rstrip(b"=").decode("ascii")
+
+
+def unseal(secret: bytes, cursor: str, visit: Visit, query: Query) -> Place:
+    """The place in a cursor. Problem 400 `bad_cursor` when it was changed or comes from another reader or query."""
+    try:
+        box = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        plain = AESGCM(secret).decrypt(box[:_NONCE], box[_NONCE:], _bound(visit, query))
+        subject, present, passed = _PLACE.unpack(plain)
+    except (InvalidTag, ValueError, binascii.Error, struct.error):
+        raise Problem(400, "bad_cursor", "this cursor does not continue this query", field="cursor") from None
+    return Place(SubjectId(subject.decode("ascii")), present, passed)
+
+
+def _bound(visit: Visit, query: Query) -> bytes:
+    reader = visit.reader
+    who = [reader.did, reader.account, reader.role]
+    how = [visit.purpose, visit.recipient, visit.processing, visit.jurisdiction]
+    return canonical.jcs(["cursor", who, how, query.identity()])
