@@ -1,11 +1,28 @@
-"""The journal: every narrowing of a standing, durable outside the database before it is acknowledged (DESIGN, 7)."""
+"""The journal: every narrowing of a standing, durable outside the database before it is acknowledged (DESIGN, 7).
 
+A file `journal.jsonl` of JCS lines {"entry", "prev", "seq"}: `prev` is the SHA-256 of the line before (hex), so that a
+changed, lost or swapped line is seen. A last line without its newline was never acknowledged and is cut by the next
+append; everything else that does not fit raises.
+"""
+
+import fcntl
+import hashlib
+import os
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+from protocol import canonical
 from protocol.consent import SubjectId
+
+from runtime import keyfiles
+
+FILE = "journal.jsonl"
+NARROWING = "narrowing"
 
 
 class JournalError(Exception):
@@ -29,28 +46,135 @@ class Journal:
 
     def __init__(self, directory: Path, *, create: bool = False) -> None:
         """Read and verify the whole chain. Raises JournalError(journal_missing, journal_broken)."""
-        raise NotImplementedError
+        self._path = directory / FILE
+        self._mutex = threading.Lock()
+        self._offset, self._seq, self._head = 0, 0, ""  # how far we have read: bytes, lines, digest of the last line
+        self._inode = 0
+        self._failed = False
+        self._floors: dict[str, int] = {}
+        self._ended: set[str] = set()
+        if create:
+            keyfiles.make_directory(directory)
+            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600))
+            keyfiles.sync_directory(directory)
+            keyfiles.sync_directory(directory.parent)
+        self.refresh()
 
     def append(self, entry: Mapping[str, Any]) -> int:
-        """Append one entry, durable on return; its sequence number. Raises JournalError."""
-        raise NotImplementedError
+        """Append one entry, durable on return; its sequence number. Raises JournalError.
+
+        Kind "narrowing" has `subject`, `version` and `ended` (ids); other kinds are kept for those who replay.
+        """
+        with self._mutex, self._exclusive() as descriptor:
+            if self._failed:
+                raise JournalError("journal_failed", "an earlier append failed; the journal must be opened anew")
+            self._take_in()
+            self._cut_torn_line(descriptor)
+            seq = self._seq + 1
+            line = canonical.jcs({"seq": seq, "prev": self._head, "entry": dict(entry)}) + b"\n"
+            self._write(descriptor, line)
+            self._accept(line)
+            return seq
 
     def entries(self, since: int = 0) -> Iterator[Entry]:
-        """Entries with a sequence number above `since`, in order, the chain verified."""
-        raise NotImplementedError
+        """Entries with a sequence number above `since`, in order, the chain verified. Raises JournalError."""
+        seq, head = 0, ""
+        for line in self._lines(0):
+            seq, head, body = _parse(line, seq, head)
+            if seq > since:
+                yield Entry(seq, body)
 
     def refresh(self) -> None:
         """Take in what other processes appended. Costs one stat when there is nothing new. Raises JournalError."""
-        raise NotImplementedError
+        found = self._stat()
+        if found.st_size != self._offset or found.st_ino != self._inode:
+            with self._mutex:
+                self._take_in()
 
     def head(self) -> tuple[int, str]:
-        """Sequence number and digest of the last line; (0, "") when empty."""
-        raise NotImplementedError
+        """Sequence number and SHA-256 (hex) of the last line; (0, "") when empty."""
+        with self._mutex:
+            return self._seq, self._head
 
     def floor(self, subject: SubjectId) -> int:
         """The lowest version of the subject's standing that may be believed; 0 when never narrowed."""
-        raise NotImplementedError
+        return self._floors.get(subject, 0)
 
     def ended(self, ground: str) -> bool:
         """Has this consent or ground been ended?"""
-        raise NotImplementedError
+        return ground in self._ended
+
+    def _stat(self) -> os.stat_result:
+        try:
+            return self._path.stat()
+        except FileNotFoundError as error:
+            raise JournalError("journal_missing", "there is no journal; without it every consent stays denied") from error
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[int]:
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND)
+        except FileNotFoundError as error:
+            raise JournalError("journal_missing", "there is no journal to append to") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _take_in(self) -> None:
+        found = self._stat()
+        if found.st_size < self._offset or (self._inode and found.st_ino != self._inode):
+            raise JournalError("journal_shrunk", "the journal is shorter than it was, or another one")
+        self._inode = found.st_ino
+        for line in self._lines(self._offset):
+            self._accept(line)
+
+    def _lines(self, offset: int) -> Iterator[bytes]:
+        """Complete lines from a byte offset on. A last one without its newline is not acknowledged: not there."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(offset)
+                for line in file:
+                    if line.endswith(b"\n"):
+                        yield line
+        except FileNotFoundError as error:
+            raise JournalError("journal_missing", "there is no journal") from error
+
+    def _accept(self, line: bytes) -> None:
+        self._seq, self._head, body = _parse(line, self._seq, self._head)
+        self._offset += len(line)
+        if body.get("kind") == NARROWING:
+            # The end before the floor: a reader between the two must see the stricter answer.
+            self._ended.update(str(ground) for ground in body.get("ended", ()))
+            subject = str(body["subject"])
+            self._floors[subject] = max(self._floors.get(subject, 0), int(body["version"]))
+
+    def _cut_torn_line(self, descriptor: int) -> None:
+        if os.fstat(descriptor).st_size > self._offset:
+            os.ftruncate(descriptor, self._offset)
+            os.fsync(descriptor)
+
+    def _write(self, descriptor: int, line: bytes) -> None:
+        try:
+            written = os.write(descriptor, line)
+            if written != len(line):
+                raise OSError("short write")
+            os.fsync(descriptor)
+        except OSError as error:
+            # After a failed fsync nobody knows what is on the disk: take the line back and stop believing.
+            self._failed = True
+            os.ftruncate(descriptor, self._offset)
+            raise JournalError("journal_failed", "the entry could not be made durable") from error
+
+
+def _parse(line: bytes, seq: int, head: str) -> tuple[int, str, Mapping[str, Any]]:
+    """Check one line against the one before. Raises JournalError(journal_broken)."""
+    try:
+        parsed = orjson.loads(line)
+        fits = parsed["seq"] == seq + 1 and parsed["prev"] == head and isinstance(parsed["entry"], dict)
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise JournalError("journal_broken", f"line {seq + 1} of the journal is unreadable") from error
+    if not fits:
+        raise JournalError("journal_broken", f"line {seq + 1} of the journal does not follow from the one before")
+    return seq + 1, hashlib.sha256(line).hexdigest(), parsed["entry"]

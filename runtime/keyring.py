@@ -1,25 +1,35 @@
 """The key-ring: secrets, signing keys, bucket keys by epoch and archive keys, each wrapped by the root in its own file."""
 
-from collections.abc import Iterable
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from urllib.parse import quote
 
+import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nacl.public import PrivateKey
+from protocol import canonical
 from protocol.consent import SubjectId
 from protocol.did import Did
 from protocol.keys import Ed25519Signer
 
-from runtime.root import Root
+from runtime import keyfiles, openers
+from runtime.root import Root, RootError
 
 BUCKETS = 256
+_CHECK = b"fieldgrant key-ring"
 
 
 class KeyGone(Exception):
     """The key was destroyed, or was never here (an archive key that lies with the data protection officer)."""
 
+    code = "key_gone"
+
 
 class RingError(Exception):
-    """The key-ring cannot be used. Codes: ring_missing, ring_exists, wrong_root, ring_broken."""
+    """The key-ring cannot be used. Codes: ring_missing, ring_exists, ring_broken, wrong_root."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -28,72 +38,248 @@ class RingError(Exception):
 
 def bucket_of(subject: SubjectId) -> int:
     """The bucket (0..255) that a subject's data key is wrapped in."""
-    raise NotImplementedError
+    return hashlib.sha256(subject.encode()).digest()[0]
 
 
 class KeyRing:
-    """Keys of one organisation in one directory, shared by processes. Bucket keys are held unwrapped in memory."""
+    """Keys of one organisation in one directory, shared by processes. Bucket keys are held unwrapped in memory.
 
-    org: str
+    Layout: `ring.json`, `ring.lock`, `secrets/`, `signers/`, `buckets/<bucket>/<epoch>.key`, `archive/`, `openers/`.
+    Do not fork a process that has one open; start a new one.
+    """
+
+    def __init__(self, directory: Path, root: Root, org: str) -> None:
+        """Use `create` or `open`."""
+        self.org = org
+        self._directory, self._root = directory, root
+        self._mutex = threading.RLock()
+        self._secrets: dict[Path, bytes] = {}
+        self._held: dict[openers.Held, AESGCM] = {}
+        self._opener: openers.Opener | None = None
 
     @classmethod
     def create(cls, directory: Path, root: Root, org: str) -> "KeyRing":
-        """Make an empty ring. Raises RingError(ring_exists)."""
-        raise NotImplementedError
+        """Make an empty ring. Raises RingError(ring_exists), RootError."""
+        keyfiles.make_directory(directory)
+        if (directory / "ring.json").exists():
+            raise RingError("ring_exists", "there is a key-ring in that directory already")
+        for name in ("secrets", "signers", "buckets", "archive", "openers"):
+            keyfiles.make_directory(directory / name)
+        check = root.wrap(_CHECK, _context(org, "ring"))
+        keyfiles.write(directory / "ring.json", orjson.dumps({"v": 1, "org": org, "check": check.hex()}))
+        return cls(directory, root, org)
 
     @classmethod
     def open(cls, directory: Path, root: Root) -> "KeyRing":
-        """Open a ring. Raises RingError(ring_missing, wrong_root)."""
-        raise NotImplementedError
+        """Open a ring. Raises RingError(ring_missing, ring_broken, wrong_root), RootError(root_unavailable)."""
+        try:
+            ring = orjson.loads((directory / "ring.json").read_bytes())
+            org, check = str(ring["org"]), bytes.fromhex(ring["check"])
+        except FileNotFoundError as error:
+            raise RingError("ring_missing", "there is no key-ring in that directory") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise RingError("ring_broken", "the key-ring's description is unreadable") from error
+        try:
+            fits = root.unwrap(check, _context(org, "ring")) == _CHECK
+        except RootError as error:
+            if error.code == "root_unavailable":
+                raise
+            fits = False
+        if not fits:
+            raise RingError("wrong_root", "this key-ring was wrapped by another root")
+        return cls(directory, root, org)
 
     def close(self) -> None:
         """Drop every unwrapped key and end the registration as opener."""
-        raise NotImplementedError
+        with self._mutex:
+            self._held.clear()
+            self._secrets.clear()
+            opener, self._opener = self._opener, None
+        if opener is not None:  # outside the mutex: its thread may be waiting for it
+            opener.close()
+
+    # -- secrets and signing keys
 
     def secret(self, name: str) -> bytes:
-        """32 random bytes of that name, made at first use. Raises RingError, RootError."""
-        raise NotImplementedError
+        """32 random bytes of that name, made at first use. Raises RootError."""
+        return self._secret("secrets", name)
 
     def signer(self, name: str, *, did: Did | None = None, verification_method: str | None = None) -> Ed25519Signer:
         """The signing key of that name, made at first use; its DID is its did:key unless another is given."""
-        raise NotImplementedError
+        return Ed25519Signer(self._secret("signers", name), did=did, verification_method=verification_method)
+
+    def _secret(self, kind: str, name: str) -> bytes:
+        path = self._directory / kind / f"{quote(name, safe='')}.key"
+        known = self._secrets.get(path)
+        if known is None:
+            known = self._load(path, _context(self.org, kind, name), make=lambda: secrets.token_bytes(32))
+            self._secrets[path] = known
+        return known
+
+    def _load(self, path: Path, context: bytes, *, make: Callable[[], bytes] | None = None) -> bytes:
+        """Unwrap a file; `make` its content under the ring's lock when it is missing. FileNotFoundError without `make`."""
+        try:
+            return self._root.unwrap(path.read_bytes(), context)
+        except FileNotFoundError:
+            if make is None:
+                raise
+        with keyfiles.locked(self._directory / "ring.lock"):
+            if not path.exists():
+                keyfiles.write(path, self._root.wrap(make(), context))
+        return self._root.unwrap(path.read_bytes(), context)
+
+    # -- bucket keys
 
     def current(self, bucket: int) -> tuple[int, AESGCM]:
         """The newest epoch of a bucket and its key: what new data keys are wrapped with. Epoch 1 is made at first use."""
-        raise NotImplementedError
+        while True:
+            known = self.epochs(bucket)
+            epoch = known[-1] if known else self._make_epoch(bucket, after=0)
+            try:
+                return epoch, self.opener(bucket, epoch)
+            except KeyGone:
+                continue  # rotated and destroyed between the two looks: there is a newer one
 
     def opener(self, bucket: int, epoch: int) -> AESGCM:
-        """The key of one epoch. Raises KeyGone when it was destroyed."""
-        raise NotImplementedError
+        """The key of one epoch. Raises KeyGone when it was destroyed, RootError."""
+        held = self._held.get((bucket, epoch))
+        if held is not None:
+            return held
+        with self._mutex:
+            self._take([(bucket, epoch)])
+            held = self._held.get((bucket, epoch))
+        if held is None:
+            raise KeyGone(f"bucket {bucket} has no key of epoch {epoch}")
+        return held
 
     def warm(self, buckets: Iterable[int] = range(BUCKETS)) -> None:
         """Unwrap all existing epochs of these buckets in one call to the root, so that no row waits for it."""
-        raise NotImplementedError
+        with self._mutex:
+            self._take([(bucket, epoch) for bucket in buckets for epoch in self.epochs(bucket)])
+
+    def _take(self, keys: Iterable[openers.Held]) -> None:
+        """Load what exists of these. Publishes before it reads: see `openers`. The mutex must be held."""
+        wanted = [key for key in keys if key not in self._held]
+        if not wanted:
+            return
+        if self._opener is None:
+            self._opener = openers.Opener(self._directory / "openers", self._sweep)
+        self._opener.publish([*self._held, *wanted])
+        found = [(key, data) for key in wanted if (data := _read(self._path(*key))) is not None]
+        items = [(data, _context(self.org, "bucket", bucket, epoch)) for (bucket, epoch), data in found]
+        opened = self._root.unwrap_all(items) if items else []
+        self._held.update((key, AESGCM(data)) for (key, _), data in zip(found, opened, strict=True))
+        if len(found) < len(wanted):
+            self._opener.publish(self._held)
+
+    def _sweep(self) -> None:
+        """Drop the keys whose file is gone, then say so."""
+        with self._mutex:
+            gone = [key for key in self._held if not self._path(*key).exists()]
+            for key in gone:
+                del self._held[key]
+            if self._opener is not None:
+                self._opener.publish(self._held)
 
     def epochs(self, bucket: int) -> tuple[int, ...]:
         """The epochs whose key exists, rising. More than one: a rotation is pending."""
-        raise NotImplementedError
+        if not 0 <= bucket < BUCKETS:
+            raise ValueError("a bucket is 0..255")
+        directory = self._directory / "buckets" / f"{bucket:03d}"
+        try:
+            return tuple(sorted(int(path.stem) for path in directory.iterdir() if path.suffix == ".key" and path.stem.isdigit()))
+        except FileNotFoundError:
+            return ()
 
     def begin_rotation(self, bucket: int) -> int:
-        """Make the next epoch and return it; while one is pending, return that one."""
-        raise NotImplementedError
+        """Make the next epoch and return it; while one is pending, return that one.
+
+        A pending rotation serves two shreds only if both dropped their old data keys before it rewraps.
+        """
+        known = self.epochs(bucket)
+        if len(known) > 1:
+            return known[-1]
+        return self._make_epoch(bucket, after=known[-1] if known else self._make_epoch(bucket, after=0))
+
+    def _make_epoch(self, bucket: int, *, after: int) -> int:
+        """Make epoch `after` + 1, unless somebody else has; the newest epoch there is then."""
+        with keyfiles.locked(self._directory / "ring.lock"):
+            known = self.epochs(bucket)
+            if known and known[-1] > after:
+                return known[-1]
+            path = self._path(bucket, after + 1)
+            keyfiles.make_directory(path.parent)
+            keyfiles.sync_directory(path.parent.parent)
+            key = AESGCM.generate_key(256)
+            keyfiles.write(path, self._root.wrap(key, _context(self.org, "bucket", bucket, after + 1)))
+            return after + 1
 
     def destroy(self, bucket: int, epoch: int) -> None:
         """Overwrite and unlink an epoch's key, durably. Idempotent. ValueError for the newest epoch."""
-        raise NotImplementedError
+        with keyfiles.locked(self._directory / "ring.lock"):
+            known = self.epochs(bucket)
+            if not known or epoch >= known[-1]:
+                raise ValueError("the newest epoch of a bucket cannot be destroyed: rotate first")
+            keyfiles.destroy(self._path(bucket, epoch))
+        self._sweep()
 
     def dropped(self, bucket: int, epoch: int) -> bool:
         """True once the key is destroyed and every process that opens has confirmed dropping it, or has ended."""
-        raise NotImplementedError
+        if self._path(bucket, epoch).exists():
+            return False
+        return openers.holders(self._directory / "openers", (bucket, epoch)) == 0
+
+    def _path(self, bucket: int, epoch: int) -> Path:
+        return self._directory / "buckets" / f"{bucket:03d}" / f"{epoch}.key"
+
+    # -- archive keys
 
     def archive_public(self, period: str) -> bytes:
         """The 32-byte X25519 public key of a retention period, made at first use. Raises KeyGone after its end."""
-        raise NotImplementedError
+        public, private, ended = self._period(period)
+        if ended.exists():
+            raise KeyGone(f"the retention period {period} has ended")
+        if not public.exists():
+            with keyfiles.locked(self._directory / "ring.lock"):
+                if not public.exists() and not ended.exists():
+                    self._make_period(period, public, private)
+        try:
+            # Wrapped too: a public key that somebody swapped would turn the archive into his.
+            return self._load(public, _context(self.org, "archive-public", period))
+        except FileNotFoundError as error:
+            raise KeyGone(f"the retention period {period} has ended") from error
+
+    def _make_period(self, period: str, public: Path, private: Path) -> None:
+        key = PrivateKey.generate()
+        keyfiles.write(private, self._root.wrap(bytes(key), _context(self.org, "archive", period)))
+        keyfiles.write(public, self._root.wrap(bytes(key.public_key), _context(self.org, "archive-public", period)))
 
     def archive_private(self, period: str) -> PrivateKey:
         """The private half. Raises KeyGone when it was destroyed or lies elsewhere."""
-        raise NotImplementedError
+        try:
+            return PrivateKey(self._load(self._period(period)[1], _context(self.org, "archive", period)))
+        except FileNotFoundError as error:
+            raise KeyGone(f"the private key of the retention period {period} is not here") from error
 
     def destroy_period(self, period: str) -> None:
-        """End a retention period: destroy its private key. Idempotent."""
-        raise NotImplementedError
+        """End a retention period: destroy its keys, and never make them again. Idempotent."""
+        public, private, ended = self._period(period)
+        with keyfiles.locked(self._directory / "ring.lock"):
+            keyfiles.write(ended, b"")
+            keyfiles.destroy(private)
+            keyfiles.destroy(public)
+
+    def _period(self, period: str) -> tuple[Path, Path, Path]:
+        stem = self._directory / "archive" / quote(period, safe="")
+        return stem.with_name(f"{stem.name}.public"), stem.with_name(f"{stem.name}.key"), stem.with_name(f"{stem.name}.ended")
+
+
+def _context(*parts: str | int) -> bytes:
+    return canonical.jcs(list(parts))
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
