@@ -25,7 +25,8 @@ _BRACKETS = re.compile(r"[\[\]{}]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 # Where orjson's sorted form may differ from JCS: keys beyond the basic plane (UTF-16 order), numbers that are not
 # plain integers, and null, which orjson also writes for NaN.
-_UNSURE = re.compile(rb"[\xf0-\xf4]|null|(?:\A|[:,\[])-?[0-9]+[.eE]")
+_ASTRAL = re.compile(rb"[\xf0-\xf4]")
+_FRACTION = re.compile(rb"[:,\[]-?[0-9]+[.eE]")
 _FAST = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
 
 
@@ -57,7 +58,7 @@ def jcs(value: JsonValue) -> bytes:
     """The canonical bytes of a JSON value (RFC 8785). EvidenceError: bad_number, bad_text, bad_json, too_deep."""
     try:
         fast = orjson.dumps(value, option=_FAST)
-        if _UNSURE.search(fast) is None:
+        if not (isinstance(value, float) or b"null" in fast or _FRACTION.search(fast) or _has_astral(fast)):
             return fast
     except TypeError:  # orjson's only error; the slow path says what is wrong
         pass
@@ -76,6 +77,10 @@ def jcs(value: JsonValue) -> bytes:
 def digest(data: bytes) -> str:
     """The `digestMultibase` of bytes: base58btc of the sha2-256 multihash, `zQm…` (VCDM 2.0 §5.3)."""
     return multibase.encode(b"\x12\x20" + hashlib.sha256(data).digest())
+
+
+def _has_astral(data: bytes) -> bool:
+    return not data.isascii() and _ASTRAL.search(data) is not None
 
 
 def _check_depth(text: str) -> None:
