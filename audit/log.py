@@ -158,7 +158,7 @@ class Log:
         """Sign the head of the first `size` leaves, whose tiles are on disk, and replace the checkpoint with it."""
         root = self.merkle(size).root()
         body = note.checkpoint(self.origin, size, root)
-        text = note.sign_note(body, self.origin, self.signer, public=self.signer.public).encode()
+        text = note.sign_note(body, self.origin, self.signer).encode()
         files.write(self.directory / "checkpoint", text)
         return Head(size, root, text)
 

@@ -1,0 +1,146 @@
+"""One event of a bundle: the record in clear, and all that ties it to the log's head. Pure.
+
+body + salt → commitment → link of the subject's chain → small tree of the event → leaf → root.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from audit.statement import canonical_json, raw
+from protocol import canonical, times
+from protocol import log as rfc6962
+from protocol.errors import EvidenceError
+
+_NAME = re.compile(r"(events|organisation)/[0-9]{5,12}\.json")
+_BODY = {"id", "type", "time", "subject", "header", "data"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What a verified record says. `sequence` counts in its chain; `subject` None is the organisation's own chain."""
+
+    sequence: int
+    index: int
+    id: str
+    type: str
+    at: datetime
+    subject: str | None
+    header: Mapping[str, Any]
+    data: Mapping[str, Any]
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFile:
+    """The members of an event's file; `proof` and `path` are nearest sibling first, `records` the small tree's size."""
+
+    sequence: int
+    previous: bytes
+    salt: bytes
+    body: bytes
+    place: int
+    records: int
+    path: tuple[bytes, ...]
+    index: int
+    leaf: bytes
+    proof: tuple[bytes, ...]
+
+    def name(self) -> str:
+        """The file's name in the bundle."""
+        folder = "organisation" if canonical.parse(self.body, limit=len(self.body))["subject"] is None else "events"
+        return f"{folder}/{self.sequence:05d}.json"
+
+    def write(self) -> bytes:
+        """The file (JCS)."""
+        return canonical.jcs(
+            {
+                "v": 1,
+                "record": canonical.parse(self.body, limit=len(self.body)),
+                "salt": _text(self.salt),
+                "chain": {"sequence": self.sequence, "previous": _text(self.previous)},
+                "tree": {"place": self.place, "records": self.records, "path": [_text(one) for one in self.path]},
+                "log": {"index": self.index, "leaf": _text(self.leaf), "proof": [_text(one) for one in self.proof]},
+            }
+        )
+
+    @classmethod
+    def read(cls, data: bytes) -> "EventFile":
+        """Read a file. Raises EvidenceError("bad_event")."""
+        document = canonical_json(data, "bad_event")
+        try:
+            record, chain, tree, log = document["record"], document["chain"], document["tree"], document["log"]
+            if document["v"] != 1 or set(record) != _BODY:
+                raise ValueError("another version, or members too many")
+            return cls(
+                sequence=_whole(chain["sequence"]),
+                previous=raw(chain["previous"], 32),
+                salt=raw(document["salt"], 32),
+                body=canonical.jcs(record),
+                place=_whole(tree["place"]),
+                records=_whole(tree["records"]),
+                path=_hashes(tree["path"]),
+                index=_whole(log["index"]),
+                leaf=raw(log["leaf"]),
+                proof=_hashes(log["proof"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            raise EvidenceError("bad_event", "an event's file lacks a member or has a wrong one") from None
+
+    def verify(self, size: int, root: bytes) -> Event:
+        """Follow the record to the log's root.
+
+        Raises EvidenceError: `bad_inclusion_proof` (of the small tree or of the log), `bad_leaf`, `bad_event`,
+        `bad_datetime`.
+        """
+        body = canonical.parse(self.body, limit=len(self.body))
+        commitment = rfc6962.record_commitment(self.salt, self.body)
+        link = rfc6962.chain_link(self.sequence, self.previous, commitment)
+        leaf = canonical_json(self.leaf, "bad_leaf")
+        try:
+            small_root = raw(leaf["root"], 32)
+            fitting = rfc6962.leaf_bytes(body["type"], body["time"], small_root) == self.leaf
+        except (KeyError, TypeError, ValueError):
+            fitting = False
+        if not fitting:
+            raise EvidenceError("bad_leaf", "the leaf and the record differ in type or time")
+        rfc6962.verify_path(link, self.place, self.records, self.path, small_root)
+        rfc6962.verify_inclusion(rfc6962.leaf_hash(self.leaf), self.index, size, self.proof, root)
+        header, data, subject = body["header"], body["data"], body["subject"]
+        if not isinstance(header, dict) or not isinstance(data, dict) or not isinstance(subject, str | None):
+            raise EvidenceError("bad_event", "a record's header and data are objects, its subject a text")
+        return Event(
+            sequence=self.sequence,
+            index=self.index,
+            id=str(body["id"]),
+            type=body["type"],
+            at=times.parse(body["time"], field="time"),
+            subject=subject,
+            header=header,
+            data=data,
+            link=link,
+        )
+
+
+def is_event(name: str) -> bool:
+    """Whether a file of the bundle is an event's."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _hashes(texts: Any) -> tuple[bytes, ...]:
+    if not isinstance(texts, list) or len(texts) > 64:
+        raise ValueError("a proof has at most 64 hashes")
+    return tuple(raw(text, 32) for text in texts)
+
+
+def _whole(number: Any) -> int:
+    if type(number) is not int or not 0 <= number < 2**53:
+        raise ValueError("not a whole number")
+    return number
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
