@@ -1,0 +1,158 @@
+"""Steps 5, 6 and 7: narrow, withdraw under fire, see what became of the fields, consent again."""
+
+import shutil
+import time
+from typing import Any
+
+from crm_core import records
+from fieldgrant.demo import residue
+from fieldgrant.demo.arrival import ask_and_answer
+from fieldgrant.demo.cast import MAIL, Person
+from fieldgrant.demo.hammer import Hammer
+from fieldgrant.demo.journey import Play, expect
+from runtime.keyring import KeyGone
+from runtime.platform import Platform
+
+READERS = 8
+SEEN_BEFORE = 20  # reads that each reader has had of the value before the withdrawal
+AFTERWARDS = 1.0  # seconds that the readers go on after the acknowledgement
+DISPOSED = 60.0  # seconds within which every disposition must be done
+
+
+def narrow_and_withdraw(play: Play) -> str:
+    """Step 5."""
+    first, second, _, _ = play.cast.people
+    (consent,) = play.wallet(first).living()
+    play.wallet(first).narrow(consent, [play.cast.second])
+    seen = play.one("mei", first.subject, "marketing")
+    expect(seen["fields"].get(play.cast.second) == first.values[play.cast.second], "what was kept is no longer seen")
+    expect(seen["withheld"].get(MAIL) == "withdrawn", f"e-mail after the narrowing: {seen['withheld'].get(MAIL)}")
+    keep_copy(play)
+    return _withdraw_under_fire(play, second)
+
+
+def keep_copy(play: Play) -> None:
+    """Copy the database as a thief or a backup would, before anything is destroyed."""
+    copy = play.stage.home / "earlier-copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(play.stage.settings.db_dir, copy)
+
+
+def _withdraw_under_fire(play: Play, person: Person) -> str:
+    url = f"{play.stage.url('crm')}/crm/customers/{person.subject}?purpose=marketing&select={MAIL}"
+    hammer = Hammer(url, play.token("mei"), person.values[MAIL], readers=READERS)
+    hammer.start()
+    with play.progress(f"{READERS} readers hammer the record", SEEN_BEFORE) as told:
+        until = time.monotonic() + 60
+        while hammer.seen() < SEEN_BEFORE and time.monotonic() < until:
+            told(hammer.seen())
+            time.sleep(0.02)
+    (consent,) = play.wallet(person).living()
+    started = time.monotonic()
+    play.wallet(person).withdraw(consent)
+    hammer.mark()  # the acknowledgement has just been received
+    took = time.monotonic() - started
+    play.memory["withdrawn_at"] = time.monotonic()
+    time.sleep(AFTERWARDS)
+    tallies = hammer.stop()
+    failures = [failure for tally in tallies for failure in tally.failures]
+    before = min(tally.with_value - tally.after_with_value for tally in tallies)
+    after, late = sum(tally.after for tally in tallies), sum(tally.after_with_value for tally in tallies)
+    play.figures["withdrawal"] = {
+        "readers": READERS, "answers": sum(tally.answers for tally in tallies), "seen_before_by_each_at_least": before,
+        "answers_after": after, "values_after": late, "acknowledged_after_ms": round(1000 * took, 1),
+    }
+    expect(not failures, f"readers failed: {failures[0] if failures else ''}")
+    expect(before >= SEEN_BEFORE, f"a reader had the value only {before} times before the withdrawal")
+    expect(after >= READERS, f"only {after} answers came after the acknowledgement")
+    expect(late == 0, f"{late} answers returned the e-mail after the acknowledgement")
+    return (
+        f"narrowed to {play.cast.second}; withdrawal acknowledged after {1000 * took:.0f} ms under {READERS} readers "
+        f"(each had the value at least {before} times); {after} answers after it, 0 with the value"
+    )
+
+
+def dispositions(play: Play) -> str:
+    """Step 6."""
+    second = play.cast.people[1]
+    items = _certified(play, second)
+    sealed = sorted(name for name, kind in items.items() if kind == "seal")
+    shredded = sorted(name for name, kind in items.items() if kind == "shred")
+    expect(MAIL in sealed and play.cast.second in shredded, f"the certificate says {items}")
+    play.figures["dispositions"] = {"sealed": sealed, "shredded": shredded, "seconds": round(_since(play), 2)}
+    opened, tried = open_old_copy(play, second)
+    expect(tried > 0, "the earlier copy holds no cell of the customer: nothing was tried")
+    expect(opened == 0, f"{opened} of {tried} values open from an earlier copy of the database")
+    data = play.stage.settings.data_dir
+    planted = play.cast.planted
+    hits = residue.search(data, planted)
+    expect(not hits, f"{len(hits)} values lie in clear, the first in {hits[0].path.name if hits else ''}")
+    control = residue.plant(data, planted[0])
+    try:
+        found = {hit.encoding for hit in residue.search(data, planted[:1])}
+    finally:
+        control.unlink()
+    expect(found >= set(residue.forms(planted[0])) - {"json"}, f"the search missed its own control: found {sorted(found)}")
+    play.figures["residue"] = {"values": len(planted), "encodings": len(found), "hits": 0, "control_found": True}
+    return (
+        f"sealed: {', '.join(sealed)}; shredded: {', '.join(shredded)}, {_since(play):.1f} s after the withdrawal; "
+        f"{tried} old cells tried with the present keys, 0 open; {len(planted)} values searched in every file, 0 found, control found"
+    )
+
+
+def _since(play: Play) -> float:
+    return float(play.memory["disposed_at"] - play.memory["withdrawn_at"])
+
+
+def _certified(play: Play, person: Person) -> dict[str, str]:
+    """Field → disposition, from the signed certificates that the customer's wallet has checked."""
+    until = time.monotonic() + DISPOSED
+    with play.progress("waiting for the certificate", None):
+        while time.monotonic() < until:
+            certificates = play.wallet(person).certificates()
+            if certificates:
+                play.memory["disposed_at"] = time.monotonic()
+                return {item.field: item.disposition for one in certificates for item in one.items}
+            time.sleep(0.1)
+    expect(False, f"no certificate within {DISPOSED:.0f} s")
+    return {}
+
+
+def open_old_copy(play: Play, person: Person) -> tuple[int, int]:
+    """Try every cell of a customer in the earlier copy with the present keys: (opened, tried)."""
+    copy = play.stage.home / "earlier-copy" / "fieldgrant.db"
+    settings = play.stage.settings.model_copy(update={"database": f"sqlite:///{copy}"})
+    platform = Platform.open(settings)
+    opened = tried = 0
+    try:
+        with platform.database.read() as session:
+            record = records.load(session, person.subject)
+            for name in records.stored(record):
+                tried += 1
+                try:
+                    records.open_fields(platform, record, frozenset({name}))
+                    opened += 1
+                except KeyGone:
+                    continue
+    finally:
+        platform.close()
+    return opened, tried
+
+
+def consent_again(play: Play) -> str:
+    """Step 7."""
+    second = play.cast.people[1]
+    ask_and_answer(play, second, fields=None)
+    until = time.monotonic() + DISPOSED
+    seen: dict[str, Any] = {}
+    while time.monotonic() < until:
+        seen = play.one("mei", second.subject, "marketing")["fields"]
+        if seen.get(MAIL) is not None:
+            break
+        time.sleep(0.1)
+    expect(seen.get(MAIL) == second.values[MAIL], "the sealed e-mail did not come back")
+    back = [name for name in play.figures["dispositions"]["shredded"] if seen.get(name) is not None]
+    expect(not back, f"shredded and yet there again: {', '.join(back)}")
+    gone = [name for name in play.figures["dispositions"]["shredded"] if name in seen]
+    expect(gone, "the new consent covers no shredded field: nothing was shown")
+    return f"e-mail is back from the archive; {', '.join(gone)}: granted again, and gone for good"
