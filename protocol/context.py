@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -79,11 +79,11 @@ def check_terms(document: Mapping[str, Any], urls: tuple[str, ...]) -> None:
 
     JCS signs such members, RDF would drop them; so that both suites sign the same statement, neither takes them.
     """
-    known = terms(urls)
+    known = _members(urls)
     for members in objects(document):
-        for key in members:
-            if key not in known and key != "@context" and not members.keys() <= _VALUE_MEMBERS:
-                raise EvidenceError("undefined_term", "a member that no context defines", field=_shown(key))
+        if not members.keys() <= known and not members.keys() <= _VALUE_MEMBERS:
+            strange = next(key for key in members if key not in known)
+            raise EvidenceError("undefined_term", "a member that no context defines", field=_shown(strange))
         types = members.get("type", [])
         for name in types if isinstance(types, list) else (types,):
             if isinstance(name, str) and name not in known:
@@ -97,21 +97,28 @@ def terms(urls: tuple[str, ...]) -> frozenset[str]:
     for url in urls:
         for members in objects(load(url)):
             inner = members.get("@context")
-            if isinstance(inner, Mapping):
+            if isinstance(inner, dict):
                 found.update(key for key in inner if not key.startswith("@"))
     return frozenset(found)
 
 
-def objects(value: object) -> Iterator[Mapping[str, Any]]:
-    """Every JSON object inside a value, without recursion."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, Mapping):
+@lru_cache(maxsize=32)
+def _members(urls: tuple[str, ...]) -> frozenset[str]:
+    return terms(urls) | {"@context"}
+
+
+def objects(value: object) -> Iterator[dict[str, Any]]:
+    """Every JSON object inside a value, without recursion. What is no dict or list is no JSON to us."""
+    waiting: list[Any] = [dict(value)] if isinstance(value, Mapping) else [value]
+    for item in waiting:  # it grows as we go
+        if isinstance(item, dict):
             yield item
-            waiting.extend(inner for inner in item.values() if isinstance(inner, (Mapping, list)))
-        elif isinstance(item, list):
-            waiting.extend(inner for inner in item if isinstance(inner, (Mapping, list)))
+            inner: Iterable[Any] = item.values()
+        else:
+            inner = item
+        for child in inner:
+            if isinstance(child, (dict, list)):
+                waiting.append(child)
 
 
 def _shown(key: str) -> str:
