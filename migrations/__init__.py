@@ -1,0 +1,1 @@
+"""One Alembic history for the tables of all packages. Run by `runtime.session.Database.migrate`."""

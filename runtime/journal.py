@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+
 from protocol import canonical
 from protocol.consent import SubjectId
-
 from runtime import keyfiles
 
 FILE = "journal.jsonl"
@@ -26,7 +26,10 @@ NARROWING = "narrowing"
 
 
 class JournalError(Exception):
-    """The journal cannot be trusted or written. Codes: journal_missing, journal_broken, journal_shrunk, journal_failed."""
+    """The journal cannot be trusted or written.
+
+    Codes: journal_missing, journal_broken, journal_shrunk, journal_failed.
+    """
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -108,7 +111,9 @@ class Journal:
         try:
             return self._path.stat()
         except FileNotFoundError as error:
-            raise JournalError("journal_missing", "there is no journal; without it every consent stays denied") from error
+            raise JournalError(
+                "journal_missing", "there is no journal; without it every consent stays denied"
+            ) from error
 
     @contextmanager
     def _exclusive(self) -> Iterator[int]:

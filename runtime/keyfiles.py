@@ -42,8 +42,8 @@ def write(path: Path, data: bytes) -> None:
 def destroy(path: Path) -> None:
     """Overwrite a file with noise, unlink it, and make both durable. Nothing happens when it is gone already.
 
-    The overwriting is best effort (a copying file system or an SSD keeps what it likes): what counts is that the content
-    is wrapped by the root, and that the file is in no backup but the ring's own, which is replaced at each rotation.
+    The overwriting is best effort (a copying file system or an SSD keeps what it likes): what counts is that the
+    content is wrapped by the root, and that the file is in no backup but the ring's own, replaced at each rotation.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY)

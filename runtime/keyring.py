@@ -1,4 +1,4 @@
-"""The key-ring: secrets, signing keys, bucket keys by epoch and archive keys, each wrapped by the root in its own file."""
+"""The key-ring: secrets, signing keys, bucket keys by epoch, archive keys; each in a file, wrapped by the root."""
 
 import hashlib
 import secrets
@@ -10,11 +10,11 @@ from urllib.parse import quote
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nacl.public import PrivateKey
+
 from protocol import canonical
 from protocol.consent import SubjectId
 from protocol.did import Did
 from protocol.keys import Ed25519Signer
-
 from runtime import keyfiles, openers
 from runtime.root import Root, RootError
 
@@ -22,7 +22,7 @@ BUCKETS = 256
 _CHECK = b"fieldgrant key-ring"
 
 
-class KeyGone(Exception):
+class KeyGone(Exception):  # noqa: N818 - a state of the key, which callers expect
     """The key was destroyed, or was never here (an archive key that lies with the data protection officer)."""
 
     code = "key_gone"
@@ -117,7 +117,7 @@ class KeyRing:
         return known
 
     def _load(self, path: Path, context: bytes, *, make: Callable[[], bytes] | None = None) -> bytes:
-        """Unwrap a file; `make` its content under the ring's lock when it is missing. FileNotFoundError without `make`."""
+        """Unwrap a file; if it is missing, `make` its content under the ring's lock, or raise FileNotFoundError."""
         try:
             return self._root.unwrap(path.read_bytes(), context)
         except FileNotFoundError:
@@ -131,7 +131,7 @@ class KeyRing:
     # -- bucket keys
 
     def current(self, bucket: int) -> tuple[int, AESGCM]:
-        """The newest epoch of a bucket and its key: what new data keys are wrapped with. Epoch 1 is made at first use."""
+        """The newest epoch of a bucket and its key, which wraps new data keys. Epoch 1 is made at first use."""
         while True:
             known = self.epochs(bucket)
             epoch = known[-1] if known else self._make_epoch(bucket, after=0)
@@ -187,7 +187,9 @@ class KeyRing:
             raise ValueError("a bucket is 0..255")
         directory = self._directory / "buckets" / f"{bucket:03d}"
         try:
-            return tuple(sorted(int(path.stem) for path in directory.iterdir() if path.suffix == ".key" and path.stem.isdigit()))
+            return tuple(
+                sorted(int(path.stem) for path in directory.iterdir() if path.suffix == ".key" and path.stem.isdigit())
+            )
         except FileNotFoundError:
             return ()
 
@@ -271,7 +273,11 @@ class KeyRing:
 
     def _period(self, period: str) -> tuple[Path, Path, Path]:
         stem = self._directory / "archive" / quote(period, safe="")
-        return stem.with_name(f"{stem.name}.public"), stem.with_name(f"{stem.name}.key"), stem.with_name(f"{stem.name}.ended")
+        return (
+            stem.with_name(f"{stem.name}.public"),
+            stem.with_name(f"{stem.name}.key"),
+            stem.with_name(f"{stem.name}.ended"),
+        )
 
 
 def _context(*parts: str | int) -> bytes:

@@ -5,8 +5,8 @@ Each process that opens registers a pair of files: `<id>.lock`, whose flock it h
 *after* it was dropped, so it never says less than the truth: whoever destroys a key and then finds it in no list knows
 that a later load finds no file any more.
 
-What is claimed: no living process can hand out the key again. A call already under way in another thread may finish with
-the key object that it was given, and freed memory is not wiped by Python.
+What is claimed: no living process can hand out the key again. A call already under way in another thread may finish
+with the key object that it was given, and freed memory is not wiped by Python.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ class Opener:
     """This process's registration, with the thread that looks for destroyed keys."""
 
     def __init__(self, directory: Path, sweep: Callable[[], None]) -> None:
-        """Register with nothing held. `sweep` drops what was destroyed and publishes; it is called every POLL seconds."""
+        """Register, holding nothing. Every POLL seconds `sweep` is called: it drops what was destroyed and publishes."""
         self._directory = directory
         self._name = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._list, self._lock = directory / f"{self._name}.json", directory / f"{self._name}.lock"

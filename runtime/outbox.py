@@ -1,13 +1,19 @@
 """The outbox: an event commits with the change it tells of; the audit drains it into the log."""
 
+import secrets
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from protocol.consent import SubjectId
+import orjson
 from sqlalchemy import Column, Integer, LargeBinary, Text
-from sqlmodel import Field, Session, SQLModel
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from protocol import canonical, event
+from protocol.consent import SubjectId
+from runtime.clock import instant, iso
 
 SALT = 32  # bytes per record
 
@@ -42,12 +48,13 @@ class OutboxEvent:
 
     def bodies(self) -> list[bytes]:
         """Per record the JCS bytes of {"id","type","time","subject","header","data"}: what a commitment is over."""
-        raise NotImplementedError
+        common = {"id": self.event_id, "type": self.type, "time": iso(self.at), "header": dict(self.header)}
+        return [canonical.jcs({**common, "subject": subject, "data": dict(data)}) for subject, data in self.records]
 
 
 def emit(
     session: Session,
-    type: str,  # noqa: A002 - CloudEvents' own word
+    type: str,
     *,
     at: datetime,
     header: Mapping[str, Any] | None = None,
@@ -58,9 +65,44 @@ def emit(
 
     With a `key`, only the first emission counts and later ones return its id. ValueError for an unknown type.
     """
-    raise NotImplementedError
+    if type not in event.TYPES:
+        raise ValueError(f"unknown type of event: {type}")
+    if key is not None:
+        # The writing session holds the write lock: nobody can put the same key in between.
+        known = session.exec(select(Outbox.event_id).where(Outbox.key == key)).first()
+        if known is not None:
+            return known
+    row = Outbox(
+        event_id=f"urn:uuid:{uuid.uuid4()}",
+        type=type,
+        at=iso(at),
+        header=canonical.jcs(dict(header or {})).decode(),
+        records=canonical.jcs([{"subject": subject, "data": dict(data)} for subject, data in records]).decode(),
+        salts=secrets.token_bytes(SALT * len(records)),
+        key=key,
+    )
+    session.add(row)
+    session.flush()
+    return row.event_id
 
 
 def pending(session: Session, after: int, limit: int) -> list[OutboxEvent]:
-    """At most `limit` events with an outbox id above `after`, in order."""
-    raise NotImplementedError
+    """At most `limit` events with an outbox id above `after`, in order of commit.
+
+    On SQLite writers follow each other, so ids commit in order and none can appear below `after` later.
+    """
+    query = select(Outbox).where(col(Outbox.id) > after).order_by(col(Outbox.id)).limit(limit)
+    return [_event(row) for row in session.exec(query)]
+
+
+def _event(row: Outbox) -> OutboxEvent:
+    records = orjson.loads(row.records)
+    return OutboxEvent(
+        id=row.id or 0,
+        event_id=row.event_id,
+        type=row.type,
+        at=instant(row.at),
+        header=orjson.loads(row.header),
+        records=tuple((record["subject"], record["data"]) for record in records),
+        salts=tuple(row.salts[start : start + SALT] for start in range(0, len(row.salts), SALT)),
+    )

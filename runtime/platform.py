@@ -4,14 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from protocol import did
 from protocol.did import Did, Keys
 from protocol.keys import Ed25519Signer
-
-from runtime.clock import Clocks
+from runtime import keyfiles
+from runtime.clock import Clock, Clocks
 from runtime.journal import Journal
-from runtime.keyring import KeyRing
+from runtime.keyring import KeyRing, RingError
+from runtime.root import root_of
 from runtime.session import Database
 from runtime.settings import Settings
+
+_SERVICE_TYPES = {
+    "issuer": "FieldgrantIssuer",
+    "verifier": "FieldgrantVerifier",
+    "crm": "FieldgrantCrm",
+    "redaction": "FieldgrantRedaction",
+    "audit": "FieldgrantAudit",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +40,40 @@ class Platform:
 
     @classmethod
     def create(cls, settings: Settings, clock: Clocks | None = None) -> "Platform":
-        """Make directories, keys, journal and schema, then open. Raises RingError(ring_exists)."""
-        raise NotImplementedError
+        """Make directories, keys, journal and schema, then open. Raises RingError(ring_exists), RootError."""
+        for directory in (settings.data_dir, settings.db_dir, settings.log_dir, settings.keys_dir):
+            keyfiles.make_directory(directory)
+        settings.mail_dir.mkdir(parents=True, exist_ok=True)
+        KeyRing.create(settings.keys_dir, root_of(settings, create=True), did.web_did(settings.base_url))
+        Journal(settings.journal_dir, create=True)
+        return cls.open(settings, clock)
 
     @classmethod
     def open(cls, settings: Settings, clock: Clocks | None = None) -> "Platform":
-        """Open what `create` made. Raises RingError, JournalError, RootError."""
-        raise NotImplementedError
+        """Open what `create` made, its schema brought up to date. Raises RingError, JournalError, RootError."""
+        controller = did.web_did(settings.base_url)
+        keyring = KeyRing.open(settings.keys_dir, root_of(settings))
+        if keyring.org != controller:
+            raise RingError("wrong_org", "this key-ring belongs to another organisation (base_url)")
+        journal = Journal(settings.journal_dir)
+        database = Database(settings.database)
+        database.migrate()
+        signer = keyring.signer("controller", did=controller, verification_method=f"{controller}#key-1")
+        services = {_SERVICE_TYPES[name]: url for name, url in settings.urls.items()}
+        document = did.controller_document(controller, assertion_keys={"key-1": signer.public}, services=services)
+        return cls(
+            settings=settings,
+            clock=clock or Clock(settings.clock_file),
+            database=database,
+            keyring=keyring,
+            journal=journal,
+            controller=controller,
+            signer=signer,
+            document=document,
+            keys=Keys([document]),
+        )
 
     def close(self) -> None:
         """Drop the keys and close the database."""
-        raise NotImplementedError
+        self.keyring.close()
+        self.database.dispose()

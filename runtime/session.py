@@ -49,13 +49,12 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that holds the write lock from its first statement; commits at exit, rolls back on any error."""
-        with Session(self._writer, expire_on_commit=False) as session:
-            with session.begin():
-                session.connection()  # BEGIN IMMEDIATE now: what is read here must not change until the commit
-                yield session
+        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            session.connection()  # BEGIN IMMEDIATE now: what is read here must not change until the commit
+            yield session
 
     def migrate(self) -> None:
-        """Bring the schema to the newest version (`migrations/`), in one transaction. Safe to run from two processes."""
+        """Bring the schema to the newest version (`migrations/`), in one transaction. Two processes may run it."""
         spec = importlib.util.find_spec("migrations")
         if spec is None or not spec.submodule_search_locations:
             raise RuntimeError("the migrations package is not installed")

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     vault_key: str = "fieldgrant"
     send_deadline: float = 2.0
     sign_in_rate: str = "10/minute"
-    token_rate: str = "60000/minute"
+    token_rate: str = "60000/minute"  # noqa: S105 - a rate
 
     @property
     def db_dir(self) -> Path:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fastapi import APIRouter, Request
-from protocol.did import Did
 from sqlalchemy import Column, LargeBinary, Text
 from sqlmodel import Field, Session, SQLModel
 
+from protocol.did import Did
 from runtime.clock import Clocks
 from runtime.keyring import KeyRing
 from runtime.limits import RateLimit

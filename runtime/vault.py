@@ -52,7 +52,9 @@ class VaultRoot:
     def unwrap_all(self, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
         """One call for all. Raises RootError if any one item fails."""
         try:
-            batch = [{"ciphertext": wrapped.decode("ascii"), "associated_data": _text(about)} for wrapped, about in items]
+            batch = [
+                {"ciphertext": wrapped.decode("ascii"), "associated_data": _text(about)} for wrapped, about in items
+            ]
             return [b64decode(item["plaintext"], validate=True) for item in self._batch("decrypt", batch)]
         except (UnicodeDecodeError, ValueError, TypeError) as error:
             raise RootError("bad_wrapping", "not wrapped by Vault") from error
