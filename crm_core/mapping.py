@@ -25,19 +25,19 @@ _HEADINGS: Mapping[str, tuple[str, ...]] = {
         "phone home", "phone other", "手机", "手机号", "手机号码", "电话", "电话号码",
     ),
     "contact.gender": ("gender", "性别"),
-    "contact.profile_url": ("linkedin url", "linkedin bio", "linkedin", "profile url", "website url", "个人主页"),
+    "contact.profile_url": ("linkedin url", "linkedin", "profile url", "个人主页"),
     "address.city": ("city", "town", "城市"),
     "address.country": ("country region", "country", "国家 地区", "国家", "国家或地区"),
     "employment.job_title": ("job title", "title", "position", "职位", "职务"),
     "employment.company": ("company name", "company", "associated company", "公司", "公司名称"),
-    "preference.newsletter": ("has newsletter", "newsletter", "marketing contact status", "订阅", "是否订阅通讯"),
+    "preference.newsletter": ("has newsletter", "newsletter", "订阅", "是否订阅通讯"),
     "interaction.status": ("status", "lead status", "lifecycle stage", "客户状态", "状态"),
     "interaction.note": ("background", "notes", "note", "message", "备注"),
     "interaction.first_seen": ("first seen", "create date", "首次联系时间", "创建日期"),
     "interaction.last_seen": ("last seen", "last activity date", "最近联系时间"),
     "interaction.tags": ("tags", "标签"),
 }  # fmt: skip
-# Dealt out by this product alone: e-mail is how two rows are known to be one customer.
+# By this field two rows are known to be one customer.
 KEY = Field("contact.email")
 NAMES = (Field("contact.given_name"), Field("contact.family_name"))
 
@@ -57,6 +57,7 @@ def columns(catalogue: Catalogue, headings: Sequence[str], asked: Mapping[str, s
 
     Raises EvidenceError `unknown_field`, `unknown_column`, `no_known_columns`.
     """
+    # Of two equal headings the first counts.
     places = {_plain(heading): index for index, heading in reversed(list(enumerate(headings)))}
     chosen: dict[int, Field] = {}
     skipped: set[int] = set()
@@ -75,9 +76,7 @@ def columns(catalogue: Catalogue, headings: Sequence[str], asked: Mapping[str, s
                     chosen.setdefault(index, Field(field))
     if not chosen:
         raise EvidenceError("no_known_columns", "none of the headings is known; name them with --map column=field")
-    return tuple(
-        Column(index, headings[index], field, catalogue.fields[field].type) for index, field in chosen.items()
-    )
+    return tuple(Column(index, headings[index], field, catalogue.fields[field].type) for index, field in chosen.items())
 
 
 def _plain(heading: str) -> str:

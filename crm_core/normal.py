@@ -1,4 +1,4 @@
-"""The normal form of each type of field, so that one value has one spelling. Pure; what has none is refused by a code."""
+"""The normal form of each type of field, so that one value has one spelling; what has none is refused by a code."""
 
 import re
 import unicodedata

@@ -1,5 +1,9 @@
-"""Where each stored value came from: source, digest of the file, row, who brought it, when. Names fields, never values."""
+"""Where each stored value came from: source, digest of the file, row, who brought it, when. Never the value.
 
+The digest is keyed: a plain hash of a small file could be tried out until the values in it are found.
+"""
+
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +14,7 @@ from sqlmodel import Session, SQLModel
 
 from protocol import times
 from protocol.consent import Field, SubjectId
+from runtime.platform import Platform
 
 
 class OriginRow(SQLModel, table=True):
@@ -39,6 +44,10 @@ class Origin:
     importer: str
     at: datetime
 
+    def told(self) -> dict[str, str]:
+        """What the events say of it."""
+        return {"source": self.source, "digest": self.source_digest, "importer": self.importer}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
@@ -46,6 +55,11 @@ class Collected:
 
     subject: SubjectId
     rows: Mapping[Field, int]
+
+
+def digest(platform: Platform, data: bytes) -> str:
+    """The keyed digest of a file's bytes (BLAKE2b, 256 bits, key `origin` of the key-ring) in hexadecimal."""
+    return hashlib.blake2b(data, digest_size=32, key=platform.keyring.secret("origin")).hexdigest()
 
 
 def note(session: Session, origin: Origin, collected: Collection[Collected], *, event_id: str) -> None:

@@ -1,7 +1,8 @@
 """The one way to read records: gate first, then open only what it released, then filter and sort in memory.
 
-A withheld value is never decrypted, so it cannot reach a filter, an order, a page's length or a cursor: to a query it is
-an absent one. A released value that does not open (its cell was moved or changed) is absent too, and named `unreadable`.
+A withheld value is never decrypted, so it cannot reach a filter, an order, a page's length or a cursor: to a query it
+is an absent one. A released value that does not open (its cell was moved or changed) is absent too, and is named
+`unreadable`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping

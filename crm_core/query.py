@@ -40,7 +40,7 @@ _BARE = frozenset({Operator.PRESENT, Operator.ABSENT})
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One condition. `operands` (folded) is empty for `present` and `absent`, one text for the others, more for `in`."""
+    """One condition. `operands` (folded): none for `present` and `absent`, several for `in`, else one."""
 
     field: Field
     operator: Operator

@@ -109,7 +109,7 @@ def stored_fields(session: Session, subject: SubjectId) -> frozenset[Field]:
 
 
 def data_key(platform: Platform, record: Record) -> AESGCM:
-    """Unwrap the record's data key. Raises EvidenceError `bad_data_key`, KeyGone when its bucket epoch was destroyed."""
+    """The record's data key, unwrapped. EvidenceError `bad_data_key`; KeyGone when its bucket epoch was destroyed."""
     return AESGCM(_raw_key(platform, record))
 
 
@@ -190,9 +190,7 @@ def reseal(session: Session, platform: Platform, subject: SubjectId, keep: froze
     """
     old = _existing(session, subject)
     survivors = open_fields(platform, old, keep)
-    new = seal_record(
-        platform, subject, generation=old.generation + 1, created_at=old.created_at, values=survivors
-    )
+    new = seal_record(platform, subject, generation=old.generation + 1, created_at=old.created_at, values=survivors)
     _store(session, new)
     return new
 

@@ -1,0 +1,107 @@
+"""What the API's documentation says of the records: texts and examples, apart from the code that answers."""
+
+from typing import Any
+
+APP = (
+    "The customer records of one organisation. Every value rests sealed; every read states its purpose, passes the gate "
+    "and is on record, for the customer too, before it leaves. A withheld field carries a reason and never a value, "
+    "and to filters and sorting it is an absent one."
+)
+PURPOSE = (
+    "What the values are read for: a purpose of the catalogue, by its key or IRI, that the caller's role may act for."
+)
+SELECT = "Fields, parted by commas. Left out: every field that the purpose may be asked for."
+SUBJECT = "The customer's opaque reference."
+FILTER = (
+    "One condition, `field:operator:value`. Operators: `eq`, `ne`, `in` (values parted by commas), `prefix`, `contains`; "
+    "`present` and `absent` take no value. Letter case and width do not matter. A withheld field is absent."
+)
+FILTERS = ["address.city:eq:Shanghai", "contact.family_name:prefix:W", "contact.phone:absent"]
+SORT = "One field, rising; `-field` falling. Customers without it, or for whom it is withheld, come last."
+LIMIT = "How many customers a page holds, 1 to 500."
+CURSOR = "The `next` of the page before, with the same reader, purpose, fields, filter and order."
+LIST = (
+    "One page of customers. Without `sort` in the order of their references. Problems: `unknown_field`, "
+    "`unknown_purpose`, `bad_filter`, `bad_sort`, `bad_limit`, `bad_cursor`, `role`."
+)
+ONE = "What one customer's record releases for a purpose. Problems: `unknown_subject`, `unknown_field`, `role`."
+IMPORT = (
+    "Takes a CRM export: the CSV file itself as the body (`text/csv`, at most 64 MiB and 50,000 rows; UTF-8 or GB18030), "
+    "headings in the first line. Values are sealed at once. Rows with one e-mail address are one customer, blank cells "
+    "erase nothing, bad rows are named and left out. The file is imported as a whole or, when it breaks, not at all."
+)
+MAP = "`column:field` for a heading that is not recognised; `column:` leaves a column out. May be repeated."
+FIELDS = "The fields and purposes of the catalogue, with the purposes that the caller's role may act for marked."
+
+_ITEM: dict[str, Any] = {
+    "subject": "sub_mfrggzdfmztwq2lknnwg23tpoa",
+    "fields": {"contact.given_name": "Wei", "address.city": None},
+    "withheld": {"contact.email": "no_ground"},
+    "purpose": "https://w3id.org/dpv#DirectMarketing",
+    "release": "urn:uuid:6a0bbf1c-4f0f-4a36-9d1f-0c8a6b0d7e11",
+}
+_REPORT: dict[str, Any] = {
+    "read": 500,
+    "created": 480,
+    "updated": 10,
+    "unchanged": 2,
+    "rejected": 8,
+    "rejects": [{"row": 17, "column": "Email", "reason": "bad_email"}],
+}
+
+
+def _problem(code: str, text: str) -> dict[str, Any]:
+    body = {"type": f"https://ns.fieldgrant.example/problems/{code}", "title": text, "code": code}
+    return {"description": text, "content": {"application/problem+json": {"example": body}}}
+
+
+def _answer(text: str, example: Any) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"example": example}}}
+
+
+_SIGN_IN = _problem("not_signed_in", "No valid bearer token.")
+_ROLE = _problem("role", "The caller's role may not do this.")
+LIST_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: _answer("Released values, and a reason for each withheld field.", {"items": [_ITEM], "next": None}),
+    400: _problem("bad_filter", "The query is not understood."),
+    401: _SIGN_IN,
+    403: _ROLE,
+    404: _problem("unknown_purpose", "The catalogue has no such purpose."),
+}
+ONE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: _answer("Released values, and a reason for each withheld field.", _ITEM),
+    400: _problem("unknown_field", "The catalogue has no such field."),
+    401: _SIGN_IN,
+    403: _ROLE,
+    404: _problem("unknown_subject", "There is no such customer."),
+}
+IMPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: _answer("What came of the rows; never a value of them.", _REPORT),
+    400: _problem("bad_csv", "The file cannot be read."),
+    401: _SIGN_IN,
+    403: _ROLE,
+    413: _problem("too_large", "The file is too large."),
+    415: _problem("unsupported_media_type", "The body is not text/csv."),
+}
+FIELDS_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: _answer(
+        "The catalogue.",
+        {
+            "version": "2026-11-22",
+            "fields": [{"id": "address.city", "type": "text", "labels": {"en": "City", "zh-CN": "城市"}}],
+            "purposes": [{"key": "marketing", "iri": "https://w3id.org/dpv#DirectMarketing", "allowed": True}],
+        },
+    ),
+    401: _SIGN_IN,
+}
+IMPORT_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/csv": {
+                "schema": {"type": "string", "format": "binary"},
+                "example": "First Name,Last Name,Email\nWei,Li,li.wei@example.com\n",
+            }
+        },
+    }
+}
