@@ -5,13 +5,32 @@ standing's version, the catalogue's digest and a MAC over all of that and its ke
 whoever writes to the database can neither make a row nor move one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
 
-from sqlmodel import Field, Session, SQLModel
+import orjson
+from sqlalchemy import delete, insert
+from sqlmodel import Field, Session, SQLModel, col, select
 
+from issuer import credentials
 from issuer.catalogue import Catalogue
-from protocol.consent import SubjectId
+from issuer.catalogue.entries import PurposeEntry
+from issuer.evidence import Evidence
+from protocol import consent, event
+from protocol.consent import Jurisdiction, Purpose, SubjectId
+from protocol.did import Did
+from runtime import outbox
+from runtime.clock import iso
 from runtime.platform import Platform
+from verifier import grounds, quarantine, rule
+from verifier.grant import Grant, ReadRequest
+from verifier.seal import Key, Seal
+
+BATCH = 500  # subjects: bounds the statements' parameters and the memory
+MASK_BYTES = 16
+REASONS = tuple(rule.Reason)
 
 
 class Allowance(SQLModel, table=True):
@@ -24,7 +43,9 @@ class Allowance(SQLModel, table=True):
     recipient: str = Field(primary_key=True)
     jurisdiction: str = Field(primary_key=True)
     mask: bytes  # 16 bytes, little endian; the catalogue's bit per field
-    reasons: bytes  # one byte per bit, up to the highest: 0 released or not in the catalogue, else 1 + index in Reason
+    reasons: (
+        bytes  # one byte per bit up to the catalogue's highest: 0 where released or no field, else 1 + index in Reason
+    )
     grounds: str  # JSON {ground id: mask in hexadecimal}
     next_change_at: str | None = Field(default=None, index=True)
     version: int
@@ -33,15 +54,141 @@ class Allowance(SQLModel, table=True):
 
 
 def compile(session: Session, platform: Platform, catalogue: Catalogue, subject: SubjectId) -> None:
-    """Write the subject's allowances from its evidence, in the caller's transaction. Skips a quarantined subject."""
+    """Write the subject's allowances from its evidence, in the caller's transaction.
+
+    Leaves a quarantined subject, and one whose standing is below the journal's floor, as they are. Raises ClockError.
+    """
     compile_many(session, platform, catalogue, [subject])
 
 
 def compile_many(session: Session, platform: Platform, catalogue: Catalogue, subjects: Iterable[SubjectId]) -> int:
-    """The same for many subjects, in batches; returns how many were compiled (quarantined ones are skipped)."""
-    raise NotImplementedError
+    """The same for many subjects, in batches; returns how many were compiled."""
+    compiler = _Compiler(platform, catalogue, platform.clock.now())
+    platform.journal.refresh()
+    remaining = iter(subjects)
+    compiled = 0
+    while batch := list(islice(remaining, BATCH)):
+        compiled += compiler.write(session, batch)
+    return compiled
 
 
-def compile_due(platform: Platform, catalogue: Catalogue, *, limit: int = 500) -> int:
-    """Compile again each subject with an allowance past its `next_change_at`; returns how many."""
-    raise NotImplementedError
+def compile_due(platform: Platform, catalogue: Catalogue) -> int:
+    """Compile each subject that has an allowance past its `next_change_at`; returns how many were compiled."""
+    due, compiled, after = iso(platform.clock.now()), 0, ""
+    while True:
+        with platform.database.write() as session:
+            statement = (
+                select(Allowance.subject)
+                .where(col(Allowance.next_change_at) <= due, col(Allowance.subject) > after)
+                .distinct()
+                .order_by(col(Allowance.subject))
+                .limit(BATCH)
+            )
+            batch = [SubjectId(subject) for subject in session.exec(statement)]
+            if not batch:
+                return compiled
+            compiled += compile_many(session, platform, catalogue, batch)
+            after = batch[-1]
+
+
+def compile_all(platform: Platform, catalogue: Catalogue) -> int:
+    """Compile every subject, one transaction per batch: after a change of catalogue or of a ground for everyone."""
+    compiled, after = 0, ""
+    while True:
+        with platform.database.write() as session:
+            batch = credentials.subjects_after(session, after, BATCH)
+            if not batch:
+                return compiled
+            compiled += compile_many(session, platform, catalogue, batch)
+            after = batch[-1]
+
+
+class _Compiler:
+    """Rows of allowances for one catalogue at one instant."""
+
+    def __init__(self, platform: Platform, catalogue: Catalogue, at: datetime) -> None:
+        self._platform, self._catalogue, self._at = platform, catalogue, at
+        self._seal = Seal(platform.keyring.secret("allowance-mac"))
+        self._bits = {consent.Field(entry.id): entry.bit for entry in catalogue.fields.values()}
+        self._fields = frozenset(self._bits)
+        self._width = max(self._bits.values()) + 1
+        self._home = Jurisdiction(platform.settings.home_jurisdiction)
+
+    def write(self, session: Session, batch: Sequence[SubjectId]) -> int:
+        floor = self._platform.journal.floor
+        shut = quarantine.among(session, list(batch))
+        # Nothing is compiled on suspicion: it would launder a rollback.
+        trusted = [
+            one
+            for one in grounds.collect(session, batch)
+            if one.subject not in shut and one.version >= floor(one.subject)
+        ]
+        if not trusted:
+            return 0
+        rows = [row for evidence in trusted for row in self._rows(session, evidence)]
+        connection = session.connection()
+        gone = col(Allowance.subject).in_([evidence.subject for evidence in trusted])
+        connection.execute(delete(Allowance).where(gone))
+        connection.execute(insert(Allowance), rows)
+        return len(trusted)
+
+    def _rows(self, session: Session, evidence: Evidence) -> Iterator[dict[str, Any]]:
+        findings = grounds.examine(self._platform, self._catalogue, evidence, self._at)
+        for complaint in findings.complaints:
+            self._tell(session, evidence.subject, complaint)
+        for purpose in self._catalogue.purposes.values():
+            for recipient, jurisdiction in self._places(purpose, findings.grants):
+                request = ReadRequest(
+                    reader=self._platform.controller,
+                    recipient=recipient,
+                    subject=evidence.subject,
+                    fields=self._fields,
+                    purpose=Purpose(purpose.iri),
+                    processing=consent.USE,
+                    jurisdiction=jurisdiction,
+                    roles=purpose.roles,
+                    at=self._at,
+                )
+                yield self._row(request, findings.grants, evidence.version)
+
+    def _places(self, purpose: PurposeEntry, grants: Iterable[Grant]) -> set[tuple[Did, Jurisdiction]]:
+        """Where this purpose may be granted: at home for ourselves, and every pair that a grant for it names."""
+        places = {(self._platform.controller, self._home)}
+        for grant in grants:
+            if grant.purpose == purpose.iri:
+                places.update((recipient, place) for recipient in grant.recipients for place in grant.jurisdictions)
+        return places
+
+    def _row(self, request: ReadRequest, grants: Sequence[Grant], version: int) -> dict[str, Any]:
+        released = rule.decide(request, grants).grounds
+        masks: dict[str, int] = {}
+        for field, ground in released.items():
+            masks[ground] = masks.get(ground, 0) | 1 << self._bits[field]
+        reasons = bytearray(self._width)
+        for field, bit in self._bits.items():
+            why = None if field in released else rule.reason(request, field, grants)
+            reasons[bit] = 0 if why is None else 1 + REASONS.index(why)
+        change = rule.next_change(request, grants)
+        content: dict[str, Any] = {
+            "mask": sum(1 << self._bits[field] for field in released).to_bytes(MASK_BYTES, "little"),
+            "reasons": bytes(reasons),
+            "grounds": orjson.dumps({key: f"{mask:x}" for key, mask in sorted(masks.items())}).decode(),
+            "next_change_at": None if change is None else iso(change),
+            "version": version,
+        }
+        key = Key(request.purpose, request.recipient, request.jurisdiction, self._catalogue.digest)
+        return {
+            "subject": request.subject,
+            "purpose": request.purpose,
+            "recipient": request.recipient,
+            "jurisdiction": request.jurisdiction,
+            "catalogue": self._catalogue.digest,
+            "mac": self._seal.under(key)(request.subject, **content),
+            **content,
+        }
+
+    def _tell(self, session: Session, subject: SubjectId, complaint: grounds.Complaint) -> None:
+        """Evidence that proves nothing is on record once: whoever planted it shall not go unnoticed."""
+        data = {"code": complaint.code, "credential": complaint.credential}
+        key = f"evidence:{complaint.credential}:{complaint.code}"
+        outbox.emit(session, event.ATTEMPT_REFUSED, at=self._at, records=[(subject, data)], key=key)

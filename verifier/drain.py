@@ -121,7 +121,9 @@ class Turnstile:
                 return
 
     def _take(self) -> _Place:
-        if self._pid != os.getpid():  # a forked child shares its parent's descriptions: its unlock would be the parent's
+        if (
+            self._pid != os.getpid()
+        ):  # a forked child shares its parent's descriptions: its unlock would be the parent's
             self._free, self._pid = deque(), os.getpid()
         try:
             return self._free.pop()

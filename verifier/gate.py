@@ -6,9 +6,9 @@ A reader of records builds one statement around the gate's columns and lets the 
 
     def work(passage: Passage) -> Page:
         with database.read() as session:                        # the snapshot is taken inside the passage
-            rows = session.execute(
-                select(Record.subject, Record.cells, *gate.columns())
-                .outerjoin(Allowance, gate.join(Record.subject, visit)))
+            rows = session.connection().execute(
+                select(record.c.subject, record.c.cells, *gate.columns())
+                .select_from(record.outerjoin(allowance, gate.join(record.c.subject, visit)))).all()
             verdicts = [passage.judge(row) for row in rows]     # needs row.subject, or judge(row, subject=…)
         ...
         release = passage.record([(verdict, asked), …], query={...})   # durable before a value leaves
@@ -20,85 +20,58 @@ A reader of records builds one statement around the gate's columns and lets the 
 Without GatedResponse the passage ends with the `with`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Row
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists
+from sqlmodel import SQLModel
 
 from issuer.catalogue import Catalogue
-from protocol.consent import USE, Field, GroundId, Jurisdiction, Processing, Purpose, SubjectId
+from protocol import event
+from protocol.consent import USE, Field, Jurisdiction, Processing, Purpose, SubjectId
 from protocol.did import Did
+from protocol.errors import EvidenceError
+from runtime.clock import ClockError
+from runtime.journal import JournalError
 from runtime.platform import Platform
+from runtime.problem import Problem
+from verifier import quarantine
+from verifier.allowance import Allowance
 from verifier.drain import Turnstile
+from verifier.passage import Bench, Passage, Reader, StandingMoved, Verdict, Visit
+from verifier.quarantine import Cause, Quarantine
+from verifier.reading import Reading
 from verifier.recorder import Recorder
 from verifier.rule import Reason
+from verifier.seal import Key, Seal
+
+__all__ = ["Allowance", "Field", "Gate", "Passage", "Reader", "Reason", "StandingMoved", "Verdict", "Visit"]
 
 T = TypeVar("T")
+PATIENCE = 2.0  # seconds that a standing below the journal's floor may be a change in progress
+_PAUSE = 0.02
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
-    """Who reads on the controller's behalf."""
-
-    did: Did
-    role: str
-    account: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """One request's context: who, what for, to whom, how, where, when."""
-
-    reader: Reader
-    purpose: Purpose
-    recipient: Did
-    processing: Processing
-    jurisdiction: Jurisdiction
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What one subject's allowance says to a visit. Every catalogue field is in exactly one of the two."""
-
-    subject: SubjectId
-    released: frozenset[Field]
-    reasons: Mapping[Field, Reason]
-    version: int
-    grounds: Mapping[GroundId, frozenset[Field]]
-
-
-class Passage:
-    """The gate held open for one read: shared lock, judging, recording."""
-
-    def judge(self, row: Row[Any], *, subject: SubjectId | None = None) -> Verdict:
-        """Verdict on a row that holds `gate.columns()`; `subject` defaults to `row.subject`. Raises StandingMoved."""
-        raise NotImplementedError
-
-    def record(self, entries: Sequence[tuple[Verdict, frozenset[Field]]], *, query: Mapping[str, Any]) -> str:
-        """Make the release durable; (verdict, fields asked for) per subject. Returns the event's id.
-
-        `query` names fields and operators, never an operand. Problem 503 `not_recorded`: return nothing then.
-        """
-        raise NotImplementedError
-
-    def hand_over(self) -> None:
-        """The response now owns the passage: leaving the `with` no longer releases it."""
-        raise NotImplementedError
-
-    def release(self) -> None:
-        """Let go of the lock; harmless when repeated."""
-        raise NotImplementedError
+_ALLOWANCE = SQLModel.metadata.tables[str(Allowance.__tablename__)]
+_QUARANTINE = SQLModel.metadata.tables[str(Quarantine.__tablename__)]
 
 
 class Gate:
     """The one door. One per process and platform; safe for threads."""
 
     def __init__(self, platform: Platform, catalogue: Catalogue, turnstile: Turnstile, recorder: Recorder) -> None:
-        raise NotImplementedError
+        self._platform, self._catalogue = platform, catalogue
+        self._turnstile, self._recorder = turnstile, recorder
+        self._reading = Reading(catalogue)
+        self._seal = Seal(platform.keyring.secret("allowance-mac"))
+        self._home = Jurisdiction(platform.settings.home_jurisdiction)
+        names = ("mask", "reasons", "grounds", "next_change_at", "version", "catalogue", "mac")
+        shut = exists().where(_QUARANTINE.c.subject == _ALLOWANCE.c.subject).correlate(_ALLOWANCE)
+        self._columns: tuple[ColumnElement[Any], ...] = (
+            *(_ALLOWANCE.c[name].label(f"gate_{name}") for name in names),
+            shut.label("gate_quarantined"),
+        )
 
     def visit(
         self,
@@ -109,26 +82,125 @@ class Gate:
         jurisdiction: Jurisdiction | None = None,
         processing: Processing = USE,
     ) -> Visit:
-        """Open a request's context. Problem 404 `unknown_purpose`, 403 `role`; both are recorded."""
-        raise NotImplementedError
+        """Open a request's context; recipient and jurisdiction default to the controller, at home.
 
-    def passage(self, visit: Visit) -> AbstractContextManager[Passage]:
+        Raises:
+            Problem: 404 `unknown_purpose`, 403 `role`, both recorded; 503 `clock_implausible`, `not_recorded`.
+        """
+        try:
+            purpose = self._catalogue.purpose(purpose_key)
+        except EvidenceError as error:
+            self.attempt(reader, error.code)
+            raise Problem(404, error.code, "The catalogue has no such purpose.", field="purpose") from None
+        try:
+            at = self._platform.clock.now()
+        except ClockError as error:
+            raise Problem(503, error.code, "The clock cannot be believed, so nothing is shown.") from None
+        visit = Visit(
+            reader=reader,
+            purpose=Purpose(purpose.iri),
+            recipient=recipient or self._platform.controller,
+            processing=processing,
+            jurisdiction=jurisdiction or self._home,
+            at=at,
+        )
+        if not self._catalogue.may(reader.role, purpose.key):
+            header = {"reader": reader.did, "role": reader.role, "purpose": purpose.iri, "code": Reason.ROLE.value}
+            self._recorder.record(event.REFUSAL, header=header, records=[(None, {"code": Reason.ROLE.value})])
+            raise Problem(403, Reason.ROLE.value, "Your role may not act for this purpose.", field="purpose")
+        return visit
+
+    @contextmanager
+    def passage(self, visit: Visit) -> Iterator[Passage]:
         """Hold the gate open. `judge` raises StandingMoved (503) while a change is under way: prefer `read`."""
-        raise NotImplementedError
+        passage = self._enter(visit, final=False)
+        try:
+            yield passage
+        finally:
+            if not passage.handed_over:
+                passage.release()
 
     @contextmanager
     def read(self, visit: Visit, work: Callable[[Passage], T]) -> Iterator[tuple[Passage, T]]:
-        """Run `work` in a passage; run it anew, in a new passage, while a standing that it met is being changed."""
-        raise NotImplementedError
+        """Run `work` in a passage; run it anew, in a new passage, while a standing that it met is being changed.
+
+        The journal knows of a narrowing an instant before the database does. The lock is let go between the tries, so
+        that whoever is changing the standing can drain; only what stays below the floor is a rollback.
+
+        Raises:
+            Problem: 503 `clock_implausible`, a JournalError's code, `not_recorded`; and what `work` raises.
+        """
+        passage, result = self._try(visit, work)
+        try:
+            yield passage, result
+        finally:
+            if not passage.handed_over:
+                passage.release()
 
     def columns(self) -> tuple[ColumnElement[Any], ...]:
-        """The allowance's columns that `judge` needs, labelled `gate_…`."""
-        raise NotImplementedError
+        """The columns that `judge` needs, labelled `gate_…`."""
+        return self._columns
 
-    def join(self, subject_column: ColumnElement[Any], visit: Visit) -> ColumnElement[bool]:
-        """ON clause for an outer join of `Allowance`: all four key columns bound."""
-        raise NotImplementedError
+    def join(self, subject_column: SQLColumnExpression[Any], visit: Visit) -> ColumnElement[bool]:
+        """ON clause for an outer join of the table `allowance`: all four key columns bound."""
+        return and_(
+            _ALLOWANCE.c.subject == subject_column,
+            _ALLOWANCE.c.purpose == visit.purpose,
+            _ALLOWANCE.c.recipient == visit.recipient,
+            _ALLOWANCE.c.jurisdiction == visit.jurisdiction,
+        )
 
     def attempt(self, reader: Reader, code: str, *, purpose: Purpose | None = None) -> None:
-        """Record an attempt that was refused before any decision (an unknown field, a bad cursor); never raises."""
-        raise NotImplementedError
+        """Record an attempt that was refused before any decision (an unknown field, a bad cursor).
+
+        Raises:
+            Problem: 503 `not_recorded`.
+        """
+        header = {"reader": reader.did, "role": reader.role, **({"purpose": purpose} if purpose else {})}
+        self._recorder.record(event.ATTEMPT_REFUSED, header=header, records=[(None, {"code": code})])
+
+    def _try(self, visit: Visit, work: Callable[[Passage], T]) -> tuple[Passage, T]:
+        until: float | None = None
+        while True:
+            final = until is not None and time.monotonic() >= until
+            passage = self._enter(visit, final=final)
+            try:
+                return passage, work(passage)
+            except StandingMoved:
+                passage.release()
+                until = until or time.monotonic() + PATIENCE
+                time.sleep(_PAUSE)
+            except BaseException:
+                passage.release()
+                raise
+
+    def _enter(self, visit: Visit, *, final: bool) -> Passage:
+        hold = self._turnstile.passage()
+        try:
+            # Inside the lock: what is ended from here on waits for us; what ended before is in the journal by now.
+            self._platform.journal.refresh()
+            bench = self._bench(visit)
+            return Passage(visit, bench, hold, self._platform.clock.now(), final=final)
+        except (ClockError, JournalError) as error:
+            hold.release()
+            raise Problem(503, error.code, "What this rests on cannot be believed now, so nothing is shown.") from error
+        except BaseException:
+            hold.release()
+            raise
+
+    def _bench(self, visit: Visit) -> Bench:
+        key = Key(visit.purpose, visit.recipient, visit.jurisdiction, self._catalogue.digest)
+        return Bench(
+            reading=self._reading,
+            mac=self._seal.under(key),
+            journal=self._platform.journal,
+            recorder=self._recorder,
+            suspect=self._suspect,
+            at_home=visit.jurisdiction == self._home,
+            to_us=visit.recipient == self._platform.controller,
+            send_deadline=self._platform.settings.send_deadline,
+        )
+
+    def _suspect(self, subject: SubjectId, cause: Cause) -> None:
+        with self._platform.database.write() as session:
+            quarantine.put(session, subject, cause, self._platform.clock.now())

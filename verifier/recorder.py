@@ -1,24 +1,79 @@
-"""Recorder: concurrent reads share one durable write of their release records."""
+"""Recorder: concurrent reads share one durable write of what they release (group commit)."""
 
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from protocol.consent import SubjectId
+from runtime import outbox
 from runtime.platform import Platform
+from runtime.problem import Problem
+
+Records = Sequence[tuple[SubjectId | None, Mapping[str, Any]]]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    type: str
+    at: datetime
+    header: Mapping[str, Any]
+    records: Records
+    done: threading.Event = field(default_factory=threading.Event)
+    event_id: str | None = None
 
 
 class Recorder:
-    """A thread that commits what waits, all at once; `record` returns when it is on disk."""
+    """Whoever comes first commits for all who wait meanwhile; no thread of its own, so nothing to start or to stop.
 
-    def __init__(self, platform: Platform) -> None:
-        raise NotImplementedError
+    `patience`: seconds that a read waits for its turn before it fails closed.
+    """
 
-    def record(
-        self, type_: str, *, header: Mapping[str, Any], records: Sequence[tuple[SubjectId | None, dict[str, Any]]]
-    ) -> str:
-        """Event id, once durable. Problem 503 `not_recorded` when it is not: then nothing may leave."""
-        raise NotImplementedError
+    def __init__(self, platform: Platform, *, patience: float = 10.0) -> None:
+        self._database = platform.database
+        self._clock = platform.clock
+        self._patience = patience
+        self._turn = threading.Lock()
+        self._queue: list[_Waiting] = []
+        self._queue_lock = threading.Lock()
 
-    def close(self) -> None:
-        """Write what waits and end the thread."""
-        raise NotImplementedError
+    def record(self, type_: str, *, header: Mapping[str, Any], records: Records) -> str:
+        """The event's id, once it is durable.
+
+        Raises:
+            Problem: 503 `not_recorded`. Then nothing may leave; that the record is written late does no harm.
+        """
+        waiting = _Waiting(type_, self._clock.now(), header, records)
+        with self._queue_lock:
+            self._queue.append(waiting)
+        if not self._turn.acquire(timeout=self._patience):
+            raise _not_recorded()
+        try:
+            if not waiting.done.is_set():
+                self._commit()
+        finally:
+            self._turn.release()
+        if waiting.event_id is None:
+            raise _not_recorded()
+        return waiting.event_id
+
+    def _commit(self) -> None:
+        with self._queue_lock:
+            batch, self._queue = self._queue, []
+        ids: list[str] = []
+        try:
+            with self._database.write() as session:
+                ids = [
+                    outbox.emit(session, one.type, at=one.at, header=one.header, records=one.records) for one in batch
+                ]
+        except Exception:  # noqa: BLE001 - the batch's loop: whatever went wrong, no read of this batch may answer
+            ids = []
+        finally:
+            for one, event_id in zip(batch, ids or [None] * len(batch), strict=True):
+                one.event_id = event_id
+                one.done.set()
+
+
+def _not_recorded() -> Problem:
+    return Problem(503, "not_recorded", "The record of this read could not be kept, so nothing is shown. Try again.")

@@ -1,0 +1,230 @@
+"""From stored evidence to grants. Signatures and the journal decide; the database is only where the bytes lie.
+
+A consent counts if the wallet's signature verifies over the stored bytes, under an enrolment that the controller's key
+signed (the key is not in the database), that carries the wallet's own presentation and names this very subject. A
+statutory ground counts if the DPO and an approver signed it and the controller's key confirms those two. What the columns
+say can only end a ground, never make one; and a ground is ended if the columns, the journal or a signed withdrawal say so.
+What cannot be proved is no ground.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from sqlmodel import Session, col, select
+
+from issuer.catalogue import Catalogue
+from issuer.credentials import EVERYONE, Credential, GroundSubject, Standing, StoredCredential, stored
+from issuer.evidence import Evidence
+from protocol.consent import Consent, Field, GroundId, Process, SubjectId
+from protocol.did import Did
+from protocol.enrolment import Enrolment
+from protocol.errors import EvidenceError
+from protocol.ground import StatutoryGround
+from runtime.platform import Platform
+from verifier.grant import Ended, Grant
+from verifier.verdicts import Prove, Verdicts
+
+T = TypeVar("T")
+
+_OF_A_SUBJECT = ("enrolment", "consent", "withdrawal")
+_STORED_ENDS: Mapping[str, Ended] = {"withdrawn": "withdrawn", "superseded": "superseded", "expired": "expired"}
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Stored evidence that does not prove what it claims: the row's id and the stable code of what is wrong."""
+
+    credential: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a subject's evidence proves, and what of it proves nothing."""
+
+    grants: tuple[Grant, ...]
+    complaints: tuple[Complaint, ...]
+
+
+def grants(platform: Platform, catalogue: Catalogue, evidence: Evidence) -> tuple[Grant, ...]:
+    """Every grant that a subject's evidence proves, ended ones marked so. Raises ClockError."""
+    return examine(platform, catalogue, evidence, platform.clock.now()).grants
+
+
+def examine(platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> Findings:
+    """Verify a subject's evidence. Bad evidence is a complaint and grants nothing."""
+    return _Examination(platform, catalogue, evidence, at).findings()
+
+
+def collect(session: Session, subjects: Sequence[SubjectId]) -> list[Evidence]:
+    """The evidence on many subjects at once (three statements); subjects without a standing are left out."""
+    versions = dict(
+        session.exec(select(Standing.subject, Standing.version).where(col(Standing.subject).in_(subjects))).all()
+    )
+    own = select(Credential).where(col(Credential.subject).in_(subjects), col(Credential.kind).in_(_OF_A_SUBJECT))
+    by_subject: dict[str, dict[str, list[StoredCredential]]] = {}
+    for row in session.exec(own.order_by(col(Credential.at), col(Credential.id))):
+        by_subject.setdefault(row.subject, {}).setdefault(row.kind, []).append(stored(row))
+    named = (
+        select(GroundSubject.subject, Credential)
+        .join(Credential, col(Credential.id) == col(GroundSubject.ground_id))
+        .where(Credential.kind == "ground", col(GroundSubject.subject).in_([EVERYONE, *subjects]))
+        .order_by(col(Credential.at), col(Credential.id))
+    )
+    of_law = [(subject, stored(row)) for subject, row in session.exec(named)]
+
+    def evidence(subject: SubjectId) -> Evidence:
+        kinds = by_subject.get(subject, {})
+        return Evidence(
+            subject=subject,
+            version=versions[subject],
+            enrolments=tuple(kinds.get("enrolment", ())),
+            consents=tuple(kinds.get("consent", ())),
+            ended=tuple(kinds.get("withdrawal", ())),
+            grounds=tuple(ground for whom, ground in of_law if whom in (EVERYONE, subject)),
+        )
+
+    return [evidence(subject) for subject in subjects if subject in versions]
+
+
+class _Examination:
+    """One subject's evidence under examination."""
+
+    def __init__(self, platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> None:
+        self._platform, self._catalogue, self._evidence = platform, catalogue, evidence
+        self._journal = platform.journal
+        self._verdicts = Verdicts(platform, at)
+        self._complaints: list[Complaint] = []
+
+    def findings(self) -> Findings:
+        enrolments = self._enrolments()
+        wallets = {enrolment.wallet_did for _, enrolment in enrolments}
+        withdrawn = {
+            (one.subject_did, one.consent_id, one.consent_digest)
+            for _, one in self._read(self._evidence.ended, self._verdicts.withdrawal)
+        }
+        # One wallet speaks for a subject: the one that was enrolled last.
+        unended = [enrolment for row, enrolment in enrolments if not self._row_ended(row, enrolment.id)]
+        speaks = max(unended, key=lambda one: (one.at, one.id)).wallet_did if unended else None
+        given: list[Grant] = []
+        for row, consent in self._read(self._evidence.consents, self._verdicts.consent):
+            if self._bound(row, consent, wallets):
+                ended = self._consent_end(row, consent, withdrawn)
+                given += self._grants_of(consent, ended or (None if consent.subject_did == speaks else "revoked"))
+        return Findings((*given, *self._of_law(given, enrolled=speaks is not None)), tuple(self._complaints))
+
+    def _enrolments(self) -> list[tuple[StoredCredential, Enrolment]]:
+        found = []
+        for row, enrolment in self._read(self._evidence.enrolments, self._verdicts.enrolment):
+            if enrolment.subject == self._evidence.subject:
+                found.append((row, enrolment))
+            else:
+                self._complain(row, "foreign_enrolment")
+        return found
+
+    def _bound(self, row: StoredCredential, consent: Consent, wallets: set[Did]) -> bool:
+        if consent.subject_did not in wallets:
+            self._complain(row, "not_enrolled")
+        elif consent.controller != self._platform.controller:
+            self._complain(row, "foreign_consent")
+        else:
+            return True
+        return False
+
+    def _consent_end(
+        self, row: StoredCredential, consent: Consent, withdrawn: set[tuple[Did, str, str]]
+    ) -> Ended | None:
+        if (consent.subject_did, consent.id, consent.digest) in withdrawn:
+            return "superseded" if row.ended_kind == "superseded" else "withdrawn"
+        if row.ended_at is not None or row.ended_kind is not None:
+            return _STORED_ENDS.get(row.ended_kind or "", "revoked")
+        return "withdrawn" if self._journal.ended(consent.id) else None
+
+    def _grants_of(self, consent: Consent, ended: Ended | None) -> list[Grant]:
+        return [
+            Grant(
+                ground=GroundId(consent.id),
+                kind="consent",
+                subject=self._evidence.subject,
+                fields=process.fields,
+                purpose=process.purpose,
+                recipients=process.recipients,
+                processing=process.processing,
+                jurisdictions=process.jurisdictions,
+                not_before=consent.valid_from,
+                not_after=consent.valid_until,
+                ended=ended,
+            )
+            for process in consent.processes
+        ]
+
+    def _of_law(self, given: Sequence[Grant], *, enrolled: bool) -> list[Grant]:
+        found = []
+        for row, ground in self._read(self._evidence.grounds, self._verdicts.ground):
+            if not ground.concerns(self._evidence.subject):
+                self._complain(row, "foreign_ground")
+            elif not (ground.until_enrolled and enrolled):  # else it did not end, it is not meant for them: no lapse
+                ended: Ended | None = "revoked" if self._row_ended(row, ground.id) else None
+                found += [
+                    _statutory(self._evidence.subject, ground, process, fields, ended)
+                    for process in ground.processes
+                    if self._lawful(process) and (fields := process.fields - _taken_back(given, process, ground))
+                ]
+        return found
+
+    def _lawful(self, process: Process) -> bool:
+        try:
+            return not self._catalogue.purpose(process.purpose).consent_only
+        except EvidenceError:
+            return False  # a purpose that the catalogue does not know opens nothing
+
+    def _row_ended(self, row: StoredCredential, id_: str) -> bool:
+        return row.ended_at is not None or row.ended_kind is not None or self._journal.ended(id_)
+
+    def _read(self, rows: Iterable[StoredCredential], prove: Prove[T]) -> list[tuple[StoredCredential, T]]:
+        found = []
+        for row in rows:
+            try:
+                found.append((row, prove(row.body)))
+            except EvidenceError as error:
+                self._complain(row, error.code)
+        return found
+
+    def _complain(self, row: StoredCredential, code: str) -> None:
+        self._complaints.append(Complaint(row.id, code))
+
+
+def _taken_back(given: Sequence[Grant], process: Process, ground: StatutoryGround) -> frozenset[Field]:
+    """Fields that the subject gave for this purpose and took back: no ground declared since may revive them."""
+    kept = frozenset[Field]().union(*(one.fields for one in given if _about(one, process) and one.ended is None))
+    taken = (
+        one.fields
+        for one in given
+        if _about(one, process) and one.ended not in (None, "expired") and ground.valid_from > one.not_before
+    )
+    return frozenset[Field]().union(*taken) - kept
+
+
+def _about(grant: Grant, process: Process) -> bool:
+    return grant.purpose == process.purpose
+
+
+def _statutory(
+    subject: SubjectId, ground: StatutoryGround, process: Process, fields: frozenset[Field], ended: Ended | None
+) -> Grant:
+    return Grant(
+        ground=ground.id,
+        kind="statutory",
+        subject=subject,
+        fields=fields,
+        purpose=process.purpose,
+        recipients=process.recipients,
+        processing=process.processing,
+        jurisdictions=process.jurisdictions,
+        roles=ground.roles,
+        not_before=ground.valid_from,
+        not_after=ground.valid_until,
+        ended=ended,
+    )

@@ -1,0 +1,211 @@
+"""A passage: the gate held open for one read. It judges rows, keeps the record, and ends when the last byte is out."""
+
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from protocol import event
+from protocol.consent import USE, Field, GroundId, Jurisdiction, Processing, Purpose, SubjectId
+from protocol.did import Did
+from runtime.clock import iso
+from runtime.journal import Journal
+from runtime.problem import Problem
+from verifier.drain import Hold
+from verifier.quarantine import Cause
+from verifier.reading import Reading
+from verifier.recorder import Recorder
+from verifier.rule import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Who reads on the controller's behalf."""
+
+    did: Did
+    role: str
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request's context: who, what for, to whom, how, where, when it came."""
+
+    reader: Reader
+    purpose: Purpose
+    recipient: Did
+    processing: Processing
+    jurisdiction: Jurisdiction
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one subject's allowance says to a visit. Every catalogue field is in exactly one of the two."""
+
+    subject: SubjectId
+    released: frozenset[Field]
+    reasons: Mapping[Field, Reason]
+    version: int
+    grounds: Mapping[GroundId, frozenset[Field]]
+
+
+class StandingMoved(Problem):  # noqa: N818 - a Problem, named as what happened
+    """A subject's standing is below what the journal knows: it is being changed this moment, or was rolled back."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503,
+            "standing_moving",
+            "A customer's consent is being changed this moment. Try again.",
+            headers={"Retry-After": "1"},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What a passage judges with: lent by the gate, the same for every passage of a visit."""
+
+    reading: Reading
+    mac: Callable[..., bytes]
+    journal: Journal
+    recorder: Recorder
+    suspect: Callable[[SubjectId, Cause], None]
+    at_home: bool
+    to_us: bool
+    send_deadline: float
+
+
+class Passage:
+    """The gate held open for one read: shared lock, judging, recording. One thread at a time."""
+
+    __slots__ = ("_bench", "_final", "_handed_over", "_hold", "_now", "_recorded", "visit")
+
+    def __init__(self, visit: Visit, bench: Bench, hold: Hold, at: datetime, *, final: bool) -> None:
+        """`at`: when it began, which is the instant that it judges by; `final`: put in doubt, do not ask to try again."""
+        self.visit = visit
+        self._bench, self._hold, self._now, self._final = bench, hold, iso(at), final
+        self._handed_over = self._recorded = False
+
+    @property
+    def send_deadline(self) -> float:
+        """Seconds that sending may take before the connection is cut."""
+        return self._bench.send_deadline
+
+    def judge(self, row: Row[Any], *, subject: SubjectId | None = None) -> Verdict:
+        """The verdict on a row that holds `gate.columns()`; `subject` defaults to `row.subject`.
+
+        Raises:
+            StandingMoved: in a passage of its own (`gate.passage`); `gate.read` catches it and tries again.
+        """
+        who: SubjectId = row.subject if subject is None else subject
+        if row.gate_quarantined:
+            return self._nothing(who, Reason.NO_GROUND)
+        if row.gate_mac is None:
+            return self._absent(who)
+        if not self._authentic(who, row):
+            return self._doubt(who, "bad_mac")
+        reading = self._bench.reading
+        if row.gate_catalogue != reading.catalogue:
+            return self._doubt(who, "catalogue")
+        journal, by_ground = self._bench.journal, reading.grounds(row.gate_grounds)
+        if row.gate_version < journal.floor(who) or any(map(journal.ended, by_ground)):
+            if not self._final:
+                raise StandingMoved
+            return self._doubt(who, "below_floor")
+        released, reasons = reading.mask(row.gate_mask, row.gate_reasons)
+        if self.visit.processing != USE:
+            return self._nothing(who, Reason.PURPOSE, row.gate_version)
+        if row.gate_next_change_at is not None and row.gate_next_change_at <= self._now:
+            # Time has changed the answer and nobody has compiled it yet: deny what was released until then.
+            return Verdict(
+                subject=who,
+                released=frozenset(),
+                reasons={**reasons, **dict.fromkeys(released, Reason.EXPIRED)},
+                version=row.gate_version,
+                grounds={},
+            )
+        return Verdict(subject=who, released=released, reasons=reasons, version=row.gate_version, grounds=by_ground)
+
+    def record(self, entries: Sequence[tuple[Verdict, frozenset[Field]]], *, query: Mapping[str, Any]) -> str:
+        """Make the release durable; (verdict, fields asked for) per subject. Returns the event's id.
+
+        `query` names fields and operators, never an operand.
+
+        Raises:
+            Problem: 503 `not_recorded`. Return nothing then.
+        """
+        visit = self.visit
+        header = {
+            "reader": visit.reader.did,
+            "role": visit.reader.role,
+            "purpose": visit.purpose,
+            "recipient": visit.recipient,
+            "processing": visit.processing,
+            "jurisdiction": visit.jurisdiction,
+            "query": dict(query),
+        }
+        records = [(verdict.subject, told(verdict, asked)) for verdict, asked in entries]
+        # A page without rows is a read too: its record names nobody.
+        event_id = self._bench.recorder.record(
+            event.RELEASE, header=header, records=records or [(None, {"released": []})]
+        )
+        self._recorded = True
+        return event_id
+
+    def hand_over(self) -> None:
+        """The response now owns the passage: leaving the `with` no longer releases it. RuntimeError when unrecorded."""
+        if not self._recorded:
+            raise RuntimeError("a read may only be answered once it is on record")
+        self._handed_over = True
+
+    @property
+    def handed_over(self) -> bool:
+        """Does a response own it?"""
+        return self._handed_over
+
+    def release(self) -> None:
+        """Let go of the lock; harmless when repeated."""
+        self._hold.release()
+
+    def _authentic(self, subject: SubjectId, row: Row[Any]) -> bool:
+        try:
+            expected = self._bench.mac(
+                subject,
+                mask=row.gate_mask,
+                reasons=row.gate_reasons,
+                grounds=row.gate_grounds,
+                next_change_at=row.gate_next_change_at,
+                version=row.gate_version,
+            )
+            return type(row.gate_version) is int and hmac.compare_digest(expected, row.gate_mac)
+        except (TypeError, ValueError, AttributeError):  # values of types that we never write
+            return False
+
+    def _absent(self, subject: SubjectId) -> Verdict:
+        if self._bench.to_us and self._bench.at_home:
+            return self._doubt(subject, "missing")  # every subject has this row from its first moment
+        return self._nothing(subject, Reason.JURISDICTION if self._bench.to_us else Reason.RECIPIENT)
+
+    def _doubt(self, subject: SubjectId, cause: Cause) -> Verdict:
+        self._bench.suspect(subject, cause)
+        return self._nothing(subject, Reason.NO_GROUND)
+
+    def _nothing(self, subject: SubjectId, why: Reason, version: int = 0) -> Verdict:
+        reasons = dict.fromkeys(self._bench.reading.fields, why)
+        return Verdict(subject=subject, released=frozenset(), reasons=reasons, version=version, grounds={})
+
+
+def told(verdict: Verdict, asked: frozenset[Field]) -> dict[str, Any]:
+    """What is on record of one subject's part in a read: names of fields, never a value."""
+    return {
+        "released": sorted(asked & verdict.released),
+        "withheld": {field: verdict.reasons[field].value for field in sorted(asked - verdict.released)},
+        "version": verdict.version,
+        "grounds": {
+            ground: sorted(used) for ground, fields in sorted(verdict.grounds.items()) if (used := asked & fields)
+        },
+    }

@@ -1,0 +1,50 @@
+"""The MAC of an allowance: BLAKE2b keyed from the key-ring (RFC 7693), over an encoding that reads in one way only."""
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+_PERSON = b"fg-allowance-v1"
+_SIZE = 32
+
+
+class Key(NamedTuple):
+    """What all rows of one visit share."""
+
+    purpose: str
+    recipient: str
+    jurisdiction: str
+    catalogue: str
+
+
+class Seal:
+    """Makes MACs under one 32-byte secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def under(self, key: Key) -> Callable[..., bytes]:
+        """`mac(subject, mask=…, reasons=…, grounds=…, next_change_at=…, version=…)` for rows with this key.
+
+        What the rows share is hashed once. The inner function raises TypeError, ValueError or AttributeError for
+        values that no allowance has (whoever writes to the database may put anything anywhere).
+        """
+        shared = hashlib.blake2b(key=self._secret, digest_size=_SIZE, person=_PERSON)
+        shared.update(b"".join(b"%d:%b" % (len(part), part) for part in (text.encode() for text in key)))
+
+        def mac(
+            subject: str, *, mask: bytes, reasons: bytes, grounds: str, next_change_at: str | None, version: int
+        ) -> bytes:
+            who, why, when = (
+                subject.encode(),
+                grounds.encode(),
+                b"-" if next_change_at is None else next_change_at.encode(),
+            )
+            hasher = shared.copy()
+            hasher.update(
+                b"%d:%b%d:%b%d:%b%d:%b%d:%b%d;"
+                % (len(who), who, len(mask), mask, len(reasons), reasons, len(why), why, len(when), when, version)
+            )
+            return hasher.digest()
+
+        return mac
