@@ -26,7 +26,7 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 # Where orjson's sorted form may differ from JCS: keys beyond the basic plane (UTF-16 order), numbers that are not
 # plain integers, and null, which orjson also writes for NaN.
 _ASTRAL = re.compile(rb"[\xf0-\xf4]")
-_FRACTION = re.compile(rb"[:,\[]-?[0-9]+[.eE]")
+_FRACTIONS = re.compile(rb'":-?[0-9]+[.eE]'), re.compile(rb"[,\[]-?[0-9]+[.eE]")
 _FAST = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
 
 
@@ -58,7 +58,7 @@ def jcs(value: JsonValue) -> bytes:
     """The canonical bytes of a JSON value (RFC 8785). EvidenceError: bad_number, bad_text, bad_json, too_deep."""
     try:
         fast = orjson.dumps(value, option=_FAST)
-        if not (isinstance(value, float) or b"null" in fast or _FRACTION.search(fast) or _has_astral(fast)):
+        if not (isinstance(value, float) or b"null" in fast or _is_unsure(fast)):
             return fast
     except TypeError:  # orjson's only error; the slow path says what is wrong
         pass
@@ -79,7 +79,9 @@ def digest(data: bytes) -> str:
     return multibase.encode(b"\x12\x20" + hashlib.sha256(data).digest())
 
 
-def _has_astral(data: bytes) -> bool:
+def _is_unsure(data: bytes) -> bool:
+    if any(fraction.search(data) for fraction in _FRACTIONS):
+        return True
     return not data.isascii() and _ASTRAL.search(data) is not None
 
 
