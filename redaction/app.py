@@ -1,11 +1,107 @@
 """The HTTP edge: certificates and states for wallets, jobs and keys for the data protection officer."""
 
-from fastapi import FastAPI
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
 
-from issuer.catalogue import Catalogue
+import orjson
+from fastapi import APIRouter, Depends, FastAPI, Query, Response
+from sqlmodel import col, select
+
+from issuer.wallet_auth import WalletCaller, wallet_caller
+from redaction import certificate, status, texts
+from redaction.disposition import DONE, Job
+from runtime import problem, staff
 from runtime.platform import Platform
+from runtime.staff import Staff
+
+JOBS_AT_ONCE = 500
 
 
-def create(platform: Platform, catalogue: Catalogue) -> FastAPI:
-    """The app; its paths begin with `/redaction`."""
-    raise NotImplementedError
+def create(platform: Platform) -> FastAPI:
+    """The app on its own, errors and staff sign-in included; the worker is not: whoever serves it runs that beside."""
+    app = FastAPI(title="Fieldgrant redaction", version="0.1.0", description=texts.APP)
+    problem.install(app)
+    app.include_router(staff.router(platform.database, platform.clock))
+    app.include_router(router(platform))
+    return app
+
+
+def router(platform: Platform) -> APIRouter:
+    """The routes under `/redaction`, for an app that has `problem.install`."""
+    routes = APIRouter(prefix="/redaction", tags=["redaction"])
+    _add_wallet(routes, platform)
+    _add_staff(routes, platform)
+    return routes
+
+
+def _add_wallet(routes: APIRouter, platform: Platform) -> None:
+    Caller = Annotated[WalletCaller, Depends(wallet_caller(platform))]
+
+    @routes.get(
+        "/certificates",
+        summary="My certificates",
+        description=texts.CERTIFICATES,
+        responses=texts.answers(texts.CERTIFICATES_EXAMPLE, texts.WALLET_PROBLEMS),
+    )
+    def certificates(caller: Caller) -> Response:
+        with platform.database.read() as session:
+            bodies = certificate.of_subject(session, caller.subject)
+        # the bytes as they were signed, not a rendering of them
+        return _json(b'{"certificates":[' + b",".join(bodies) + b"]}")
+
+    @routes.get(
+        "/state",
+        summary="What became of my fields",
+        description=texts.STATE,
+        responses=texts.answers(texts.STATE_EXAMPLE, texts.WALLET_PROBLEMS),
+    )
+    def state(caller: Caller) -> Response:
+        with platform.database.read() as session:
+            fields = status.fields(session, caller.subject)
+        return _json(orjson.dumps({"fields": [_present(asdict(one)) for one in fields]}))
+
+
+def _add_staff(routes: APIRouter, platform: Platform) -> None:
+    Officer = Annotated[Staff, Depends(_officer(platform))]
+
+    @routes.get(
+        "/jobs",
+        summary="Jobs and figures",
+        description=texts.JOBS,
+        responses=texts.answers(texts.JOBS_EXAMPLE, texts.STAFF_PROBLEMS),
+    )
+    def jobs(
+        officer: Officer,
+        open_only: Annotated[bool, Query(alias="open", description=texts.OPEN, examples=[True])] = False,
+    ) -> Response:
+        statement = select(Job).order_by(col(Job.planned_at).desc()).limit(JOBS_AT_ONCE)
+        if open_only:
+            statement = statement.where(Job.step != DONE)
+        with platform.database.read() as session:
+            rows = [_present(row.model_dump()) for row in session.exec(statement)]
+            figures = asdict(status.figures(session, platform.clock.now()))
+        return _json(orjson.dumps({"jobs": rows, "figures": figures}))
+
+    @routes.get(
+        "/keys",
+        summary="Bucket keys",
+        description=texts.KEYS,
+        responses=texts.answers(texts.KEYS_EXAMPLE, texts.STAFF_PROBLEMS),
+    )
+    def keys(officer: Officer) -> Response:
+        with platform.database.read() as session:
+            shred = asdict(status.durations(session, platform.clock.now()))
+        return _json(orjson.dumps({"buckets": [asdict(one) for one in status.keys(platform)], "shred": shred}))
+
+
+def _officer(platform: Platform) -> Callable[..., Any]:
+    return staff.signed_in(platform.database, platform.clock, roles=("dpo",))
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _present(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in node.items() if value is not None}

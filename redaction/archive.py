@@ -43,10 +43,33 @@ class Archived(SQLModel, table=True):
     wanted_at: str | None = None
     waiting: str | None = None  # why it has not come back: key_gone, bad_box
 
+    @property
+    def key(self) -> int:
+        """The primary key of a stored row."""
+        if self.id is None:
+            raise ValueError("the row is not stored yet")
+        return self.id
+
+    @property
+    def field_id(self) -> Field:
+        """The field's name as the protocol's type."""
+        return Field(self.field)
+
+    def context(self, org: Did) -> "Context":
+        """What the box must say of itself to belong to this row."""
+        return Context(
+            org=org,
+            subject=SubjectId(self.subject),
+            field=self.field_id,
+            generation=self.generation,
+            ground=self.ground,
+            destroy_by=self.destroy_by,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a box says of itself; `destroy_by` is ISO with milliseconds."""
+    """What a box says of itself: its legal ground, and until when at most it is kept (ISO with milliseconds)."""
 
     org: Did
     subject: SubjectId

@@ -37,8 +37,10 @@ class LapseRow(SQLModel, table=True):
     __tablename__ = "lapse"
 
     subject: str = Column(primary_key=True)
-    done_version: int
-    next_at: str | None = Column(default=None, index=True)
+    done_version: int  # every change of standing up to this one was looked at, its dispositions planned
+    next_at: str | None = Column(default=None, index=True)  # when a ground runs out by itself
+    retry_at: str | None = None  # not before this: the evidence could not be believed
+    error: str | None = None  # stable code of why
 
 
 class Job(SQLModel, table=True):
@@ -61,7 +63,8 @@ class Job(SQLModel, table=True):
     version: int
     round: int  # above 0: planned again at the same version, because a ground ran out by itself
     step: str = Column(index=True)
-    cause: str  # withdrawn | superseded | revoked | expired | ended
+    cause: str  # withdrawn | superseded | revoked | expired
+    cause_id: str  # the ground that ended last
     ended_at: str  # when the last ground ended: from here the time to the destroyed key is measured
     planned_at: str
     bucket: int = Column(index=True)
@@ -89,7 +92,8 @@ class Disposition(SQLModel, table=True):
     action: str
     state: str
     causes: str  # JSON list of the grounds that ended
-    ground: str | None = None  # keep: the ground that holds the field; seal: the legal ground of the archive
+    ground: str | None = None  # keep: the ground (credential id) that holds the field
+    legal_ground: str | None = None  # seal, and keep by catalogue: the law that the catalogue names
     period: str | None = None
     destroy_by: str | None = None
     digest: str | None = None  # of the archived box
@@ -98,12 +102,16 @@ class Disposition(SQLModel, table=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """The disposition of one field; `ground` is what holds it (keep) or what the archive rests on (seal)."""
+    """The disposition of one field.
+
+    `ground` is the credential that holds a kept field; `legal_ground` is the catalogue's: what an archive rests on.
+    """
 
     field: Field
     action: Action
     causes: tuple[GroundId, ...]
-    ground: str | None = None
+    ground: GroundId | None = None
+    legal_ground: str | None = None
     period: str | None = None
     destroy_by: datetime | None = None
 
@@ -128,7 +136,7 @@ def decide(
         elif entry.disposition == "keep":
             news = tuple(cause for cause in bare.causes if cause not in told.get(bare.field, ()))
             if news:
-                decided.append(Decided(field=bare.field, action="keep", causes=news, ground=entry.legal_ground))
+                decided.append(Decided(field=bare.field, action="keep", causes=news, legal_ground=entry.legal_ground))
         elif entry.period is None or entry.destroy_after is None:
             decided.append(Decided(field=bare.field, action="shred", causes=bare.causes))
         else:
@@ -138,7 +146,7 @@ def decide(
                     field=bare.field,
                     action="seal",
                     causes=bare.causes,
-                    ground=entry.legal_ground,
+                    legal_ground=entry.legal_ground,
                     period=entry.period,
                     destroy_by=destroy_by,
                 )
@@ -162,6 +170,7 @@ def add(session: Session, job: Job, decided: Collection[Decided]) -> None:
                 state=PLANNED,
                 causes=json.dumps(one.causes),
                 ground=one.ground,
+                legal_ground=one.legal_ground,
                 period=one.period,
                 destroy_by=None if one.destroy_by is None else times.iso_ms(one.destroy_by),
             )

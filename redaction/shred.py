@@ -1,40 +1,82 @@
-"""Shredding: survivors under the next generation, the old data key dropped, the bucket rotated, its old key destroyed.
+"""Shredding: the survivors under the subject's next generation, the old data key dropped, the survivors journalled.
 
-After that, old pages, write-ahead logs and backups hold only what no key opens. Each step acts and marks in one
-transaction; what happens in the key-ring (which has no transaction with the database) is idempotent there.
+What is left after that is the key of the bucket, which an older copy of the database could still use: see `rotation`.
 """
 
-from sqlmodel import Field as Column
-from sqlmodel import SQLModel
+import base64
+from datetime import datetime
 
+from sqlmodel import Session
+
+from crm_core import records
+from issuer.catalogue import Catalogue
+from protocol import times
+from protocol.consent import Field, SubjectId
+from protocol.errors import EvidenceError
+from redaction import crash, disposition, seal
+from redaction.disposition import DROPPED, JOURNALLED, RESEALED, SEALED, Job
 from runtime.platform import Platform
 
 
-class Rotation(SQLModel, table=True):
-    """One rotation of one bucket to a new epoch. Instants are ISO with milliseconds."""
-
-    __tablename__ = "rotation"
-
-    bucket: int = Column(primary_key=True)
-    epoch: int = Column(primary_key=True)  # the new one
-    ended: str  # JSON list of the older epochs that this rotation destroys
-    rewrapped: int = 0  # data keys that moved to the new epoch
-    began_at: str
-    rewrapped_at: str | None = None
-    destroyed_at: str | None = None  # older epochs overwritten and unlinked
-    dropped_at: str | None = Column(default=None, index=True)  # no opener holds them any more
-
-
-def reseal(platform: Platform, job_id: str) -> None:
-    """Seal the survivors of a job anew and drop the data key that sealed the lapsed fields too."""
-    raise NotImplementedError
+def reseal(platform: Platform, catalogue: Catalogue, job_id: str) -> None:
+    """From sealed to resealed: drop the data key that sealed the lapsed fields. Raises EvidenceError, KeyGone."""
+    crash.point("reseal.before")
+    with platform.database.write() as session:
+        job = disposition.at_step(session, job_id, SEALED)
+        if job is None:
+            return
+        at = platform.clock.now()
+        rows = disposition.of_job(session, job_id)
+        seal.spare(session, platform, catalogue, job=job, rows=rows, at=at)
+        gone = frozenset(Field(row.field) for row in rows if row.action != "keep")
+        job.step = RESEALED if gone else DROPPED
+        if gone:
+            _drop(session, platform, job, gone)
+        session.add(job)
+        crash.point("reseal.within")
+    crash.point("reseal.after")
 
 
 def journal(platform: Platform, job_id: str) -> None:
-    """Make the survivors durable outside the database, before the key that a backup would need is destroyed."""
-    raise NotImplementedError
+    """From resealed to journalled: the survivors are durable elsewhere before a key that a backup needs is destroyed.
+
+    A kill between journal and commit leaves a second, equal entry: harmless, for a replay takes the last one.
+    Raises JournalError.
+    """
+    crash.point("journal.before")
+    with platform.database.write() as session:
+        job = disposition.at_step(session, job_id, RESEALED)
+        if job is None:
+            return
+        _append(session, platform, SubjectId(job.subject), platform.clock.now())
+        job.step = JOURNALLED
+        session.add(job)
+        crash.point("journal.within")
+    crash.point("journal.after")
 
 
-def rotate(platform: Platform, bucket: int) -> bool:
-    """Carry the bucket's rotation as far as it goes now; True when nothing of it is left to do."""
-    raise NotImplementedError
+def _drop(session: Session, platform: Platform, job: Job, gone: frozenset[Field]) -> None:
+    subject = SubjectId(job.subject)
+    old = records.load(session, subject)
+    if old is None:
+        raise EvidenceError("unknown_subject", "there is no such customer")
+    job.generation, job.epoch = old.generation, old.epoch
+    records.reseal(session, platform, subject, records.stored_fields(session, subject) - gone)
+
+
+def _append(session: Session, platform: Platform, subject: SubjectId, at: datetime) -> None:
+    record = records.load(session, subject)
+    if record is None:
+        raise EvidenceError("unknown_subject", "there is no such customer")
+    platform.journal.append(
+        {
+            "kind": "survivors",
+            "subject": subject,
+            "generation": record.generation,
+            "cells": base64.b64encode(record.cells).decode("ascii"),
+            "wrapped": base64.b64encode(record.wrapped).decode("ascii"),
+            "bucket": record.bucket,
+            "epoch": record.epoch,
+            "at": times.iso_ms(at),
+        }
+    )

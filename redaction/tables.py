@@ -2,6 +2,6 @@
 
 from redaction.archive import Archived
 from redaction.disposition import Disposition, Job, LapseRow
-from redaction.shred import Rotation
+from redaction.rotation import Rotation
 
 __all__ = ["Archived", "Disposition", "Job", "LapseRow", "Rotation"]

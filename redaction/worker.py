@@ -1,27 +1,195 @@
-"""The worker: looks for lapses and carries every disposition to its end, resuming wherever it was killed."""
+"""The worker: looks for lapses and carries every disposition to its end, resuming wherever it was killed.
 
+It is driven by state alone. There is no queue to lose: what is to do follows from the standing of each subject and the
+step of each job, so a worker that was killed at any point takes up where the last committed transaction left it, and
+two workers side by side do nothing twice.
+"""
+
+import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session, col, or_, select
 
 from issuer.catalogue import Catalogue
+from protocol import times
+from protocol.errors import EvidenceError
+from redaction import archive, certificate, plan, restore, rotation, seal, shred
+from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, SEALED, Job
+from runtime.clock import ClockError
+from runtime.journal import JournalError
+from runtime.keyring import KeyGone, RingError
 from runtime.platform import Platform
+from runtime.root import RootError
+
+LOG: Final = logging.getLogger(__name__)
+POLL: Final = 0.2  # seconds between two passes
+SLOWEST: Final = 30.0  # seconds: the longest pause after errors
+FAILURES: Final = (EvidenceError, KeyGone, RingError, RootError, JournalError, OSError, SQLAlchemyError)
+WAITS: Final = 64  # doublings are bounded before they overflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """What one pass did: jobs planned and finished, fields restored; `left` is what is still under way."""
+    """What one pass did.
+
+    `left` counts what is still under way by itself (jobs, rotations, subjects to look at); fields that wait for an
+    archive key are not among them. `failed` counts the steps that failed and will be tried again.
+    """
 
     planned: int
     finished: int
     restored: int
+    failed: int
     left: int
 
 
 def run_once(platform: Platform, catalogue: Catalogue) -> Pass:
-    """One pass over all subjects whose standing changed and all jobs under way. Raises ClockError."""
-    raise NotImplementedError
+    """One pass over the subjects whose standing changed and over all jobs under way.
+
+    A step that fails is noted on its job and tried again with growing pauses; the others go on. Raises ClockError
+    when the clock cannot be believed: then nothing is destroyed.
+    """
+    platform.clock.now()
+    planned, more = plan.plan_due(platform, catalogue)
+    failed = _advance(platform, catalogue)
+    ended, unrotated = _rotate(platform)
+    finished, broken = _certify(platform)
+    restored, stuck = _restore(platform, catalogue)
+    if ended:
+        checkpoint(platform)
+    with platform.database.read() as session:
+        left = len(session.exec(select(Job.id).where(Job.step != DONE)).all()) + len(rotation.buckets(session))
+    return Pass(
+        planned=planned,
+        finished=finished,
+        restored=restored,
+        failed=failed + unrotated + broken + stuck,
+        left=left + more,
+    )
 
 
 def run(platform: Platform, catalogue: Catalogue, stop: threading.Event) -> None:
-    """Pass after pass, every 0.2 s, until `stop` is set; after an error with growing pauses."""
-    raise NotImplementedError
+    """Pass after pass, every 0.2 s, until `stop` is set; after an error with pauses that double up to 30 s."""
+    errors = 0
+    while not stop.wait(pause(errors)):
+        try:
+            run_once(platform, catalogue)
+            errors = 0
+        except ClockError:
+            errors += 1
+            LOG.warning("redaction pauses: the clock cannot be believed")
+        except Exception as error:  # noqa: BLE001 - the loop must outlive whatever one pass meets
+            errors += 1
+            LOG.error("a redaction pass failed: %s", code_of(error))  # the kind only: a text could hold a value
+
+
+def pause(errors: int) -> float:
+    """Seconds until the next pass after so many errors in a row."""
+    return min(POLL * 2.0 ** min(errors, WAITS), SLOWEST)
+
+
+def code_of(error: Exception) -> str:
+    """A stable code for what failed; never its text."""
+    code = getattr(error, "code", None)
+    return code if isinstance(code, str) and isinstance(error, FAILURES) else type(error).__name__
+
+
+def checkpoint(platform: Platform) -> None:
+    """Empty SQLite's write-ahead log, best effort: a reader may hold it, and what lies there is sealed anyhow."""
+    if platform.database.engine.dialect.name != "sqlite":
+        return
+    connection = platform.database.engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+
+
+def _jobs(session: Session, steps: tuple[str, ...], at: datetime) -> list[Job]:
+    due = or_(col(Job.next_try_at).is_(None), col(Job.next_try_at) <= times.iso_ms(at))
+    statement = select(Job).where(col(Job.step).in_(steps), due).order_by(col(Job.planned_at), col(Job.id))
+    return list(session.exec(statement))
+
+
+def _advance(platform: Platform, catalogue: Catalogue) -> int:
+    """Take each job as far as it gets by itself: to `journalled`, or to `dropped` when no key has to go."""
+    with platform.database.read() as session:
+        jobs = _jobs(session, (PLANNED, SEALED, RESEALED), platform.clock.now())
+    return sum(_fails(platform, job.id, partial(_steps, platform, catalogue, job.id)) for job in jobs)
+
+
+def _steps(platform: Platform, catalogue: Catalogue, job_id: str) -> None:
+    # each step looks for itself whether it is its turn
+    seal.seal(platform, catalogue, job_id)
+    shred.reseal(platform, catalogue, job_id)
+    shred.journal(platform, job_id)
+
+
+def _rotate(platform: Platform) -> tuple[int, int]:
+    """Rotate the buckets that jobs wait for; how many came to their end, and how many failed."""
+    at = platform.clock.now()
+    with platform.database.read() as session:
+        buckets = rotation.buckets(session)
+        jobs = session.exec(select(Job).where(Job.step == JOURNALLED)).all()
+    ended = failed = 0
+    for bucket in buckets:
+        waiting = [job for job in jobs if job.bucket == bucket]
+        ready = [job for job in waiting if job.next_try_at is None or job.next_try_at <= times.iso_ms(at)]
+        if waiting and not ready:
+            continue  # it failed a moment ago
+        results: list[bool] = []
+        failed += _fails(platform, ready[0].id if ready else None, partial(_turn, platform, bucket, results))
+        ended += any(results)
+    return ended, failed
+
+
+def _turn(platform: Platform, bucket: int, results: list[bool]) -> None:
+    results.append(rotation.rotate(platform, bucket))
+
+
+def _certify(platform: Platform) -> tuple[int, int]:
+    with platform.database.read() as session:
+        jobs = _jobs(session, (DROPPED,), platform.clock.now())
+    failed = sum(_fails(platform, job.id, partial(certificate.certify, platform, job.id)) for job in jobs)
+    return len(jobs) - failed, failed
+
+
+def _restore(platform: Platform, catalogue: Catalogue) -> tuple[int, int]:
+    with platform.database.read() as session:
+        subjects = archive.wanted(session)
+    restored = failed = 0
+    for subject in subjects:
+        try:
+            restored += restore.restore(platform, catalogue, subject)
+        except FAILURES as error:
+            failed += 1
+            LOG.error("a restore failed: %s", code_of(error))
+    return restored, failed
+
+
+def _fails(platform: Platform, job_id: str | None, act: Callable[[], None]) -> bool:
+    """Act; note a failure on the job, with the time of the next try. True when it failed."""
+    try:
+        act()
+    except FAILURES as error:
+        code = code_of(error)
+        LOG.error("a disposition failed: %s", code)
+        if job_id is not None:
+            _note(platform, job_id, code)
+        return True
+    return False
+
+
+def _note(platform: Platform, job_id: str, code: str) -> None:
+    with platform.database.write() as session:
+        job = session.get_one(Job, job_id)
+        job.attempts += 1
+        wait = timedelta(seconds=pause(job.attempts))
+        job.error, job.next_try_at = code, times.iso_ms(platform.clock.now() + wait)
+        session.add(job)

@@ -1,0 +1,211 @@
+"""Planning: which subjects to look at, what each of them lost, and the job that follows from it."""
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import or_
+from sqlmodel import Session, col, select
+
+from crm_core import records
+from issuer import registry
+from issuer.catalogue import Catalogue
+from issuer.credentials import Standing
+from issuer.evidence import Evidence
+from protocol import times
+from protocol.consent import GroundId, SubjectId, fresh_id
+from protocol.errors import EvidenceError
+from redaction import archive, crash, disposition, lapse
+from redaction.archive import Archived
+from redaction.disposition import DONE, PLANNED, Decided, Job, LapseRow
+from redaction.lapse import Lapse
+from runtime import keyring
+from runtime.platform import Platform
+from verifier import grounds
+from verifier.grant import Grant
+from verifier.quarantine import Quarantine
+
+BATCH: Final = 500  # subjects looked at in one snapshot
+RETRY: Final = timedelta(seconds=30)  # until evidence that could not be believed is looked at again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one subject's evidence says at one instant: the lapse, its dispositions, and what is to come back."""
+
+    version: int
+    found: Lapse
+    decided: tuple[Decided, ...]
+    wanted: Mapping[int, GroundId]  # archive row → the living consent that covers its field again
+    evidence: Evidence
+    grants: tuple[Grant, ...]
+
+    @property
+    def idle(self) -> bool:
+        """Nothing to do but to remember that we looked."""
+        return not self.decided and not self.wanted
+
+
+def due(session: Session, at: datetime, limit: int = BATCH) -> list[SubjectId]:
+    """Subjects whose standing moved since they were looked at, or one of whose grounds ran out by itself.
+
+    Left out: those with a job under way (it ends first), and the quarantined ones: nothing is destroyed on suspicion.
+    """
+    now = times.iso_ms(at)
+    under_way = select(Job.subject).where(Job.step != DONE)
+    statement = (
+        select(Standing.subject)
+        .outerjoin(LapseRow, col(LapseRow.subject) == col(Standing.subject))
+        .where(
+            or_(
+                col(LapseRow.subject).is_(None),
+                col(Standing.version) > col(LapseRow.done_version),
+                col(LapseRow.next_at) <= now,
+            ),
+            or_(col(LapseRow.retry_at).is_(None), col(LapseRow.retry_at) <= now),
+            col(Standing.subject).not_in(under_way),
+            col(Standing.subject).not_in(select(Quarantine.subject)),
+        )
+        .order_by(col(Standing.subject))
+        .limit(limit)
+    )
+    return [SubjectId(subject) for subject in session.exec(statement)]
+
+
+def proved(platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> tuple[Grant, ...]:
+    """The grants that a subject's evidence proves.
+
+    Raises EvidenceError `disputed_evidence` when something of it proves nothing, and `below_floor` when the journal
+    knows a later standing (a restored database): the gate withholds on suspicion, but nothing is destroyed on it.
+    """
+    platform.journal.refresh()
+    if evidence.version < platform.journal.floor(evidence.subject):
+        raise EvidenceError("below_floor", "the standing is older than the journal knows")
+    findings = grounds.examine(platform, catalogue, evidence, at)
+    if findings.complaints:
+        raise EvidenceError("disputed_evidence", "stored evidence does not prove what it claims")
+    return findings.grants
+
+
+def look(session: Session, platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> Look:
+    """Look at one subject, in the caller's snapshot. Raises EvidenceError as `proved` does, and `bad_cells`."""
+    subject = evidence.subject
+    stored = records.stored_fields(session, subject)
+    grants = proved(platform, catalogue, evidence, at)
+    found = lapse.lapse(stored, grants, at)
+    told = disposition.told(session, subject) if found.bare or found.held else {}
+    wanted: dict[int, GroundId] = {}
+    consents = [grant for grant in grants if grant.kind == "consent" and grant.not_before <= at]
+    for row in archive.of_subject(session, subject):
+        holder = lapse.holder(row.field_id, consents, at)
+        # a value that was collected anew since then is younger than the archived one and stays
+        if row.wanted_by is None and holder is not None and row.field_id not in stored:
+            wanted[row.key] = holder
+    decided = disposition.decide(found, catalogue, told, at)
+    return Look(version=evidence.version, found=found, decided=decided, wanted=wanted, evidence=evidence, grants=grants)
+
+
+def plan_due(platform: Platform, catalogue: Catalogue) -> tuple[int, bool]:
+    """Look at the next batch of subjects; how many jobs were planned and whether there is more to look at."""
+    at = platform.clock.now()
+    idle: dict[SubjectId, Look] = {}
+    busy: list[SubjectId] = []
+    broken: dict[SubjectId, str] = {}
+    with platform.database.read() as session:
+        subjects = due(session, at)
+        for evidence in grounds.collect(session, subjects):
+            try:
+                looked = look(session, platform, catalogue, evidence, at)
+            except EvidenceError as error:
+                broken[evidence.subject] = error.code
+                continue
+            if looked.idle:
+                idle[evidence.subject] = looked
+            else:
+                busy.append(evidence.subject)
+    _remember(platform, idle, broken, at)
+    planned = 0
+    for subject in busy:
+        with suppress(EvidenceError):  # it changed since we looked: the next look will say so
+            planned += plan(platform, catalogue, subject)
+    return planned, len(subjects) == BATCH
+
+
+def plan(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> bool:
+    """Look again under the write lock and store the job, and that we looked, in one transaction. True with a job.
+
+    Raises EvidenceError as `look` does.
+    """
+    crash.point("plan.before")
+    with platform.database.write() as session:
+        if disposition.open_job(session, subject) is not None:
+            return False
+        at = platform.clock.now()
+        looked = look(session, platform, catalogue, registry.evidence(session, subject), at)
+        _mark(session, subject, looked.version, looked.found.next_at)
+        for key, ground in looked.wanted.items():
+            row = session.get_one(Archived, key)
+            row.wanted_by, row.wanted_at, row.waiting = ground, times.iso_ms(at), None
+            session.add(row)
+        if looked.decided:
+            disposition.add(session, _job(session, subject, looked, at), looked.decided)
+        crash.point("plan.within")
+    crash.point("plan.after")
+    return bool(looked.decided)
+
+
+def _job(session: Session, subject: SubjectId, looked: Look, at: datetime) -> Job:
+    ended_at, cause_id, cause = _ending(looked, at)
+    return Job(
+        id=fresh_id(),
+        subject=subject,
+        version=looked.version,
+        round=disposition.rounds(session, subject, looked.version),
+        step=PLANNED,
+        cause=cause,
+        cause_id=cause_id,
+        ended_at=times.iso_ms(ended_at),
+        planned_at=times.iso_ms(at),
+        bucket=keyring.bucket_of(subject),
+    )
+
+
+def _ending(looked: Look, at: datetime) -> tuple[datetime, str, str]:
+    """When the last of the lost grounds ended, which, and how. The instant only measures, so a column may tell it."""
+    stamps = {row.id: row.ended_at for row in (*looked.evidence.consents, *looked.evidence.grounds)}
+    lost: Collection[GroundId] = {cause for one in looked.decided for cause in one.causes}
+    endings: list[tuple[datetime, str, str]] = []
+    for grant in looked.grants:
+        if grant.ground not in lost:
+            continue
+        ran_out = grant.not_after if grant.not_after is not None and grant.not_after <= at else None
+        stamp = stamps.get(grant.ground)
+        ended = at if ran_out is None else ran_out
+        if stamp is not None:
+            ended = min(ended, times.parse(stamp, field="ended_at"))
+        endings.append((ended, grant.ground, grant.ended or "expired"))
+    return max(endings)
+
+
+def _mark(session: Session, subject: SubjectId, version: int, next_at: datetime | None) -> None:
+    session.merge(
+        LapseRow(subject=subject, done_version=version, next_at=None if next_at is None else times.iso_ms(next_at))
+    )
+
+
+def _remember(
+    platform: Platform, idle: Mapping[SubjectId, Look], broken: Mapping[SubjectId, str], at: datetime
+) -> None:
+    """One transaction for all subjects with nothing to do, and for those whose evidence cannot be believed."""
+    if not idle and not broken:
+        return
+    with platform.database.write() as session:
+        for subject, looked in idle.items():
+            # the version that we looked at, not the present one: whatever moved meanwhile is looked at next time
+            _mark(session, subject, looked.version, looked.found.next_at)
+        for subject, code in broken.items():
+            row = session.get(LapseRow, subject) or LapseRow(subject=subject, done_version=0)
+            row.retry_at, row.error = times.iso_ms(at + RETRY), code
+            session.add(row)

@@ -1,0 +1,82 @@
+"""Restore: sealed fields come back under a new consent, at once where the key is at hand. Shredded ones never."""
+
+from datetime import datetime
+
+from nacl.public import PrivateKey
+from sqlmodel import Session, select
+
+from crm_core import records
+from issuer import registry
+from issuer.catalogue import Catalogue
+from protocol import event
+from protocol.consent import GroundId, SubjectId
+from protocol.errors import EvidenceError
+from redaction import archive, crash, disposition, lapse, plan
+from redaction.archive import Archived
+from redaction.disposition import RESTORED, Disposition
+from runtime import outbox
+from runtime.keyring import KeyGone
+from runtime.platform import Platform
+
+
+def restore(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> int:
+    """Bring back what the subject's living consents ask for; how many fields came.
+
+    Without its key a field stays archived and says that it waits (`key_gone`); so does one whose box is not what its
+    row says (`bad_box`). One whose consent ended meanwhile is no longer asked for.
+    """
+    crash.point("restore.before")
+    with platform.database.write() as session:
+        if disposition.open_job(session, subject) is not None:
+            return 0  # its dispositions end first
+        at = platform.clock.now()
+        grants = plan.proved(platform, catalogue, registry.evidence(session, subject), at)
+        consents = [grant for grant in grants if grant.kind == "consent" and grant.not_before <= at]
+        came = 0
+        for row in archive.of_subject(session, subject):
+            if row.wanted_by is None:
+                continue
+            holder = lapse.holder(row.field_id, consents, at)
+            came += _return(session, platform, row, holder, at)
+        crash.point("restore.within")
+    crash.point("restore.after")
+    return came
+
+
+def _return(session: Session, platform: Platform, row: Archived, holder: GroundId | None, at: datetime) -> bool:
+    if holder is None or row.field_id in records.stored_fields(session, SubjectId(row.subject)):
+        row.wanted_by = row.wanted_at = row.waiting = None
+        session.add(row)
+        return False
+    try:
+        value = archive.open_box(_private(platform, row.period), row.box, row.context(platform.controller))
+    except KeyGone:
+        return _wait(session, row, "key_gone")
+    except EvidenceError as error:
+        return _wait(session, row, error.code)
+    subject = SubjectId(row.subject)
+    record = records.put_values(session, platform, subject, {row.field_id: value})
+    _mark(session, row)
+    data = {"field": row.field, "ground": holder, "digest": row.digest, "generation": record.generation}
+    key = f"{event.VALUE_RESTORED}:{row.job}:{row.field}"
+    outbox.emit(session, event.VALUE_RESTORED, at=at, records=[(subject, data | {"job": row.job})], key=key)
+    session.delete(row)
+    return True
+
+
+def _private(platform: Platform, period: str) -> PrivateKey:
+    return platform.keyring.archive_private(period)
+
+
+def _wait(session: Session, row: Archived, code: str) -> bool:
+    if row.waiting != code:
+        row.waiting = code
+        session.add(row)
+    return False
+
+
+def _mark(session: Session, row: Archived) -> None:
+    statement = select(Disposition).where(Disposition.job == row.job, Disposition.field == row.field)
+    for done in session.exec(statement):
+        done.state = RESTORED
+        session.add(done)

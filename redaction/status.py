@@ -1,0 +1,174 @@
+"""How things stand: jobs, fields of a customer, ages of keys, and the time from a withdrawal to the destroyed key."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+from typing import Final, Literal
+
+from sqlmodel import Session, col, func, select
+
+from crm_core.records import RecordRow
+from protocol import times
+from protocol.consent import Field, SubjectId
+from redaction import archive, disposition
+from redaction.archive import Archived
+from redaction.disposition import DONE, RESTORED, Disposition, Job, LapseRow
+from redaction.rotation import Rotation
+from runtime.keyring import BUCKETS
+from runtime.platform import Platform
+
+BY_AN_ACT: Final = ("withdrawn", "superseded", "revoked")
+
+FieldState = Literal["pending", "kept", "sealed", "shredded", "restored", "restoring", "waiting"]
+_ENDS: Final[dict[str, FieldState]] = {"keep": "kept", "seal": "sealed", "shred": "shredded"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldStanding:
+    """What became of one field: `waiting` is a sealed one that was asked for and whose archive key is not at hand."""
+
+    field: Field
+    state: FieldState
+    disposition: str
+    at: str | None
+    certificate: str | None
+    causes: tuple[str, ...]
+    ground: str | None
+    legal_ground: str | None
+    period: str | None
+    destroy_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """Seconds from the act that ended the last ground to the key that nobody holds any more. None: never yet.
+
+    `open_longest` is the age of the oldest such act whose key is not destroyed yet: a maximum without it would lie.
+    """
+
+    count: int
+    longest: float | None
+    median: float | None
+    open_longest: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The whole of redaction in numbers."""
+
+    jobs: dict[str, int]  # by step
+    failing: int  # open jobs whose last try failed
+    dispositions: dict[str, int]  # by action, carried out
+    archived: int
+    waiting: int  # archived fields asked for, without their key
+    disputed: int  # subjects that are left alone because their evidence cannot be believed
+    shred: Durations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketKeys:
+    """One bucket that holds data keys: its epochs (more than one: a rotation is under way) and the newest one's age."""
+
+    bucket: int
+    epochs: tuple[int, ...]
+    data_keys: int
+    rotated_at: str | None  # None: still the first epoch
+    age: float | None  # seconds since the rotation
+
+
+def fields(session: Session, subject: SubjectId) -> list[FieldStanding]:
+    """The latest word on each field of a subject that ever lost a ground, by name."""
+    jobs = {job.id: job for job in session.exec(select(Job).where(Job.subject == subject))}
+    held = {(row.job, row.field): row for row in archive.of_subject(session, subject)}
+    latest = {row.field: row for row in disposition.of_subject(session, subject)}
+    return [_standing(row, jobs[row.job], held.get((row.job, row.field))) for _, row in sorted(latest.items())]
+
+
+def _standing(row: Disposition, job: Job, archived: Archived | None) -> FieldStanding:
+    state: FieldState = _ENDS[row.action]
+    if job.step != DONE:
+        state = "pending"
+    elif row.state == RESTORED:
+        state = "restored"
+    elif archived is not None and archived.wanted_by is not None:
+        state = "waiting" if archived.waiting else "restoring"
+    return FieldStanding(
+        field=Field(row.field),
+        state=state,
+        disposition=row.action,
+        at=row.at,
+        certificate=job.id if job.step == DONE else None,
+        causes=tuple(json.loads(row.causes)),
+        ground=row.ground,
+        legal_ground=row.legal_ground,
+        period=row.period,
+        destroy_by=row.destroy_by,
+    )
+
+
+def figures(session: Session, at: datetime) -> Figures:
+    """Everything in numbers at one instant."""
+    jobs = session.exec(select(Job.step, func.count()).group_by(col(Job.step))).all()
+    failing = select(func.count()).select_from(Job).where(Job.step != DONE, col(Job.error).is_not(None))
+    done = select(Disposition.action, func.count()).where(Disposition.state != disposition.PLANNED)
+    waiting = select(func.count()).select_from(Archived).where(col(Archived.waiting).is_not(None))
+    disputed = select(func.count()).select_from(LapseRow).where(col(LapseRow.error).is_not(None))
+    return Figures(
+        jobs=dict(jobs),
+        failing=session.exec(failing).one(),
+        dispositions=dict(session.exec(done.group_by(col(Disposition.action))).all()),
+        archived=session.exec(select(func.count()).select_from(Archived)).one(),
+        waiting=session.exec(waiting).one(),
+        disputed=session.exec(disputed).one(),
+        shred=durations(session, at),
+    )
+
+
+def durations(session: Session, at: datetime) -> Durations:
+    """How long it took from the act that ended a ground to the destroyed key, over all jobs that destroyed one."""
+    rows = session.exec(
+        select(Job.ended_at, Job.destroyed_at, Job.epoch, Job.step).where(col(Job.cause).in_(BY_AN_ACT))
+    )
+    took: list[float] = []
+    still: list[float] = []
+    for ended_at, destroyed_at, epoch, step in rows:
+        if destroyed_at is not None:
+            took.append(_between(ended_at, destroyed_at))
+        elif epoch is not None or step != DONE:
+            still.append(_between(ended_at, times.iso_ms(at)))
+    return Durations(
+        count=len(took),
+        longest=max(took, default=None),
+        median=median(took) if took else None,
+        open_longest=max(still, default=None),
+    )
+
+
+def keys(platform: Platform) -> list[BucketKeys]:
+    """The buckets that hold data keys, with their epochs and ages."""
+    at = times.iso_ms(platform.clock.now())
+    with platform.database.read() as session:
+        counts = dict(session.exec(select(RecordRow.bucket, func.count()).group_by(col(RecordRow.bucket))).all())
+        newest = select(Rotation.bucket, func.max(Rotation.began_at)).group_by(col(Rotation.bucket))
+        rotated: dict[int, str] = dict(session.exec(newest).all())
+    found = []
+    for bucket in range(BUCKETS):
+        epochs = platform.keyring.epochs(bucket)
+        if not epochs:
+            continue
+        since = rotated.get(bucket)
+        found.append(
+            BucketKeys(
+                bucket=bucket,
+                epochs=epochs,
+                data_keys=counts.get(bucket, 0),
+                rotated_at=since,
+                age=None if since is None else _between(since, at),
+            )
+        )
+    return found
+
+
+def _between(first: str, last: str) -> float:
+    return (times.parse(last, field="at") - times.parse(first, field="at")).total_seconds()
