@@ -1,19 +1,156 @@
 """The evidence bundle: everything that proves what became of one subject's data, or of one field, in one zip."""
 
-from collections.abc import Callable, Iterable
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
-from audit.log import Log
+from audit import container, drain, readme, selection, statement
+from audit.event_file import EventFile
+from audit.log import ORGANISATION, Head, Log, LogEntry, LogRecord
+from audit.selection import Paper
+from audit.statement import Claim
+from audit.tree import Merkle
+from protocol import canonical, event
+from protocol import log as rfc6962
 from protocol.consent import Field, SubjectId
+from protocol.errors import EvidenceError
+from runtime import outbox
+from runtime.outbox import OutboxEvent
 
 Credentials = Callable[[Session, SubjectId], Iterable[tuple[str, bytes]]]
 """Composition's answer to: which signed credentials (kind, exact bytes) concern this subject?"""
+GROUNDS = (event.GROUND_APPROVED, event.GROUND_ENDED)
 
 
 def export(log: Log, credentials: Credentials, *, subject: SubjectId, field: Field | None, by: str, role: str) -> bytes:
-    """Record the export, drain, and return the zip: deterministic for a given log.
+    """Record the export, drain, and return the zip: the same bytes for the same record of the export and head.
 
-    Raises EvidenceError("unknown_subject") when the log has nothing about `subject`.
+    Raises EvidenceError: `unknown_subject` when the log has nothing about `subject`, those of `drain`, `body_changed`
+    when a stored record is not the one that was logged, `too_large` and `too_many_files` (then ask for one field).
     """
-    raise NotImplementedError
+    log.introduce()
+    drain.drain_all(log)
+    platform = log.platform
+    with platform.database.write() as session:
+        if session.exec(select(LogRecord.seq).where(LogRecord.subject == subject).limit(1)).first() is None:
+            raise EvidenceError("unknown_subject", "the log holds nothing about this subject", field="subject")
+        data = {"fields": [field]} if field is not None else {}
+        header = {"by": by, "role": role}
+        at = platform.clock.now()
+        name = outbox.emit(session, event.BUNDLE_EXPORTED, at=at, header=header, records=[(subject, data)])
+    drain.drain_all(log)
+    with platform.database.read() as session:
+        return write(log, session, credentials, subject=subject, field=field, export_id=name)
+
+
+def write(
+    log: Log, session: Session, credentials: Credentials, *, subject: SubjectId, field: Field | None, export_id: str
+) -> bytes:
+    """The zip as of the export with this event id, which is in the log. Raises as `export`."""
+    last = session.exec(select(LogEntry).where(LogEntry.event_id == export_id)).one()
+    rows = session.exec(
+        select(LogRecord)
+        .where(LogRecord.subject == subject, col(LogRecord.leaf_index) <= last.leaf_index)
+        .order_by(col(LogRecord.seq))
+    ).all()
+    shelf = _Shelf(log, session)
+    records = [shelf.data(row) for row in rows]
+    shown, papers = selection.select(records, credentials(session, subject), field)
+    files = _papers(papers)
+    for row in [*(rows[place] for place in sorted(shown)), *_organisation(session, shelf, papers, last.leaf_index)]:
+        one = shelf.file(row)
+        files[one.name()] = one.write()
+    files |= {
+        "checkpoint": shelf.head.note,
+        "controller.json": canonical.jcs(log.platform.document),
+        "chain.json": canonical.jcs({"commitments": [base64.b64encode(row.commitment).decode() for row in rows]}),
+        "README.txt": readme.TEXT.encode(),
+    }
+    listed = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    manifest = canonical.jcs({"v": 1, "subject": subject, "field": field, "files": listed})
+    claim = Claim(
+        subject=subject,
+        field=field,
+        exported=rows[-1].at,
+        origin=log.origin,
+        size=shelf.head.size,
+        root=shelf.head.root,
+        length=len(rows),
+        head=rows[-1].link,
+    )
+    files["manifest.json"] = manifest
+    files["statement.dsse.json"] = statement.sign(claim, manifest, log.vkey, log.signer)
+    return container.pack(files)
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """Where a bundle's records are fetched from: index, outbox and tiles under one head."""
+
+    log: Log
+    session: Session
+    head: Head
+    tree: Merkle
+    events: dict[int, tuple[LogEntry, OutboxEvent, list[bytes]]]
+
+    def __init__(self, log: Log, session: Session) -> None:
+        self.log, self.session = log, session
+        self.head = log.head()
+        self.tree = log.merkle(self.head.size)
+        self.events = {}
+
+    def event(self, index: int) -> tuple[LogEntry, OutboxEvent, list[bytes]]:
+        """The leaf's entry, its event and the links in its small tree."""
+        if index not in self.events:
+            entry = self.session.get_one(LogEntry, index)
+            found = outbox.pending(self.session, entry.outbox_id - 1, 1)
+            if not found or found[0].id != entry.outbox_id:
+                raise EvidenceError("body_changed", f"the event of leaf {index} is gone")
+            statement_ = select(LogRecord.link).where(LogRecord.leaf_index == index).order_by(col(LogRecord.place))
+            self.events[index] = (entry, found[0], list(self.session.exec(statement_)))
+        return self.events[index]
+
+    def data(self, row: LogRecord) -> dict[str, object]:
+        """What the record says."""
+        return dict(self.event(row.leaf_index)[1].records[row.place][1])
+
+    def file(self, row: LogRecord) -> EventFile:
+        """The record with its way to the root."""
+        entry, event_, links = self.event(row.leaf_index)
+        body, salt = event_.bodies()[row.place], event_.salts[row.place]
+        if rfc6962.record_commitment(salt, body) != row.commitment:
+            raise EvidenceError("body_changed", f"the record of leaf {row.leaf_index} is not the one that was logged")
+        return EventFile(
+            sequence=row.seq,
+            previous=row.prev,
+            salt=salt,
+            body=body,
+            place=row.place,
+            records=len(links),
+            path=tuple(rfc6962.path(links, row.place)),
+            index=row.leaf_index,
+            leaf=entry.leaf,
+            proof=tuple(self.tree.inclusion(row.leaf_index)),
+        )
+
+
+def _organisation(session: Session, shelf: _Shelf, papers: Sequence[Paper], until: int) -> list[LogRecord]:
+    """The organisation's own records on which the bundle rests: its document, and the grounds that it names."""
+    rows = session.exec(
+        select(LogRecord)
+        .where(
+            LogRecord.subject == ORGANISATION,
+            col(LogRecord.leaf_index) <= until,
+            col(LogRecord.type).in_([event.CONTROLLER_PUBLISHED, *GROUNDS]),
+        )
+        .order_by(col(LogRecord.seq))
+    ).all()
+    grounds = {one.id for one in papers if one.kind == "ground"}
+    return [row for row in rows if row.type not in GROUNDS or selection.mentions(shelf.data(row)) & grounds]
+
+
+def _papers(papers: Iterable[Paper]) -> dict[str, bytes]:
+    return {f"credentials/{one.kind}-{hashlib.sha256(one.body).hexdigest()[:32]}.json": one.body for one in papers}

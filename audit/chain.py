@@ -1,4 +1,4 @@
-"""The chain of one subject's records, from the first on: each link holds its place, its predecessor and its record. Pure."""
+"""The chain of one subject's records: each link holds its place, its predecessor and its record. Pure."""
 
 from collections.abc import Iterable, Iterator
 

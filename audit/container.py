@@ -1,8 +1,8 @@
 """The bundle's zip, in the one form that it may have: stored, sorted, no dates, no attributes but a plain file's.
 
-Written and read here without `zipfile`: there is one zip for given contents, whatever the Python that made it, and reading
-is to take the entries one after another and to compare all bytes with that zip. So no byte is left that could differ
-(APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12 and 4.3.16).
+Written and read here without `zipfile`: there is one zip for given contents, whatever the Python that made it, and
+reading is to take the entries one after another and to compare all bytes with that zip. So no byte is left that could
+differ (APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12 and 4.3.16).
 """
 
 import re
@@ -47,7 +47,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 def unpack(data: bytes) -> dict[str, bytes]:
     """The files of a bundle.
 
-    Raises EvidenceError: `too_large`, `too_many_files`, `bad_name` (paths, links, anything unexpected), `duplicate_name`,
+    Raises EvidenceError: `too_large`, `too_many_files`, `bad_name` (paths, anything unexpected), `duplicate_name`,
     `compressed` (a bundle never is), `not_canonical` (any byte that `pack` would not have written there).
     """
     if len(data) > MAX_BUNDLE + (MAX_BUNDLE >> 2):

@@ -1,4 +1,4 @@
-"""The outbox drained into the log: events become leaves, leaves become tiles, tiles get a signed head, in that order."""
+"""The outbox drained into the log: events become leaves, leaves tiles, and tiles get a signed head, in that order."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ from runtime.outbox import OutboxEvent
 def drain(log: Log, *, limit: int = 1000) -> int:
     """Log what the outbox holds and was not logged yet, oldest first; returns how many events that were.
 
-    One drain at a time across processes. A kill at any step leaves a state from which the next drain reaches the same tree.
+    One drain at a time across processes. After a kill at any step the next drain reaches the same tree.
     Raises EvidenceError("log_forked" | "log_ahead_of_database") when disk and database tell different stories.
     """
     database = log.platform.database

@@ -17,9 +17,10 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from audit import files
 from audit.tiles import Tiles
 from audit.tree import Merkle
+from protocol import canonical, event, note
 from protocol import log as rfc6962
-from protocol import note
 from protocol.errors import EvidenceError
+from runtime import outbox
 from runtime.platform import Platform
 
 ORGANISATION = ""
@@ -53,7 +54,7 @@ class LogRecord(SQLModel, table=True):
     type: str = Field(index=True)
     at: str = Field(index=True)
     fields: str
-    """Names of the fields it concerns, each between blanks (` contact.email address.city `), for the auditor's filter."""
+    """Names of the fields it concerns, each between blanks (` contact.email address.city `), for filters."""
 
 
 class LogCheckpoint(SQLModel, table=True):
@@ -92,6 +93,15 @@ class Log:
     def vkey(self) -> str:
         """The verifier key to give to auditors (C2SP signed-note, "Verifier keys")."""
         return note.vkey(self.origin, self.signer.public)
+
+    def introduce(self) -> None:
+        """Put the controller's document on record, once for each version of it: proofs are checked with its keys."""
+        digest = canonical.digest(canonical.jcs(self.platform.document))
+        key = f"{event.CONTROLLER_PUBLISHED}:{digest}"
+        data = {"did": self.platform.controller, "document": digest, "log": self.origin}
+        with self.platform.database.write() as session:
+            at = self.platform.clock.now()
+            outbox.emit(session, event.CONTROLLER_PUBLISHED, at=at, records=[(None, data)], key=key)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
-"""Provenance: which events tell what became of one field of one subject."""
+"""Provenance: which events tell what became of one field of one subject. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -9,12 +9,11 @@ def fields_of(data: Mapping[str, Any]) -> frozenset[str]:
     names: set[str] = set()
     for member in ("fields", "released", "withheld"):
         found = data.get(member)
-        if isinstance(found, list | dict):
+        if isinstance(found, list | tuple | Mapping):
             names.update(name for name in found if isinstance(name, str))
-    items = data.get("items")
-    for item in [data, *(items if isinstance(items, list) else ())]:
-        if isinstance(item, Mapping) and isinstance(item.get("field"), str):
-            names.add(item["field"])
+    one = data.get("field")
+    if isinstance(one, str):
+        names.add(one)
     return frozenset(names)
 
 
@@ -22,3 +21,20 @@ def concerns(data: Mapping[str, Any], field: str | None) -> bool:
     """Whether a record belongs to the story of `field`: it names it, or it names no field and so concerns all."""
     named = fields_of(data)
     return field is None or not named or field in named
+
+
+def mentions(data: Any) -> frozenset[str]:
+    """Every string in a document, names of members included: the ids and digests that it names."""
+    return frozenset(_strings(data))
+
+
+def _strings(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Mapping):
+        yield from node
+        for value in node.values():
+            yield from _strings(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _strings(value)

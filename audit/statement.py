@@ -1,7 +1,7 @@
 """The bundle's statement: in-toto Statement v1 about its manifest, in a DSSE envelope signed with the log's key. Pure.
 
-DSSE (secure-systems-lab/dsse v1.0.2): the signature is over PAE(type, payload). Envelope and payload must be canonical JSON
-and canonical base64, so that there is one envelope for one statement.
+DSSE (secure-systems-lab/dsse v1.0.2): the signature is over PAE(type, payload). Envelope and payload must be canonical
+JSON and canonical base64, so that there is one envelope for one statement.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """Tiles: the log as static files (C2SP tlog-tiles), each written whole or not at all.
 
-`tile/<level>/<N>[.p/<W>]` holds up to 256 hashes of 32 bytes, `tile/entries/<N>[.p/<W>]` the leaves themselves, each after
-its length in two bytes. A file that is there is never written again: a different content means a forked log.
+`tile/<level>/<N>[.p/<W>]` holds up to 256 hashes of 32 bytes, `tile/entries/<N>[.p/<W>]` the leaves themselves, each
+after its length in two bytes. A file that is there is never written again: a different content means a forked log.
 """
 
 import shutil

@@ -11,9 +11,7 @@ from audit.statement import Claim
 from protocol import note
 from protocol.errors import EvidenceError
 
-FIXED = frozenset(
-    {"manifest.json", "statement.dsse.json", "checkpoint", "controller.json", "chain.json", "README.txt"}
-)
+FIXED = frozenset({"manifest.json", "statement.dsse.json", "checkpoint", "controller.json", "chain.json", "README.txt"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,294 @@
+"""Do the events agree with the papers? Every release under a living ground, nothing after the end, every end seen through.
+
+The events are walked in the order of the log. A ground lives from the event that took it in to the one that ended it; between
+that and `consent.shut` only reads that were already under way (they carry an older version) may still be recorded.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from audit.event_file import Event
+from audit.provenance import mentions
+from audit.report import IncompleteError
+from audit.verify_chain import Story
+from audit.verify_credentials import Papers
+from protocol import event as events
+from protocol.consent import USE, Process
+from protocol.did import Did
+from protocol.errors import EvidenceError
+
+UNDER_WAY = timedelta(seconds=10)
+"""A read is judged when it comes in and recorded a little later; so much may lie between the two."""
+ENDINGS = frozenset({events.CONSENT_NARROWED, events.CONSENT_WITHDRAWN, events.CONSENT_REVOKED, events.CONSENT_EXPIRED})
+DISPOSED = frozenset({events.VALUE_SEALED, events.VALUE_SHREDDED, events.VALUE_KEPT})
+ARRIVED = frozenset({events.VALUE_COLLECTED, events.VALUE_CORRECTED, events.VALUE_RESTORED})
+
+
+@dataclass(slots=True)
+class Life:
+    """One ground's life as the log tells it. `ended` is the standing's version at its end."""
+
+    processes: tuple[Process, ...]
+    valid_from: datetime
+    valid_until: datetime
+    roles: frozenset[str] | None = None
+    until_enrolled: bool = False
+    ended: int | None = None
+
+    def covers(self, wanted: "Wanted") -> bool:
+        """Whether it is about this field, purpose, recipient, processing, jurisdiction and role at all."""
+        if self.roles is not None and wanted.role not in self.roles:
+            return False
+        return any(
+            wanted.field in one.fields
+            and wanted.purpose == one.purpose
+            and wanted.processing in one.processing
+            and wanted.recipient in one.recipients
+            and wanted.jurisdiction in one.jurisdictions
+            for one in self.processes
+        )
+
+    def lives(self, at: datetime, version: int) -> bool:
+        """Whether it could release at this instant, under this version of the standing."""
+        if self.ended is not None and version >= self.ended:
+            return False
+        return self.valid_from - UNDER_WAY <= at < self.valid_until + UNDER_WAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What one release let out of one field."""
+
+    field: str
+    purpose: Any
+    recipient: Any
+    processing: Any
+    jurisdiction: Any
+    role: Any
+
+
+@dataclass(slots=True)
+class Ending:
+    """The end of a consent, and what has to follow it: the gate shut, each stored field disposed of, a certificate."""
+
+    id: str
+    version: int
+    open_fields: set[str]
+    shut: bool = False
+    jobs: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Walk:
+    """Where the walk along the log has come to."""
+
+    papers: Papers
+    only: str | None
+    lives: dict[str, Life] = field(default_factory=dict)
+    stored: set[str] = field(default_factory=set)
+    shut_at: int = -1
+    endings: list[Ending] = field(default_factory=list)
+    releases: int = 0
+
+
+def check_story(story: Story, papers: Papers) -> Walk:
+    """Walk along the log.
+
+    Raises EvidenceError: `release_without_ground`, `ground_unknown`, `ground_ended`, `ground_does_not_cover`,
+    `release_after_shut`, `bad_release`, `bad_version`, `credential_missing`.
+    """
+    walk = Walk(papers, story.claim.field)
+    for event in story.in_order:
+        _STEPS.get(event.type, _pass)(walk, event)
+    return walk
+
+
+def check_endings(walk: Walk) -> None:
+    """Every end was seen through. Raises IncompleteError: `shut_missing`, `disposition_missing`, `certificate_missing`."""
+    certified = {name for paper in walk.papers.certificates.values() for name in (paper.id,)}
+    for ending in walk.endings:
+        if not ending.shut:
+            raise IncompleteError("shut_missing", f"nothing says that reads had ended after {ending.id}")
+        if ending.open_fields:
+            names = ", ".join(sorted(ending.open_fields))
+            raise IncompleteError("disposition_missing", f"nothing says what became of {names} after {ending.id}")
+        if ending.jobs - certified:
+            raise IncompleteError("certificate_missing", f"no certificate tells of what followed {ending.id}")
+
+
+def _pass(_walk: Walk, _event: Event) -> None:
+    """Nothing follows from this event."""
+
+
+def _given(walk: Walk, event: Event) -> None:
+    named = mentions(event.data) & walk.papers.consents.keys()
+    if event.type == events.CONSENT_GIVEN and not named:
+        raise EvidenceError("credential_missing", f"the consent of record {event.sequence} is not in the bundle")
+    for name in named:
+        if walk.papers.digests[name] in mentions(event.data):
+            _begin(walk, name)
+
+
+def _begin(walk: Walk, name: str) -> None:
+    paper = walk.papers.consents[name]
+    walk.lives.setdefault(name, Life(paper.processes, paper.valid_from, paper.valid_until))
+
+
+def _narrowed(walk: Walk, event: Event) -> None:
+    """A smaller consent in the place of a larger one: one ends, one begins."""
+    named = mentions(event.data) & walk.papers.consents.keys()
+    replaced = {walk.papers.asks[walk.papers.consents[name].ask_id].replaces for name in named}
+    for name in named - replaced:
+        _begin(walk, name)
+    _end(walk, event, {name for name in replaced if name is not None})
+
+
+def _ended(walk: Walk, event: Event) -> None:
+    named = mentions(event.data)
+    ended = named & walk.papers.consents.keys()
+    ended |= {one.consent_id for one in walk.papers.withdrawals.values() if one.id in named}
+    _end(walk, event, ended)
+
+
+def _end(walk: Walk, event: Event, consents: AbstractSet[str]) -> None:
+    if not consents:
+        raise EvidenceError("credential_missing", f"the consent that record {event.sequence} ends is not in the bundle")
+    version = _version(event)
+    for name in sorted(consents):
+        life = walk.lives.get(name)
+        if life is None:
+            raise EvidenceError("ground_unknown", f"record {event.sequence} ends a consent that was never given")
+        if life.ended is None:
+            life.ended = version
+        covered = {str(one) for process in life.processes for one in process.fields}
+        lost = covered & walk.stored
+        if walk.only is not None:
+            lost &= {walk.only}
+        still = {str(one) for other in _living(walk, event) for process in other.processes for one in process.fields}
+        if event.type == events.CONSENT_NARROWED:
+            lost -= still  # what the smaller consent keeps was not lost
+        walk.endings.append(Ending(name, version, lost, shut=event.type == events.CONSENT_EXPIRED))
+
+
+def _living(walk: Walk, event: Event) -> Iterator[Life]:
+    return (life for life in walk.lives.values() if life.ended is None and life.lives(event.at, 0))
+
+
+def _shut(walk: Walk, event: Event) -> None:
+    version = _version(event)
+    walk.shut_at = max(walk.shut_at, version)
+    for ending in walk.endings:
+        ending.shut = ending.shut or ending.version <= version
+
+
+def _approved(walk: Walk, event: Event) -> None:
+    named = mentions(event.data)
+    for name, paper in walk.papers.grounds.items():
+        if name in named and paper.digest in named:
+            walk.lives[name] = Life(
+                paper.processes, paper.valid_from, paper.valid_until, paper.roles, paper.until_enrolled
+            )
+
+
+def _ground_ended(walk: Walk, event: Event) -> None:
+    for name in mentions(event.data) & walk.lives.keys():
+        version = event.data.get("version")
+        walk.lives[name].ended = version if type(version) is int else 0
+
+
+def _enrolled(walk: Walk, event: Event) -> None:
+    """With the first enrolment the grounds that were to reach the customer end (`untilEnrolled`)."""
+    for life in walk.lives.values():
+        if life.until_enrolled and life.ended is None:
+            version = event.data.get("version")
+            life.ended = version if type(version) is int else 0
+
+
+def _released(walk: Walk, event: Event) -> None:
+    header, released = event.header, event.data.get("released")
+    if not isinstance(released, dict) or not all(isinstance(grounds, list) for grounds in released.values()):
+        raise EvidenceError("bad_release", f"record {event.sequence} does not say what was released")
+    version = _version(event)
+    walk.releases += 1
+    for name, grounds in released.items():
+        if walk.only not in (None, name):
+            continue
+        if version < walk.shut_at:
+            detail = f"record {event.sequence} releases {name} under a version that was shut before"
+            raise EvidenceError("release_after_shut", detail, field=name)
+        wanted = Wanted(
+            field=name,
+            purpose=header.get("purpose"),
+            recipient=header.get("recipient"),
+            processing=header.get("processing", USE),
+            jurisdiction=header.get("jurisdiction"),
+            role=header.get("role"),
+        )
+        _check_grounds(walk, event, wanted, grounds, version)
+
+
+def _check_grounds(walk: Walk, event: Event, wanted: Wanted, grounds: list[Any], version: int) -> None:
+    where = f"record {event.sequence} releases {wanted.field}"
+    if not grounds:
+        raise EvidenceError("release_without_ground", f"{where} and names no ground", field=wanted.field)
+    lives = [walk.lives.get(name) for name in grounds if isinstance(name, str)]
+    known = [life for life in lives if life is not None]
+    if not known:
+        raise EvidenceError("ground_unknown", f"{where} under a ground that was not in force", field=wanted.field)
+    living = [life for life in known if life.lives(event.at, version)]
+    if not living:
+        raise EvidenceError("ground_ended", f"{where} under a ground that had ended", field=wanted.field)
+    if not any(life.covers(wanted) for life in living):
+        raise EvidenceError("ground_does_not_cover", f"{where} beyond what its ground covers", field=wanted.field)
+
+
+def _arrived(walk: Walk, event: Event) -> None:
+    walk.stored |= _fields(event)
+
+
+def _disposed(walk: Walk, event: Event) -> None:
+    gone = _fields(event)
+    job = event.data.get("job")
+    for ending in walk.endings:
+        if ending.open_fields & gone:
+            ending.open_fields -= gone
+            if isinstance(job, str) and event.type != events.VALUE_KEPT:
+                ending.jobs.add(job)
+    if event.type != events.VALUE_KEPT:
+        walk.stored -= gone
+
+
+def _fields(event: Event) -> set[str]:
+    listed, one = event.data.get("fields"), event.data.get("field")
+    names = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
+    return names | ({one} if isinstance(one, str) else set())
+
+
+def _version(event: Event) -> int:
+    version = event.data.get("version")
+    if type(version) is not int or version < 0:
+        raise EvidenceError(
+            "bad_version", f"record {event.sequence} does not say which version of the standing it means"
+        )
+    return version
+
+
+_STEPS = (
+    {
+        events.CONSENT_GIVEN: _given,
+        events.CONSENT_NARROWED: _narrowed,
+        events.CONSENT_WITHDRAWN: _ended,
+        events.CONSENT_REVOKED: _ended,
+        events.CONSENT_EXPIRED: _ended,
+        events.CONSENT_SHUT: _shut,
+        events.GROUND_APPROVED: _approved,
+        events.GROUND_ENDED: _ground_ended,
+        events.ENROLMENT_COMPLETED: _enrolled,
+        events.RELEASE: _released,
+    }
+    | dict.fromkeys(ARRIVED, _arrived)
+    | dict.fromkeys(DISPOSED, _disposed)
+)
