@@ -43,9 +43,7 @@ class Allowance(SQLModel, table=True):
     recipient: str = Field(primary_key=True)
     jurisdiction: str = Field(primary_key=True)
     mask: bytes  # 16 bytes, little endian; the catalogue's bit per field
-    reasons: (
-        bytes  # one byte per bit up to the catalogue's highest: 0 where released or no field, else 1 + index in Reason
-    )
+    reasons: bytes  # one byte per bit up to the highest: 0 where released or no field, else 1 + index in Reason
     grounds: str  # JSON {ground id: mask in hexadecimal}
     next_change_at: str | None = Field(default=None, index=True)
     version: int
@@ -118,11 +116,8 @@ class _Compiler:
         floor = self._platform.journal.floor
         shut = quarantine.among(session, list(batch))
         # Nothing is compiled on suspicion: it would launder a rollback.
-        trusted = [
-            one
-            for one in grounds.collect(session, batch)
-            if one.subject not in shut and one.version >= floor(one.subject)
-        ]
+        known = grounds.collect(session, [subject for subject in batch if subject not in shut])
+        trusted = [evidence for evidence in known if evidence.version >= floor(evidence.subject)]
         if not trusted:
             return 0
         rows = [row for evidence in trusted for row in self._rows(session, evidence)]

@@ -1,9 +1,9 @@
 """Turnstile: readers pass, a withdrawer waits until those who were inside have left; two flocks, across processes.
 
-A reader takes the entry for an instant, takes its shared place in the room, and lets the entry go. A withdrawer takes the
-entry and keeps it, so that nobody new comes in, until it has had the room for itself once. With the room alone, readers
-that overlap would starve it. Every holder has an open file of its own: the kernel counts, across threads and processes,
-and a process that dies has left.
+A reader takes the entry for an instant, takes its shared place in the room, and lets the entry go. A withdrawer takes
+the entry and keeps it, so that nobody new comes in, until it has had the room for itself once. With the room alone,
+readers that overlap would starve it. Every holder has an open file of its own: the kernel counts, across threads and
+processes, and a process that dies has left.
 """
 
 import fcntl
@@ -121,9 +121,7 @@ class Turnstile:
                 return
 
     def _take(self) -> _Place:
-        if (
-            self._pid != os.getpid()
-        ):  # a forked child shares its parent's descriptions: its unlock would be the parent's
+        if self._pid != os.getpid():  # a fork shares its parent's open files: its unlock would be the parent's
             self._free, self._pid = deque(), os.getpid()
         try:
             return self._free.pop()

@@ -2,9 +2,9 @@
 
 A consent counts if the wallet's signature verifies over the stored bytes, under an enrolment that the controller's key
 signed (the key is not in the database), that carries the wallet's own presentation and names this very subject. A
-statutory ground counts if the DPO and an approver signed it and the controller's key confirms those two. What the columns
-say can only end a ground, never make one; and a ground is ended if the columns, the journal or a signed withdrawal say so.
-What cannot be proved is no ground.
+statutory ground counts if the DPO and an approver signed it and the controller's key confirms those two. What the
+columns say can only end a ground, never make one; and a ground is ended if the columns, the journal or a signed
+withdrawal say so. What cannot be proved is no ground.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -17,7 +17,7 @@ from runtime.problem import Problem
 from verifier.drain import Hold
 from verifier.quarantine import Cause
 from verifier.reading import Reading
-from verifier.recorder import Recorder
+from verifier.recorder import Entry, Recorder
 from verifier.rule import Reason
 
 
@@ -53,7 +53,7 @@ class Verdict:
     grounds: Mapping[GroundId, frozenset[Field]]
 
 
-class StandingMoved(Problem):  # noqa: N818 - a Problem, named as what happened
+class StandingMoved(Problem):
     """A subject's standing is below what the journal knows: it is being changed this moment, or was rolled back."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Passage:
     __slots__ = ("_bench", "_final", "_handed_over", "_hold", "_now", "_recorded", "visit")
 
     def __init__(self, visit: Visit, bench: Bench, hold: Hold, at: datetime, *, final: bool) -> None:
-        """`at`: when it began, which is the instant that it judges by; `final`: put in doubt, do not ask to try again."""
+        """`at`: when it began, the instant that it judges by; `final`: what is in doubt is not to be tried again."""
         self.visit = visit
         self._bench, self._hold, self._now, self._final = bench, hold, iso(at), final
         self._handed_over = self._recorded = False
@@ -104,31 +104,13 @@ class Passage:
         who: SubjectId = row.subject if subject is None else subject
         if row.gate_quarantined:
             return self._nothing(who, Reason.NO_GROUND)
-        if row.gate_mac is None:
-            return self._absent(who)
-        if not self._authentic(who, row):
-            return self._doubt(who, "bad_mac")
-        reading = self._bench.reading
-        if row.gate_catalogue != reading.catalogue:
-            return self._doubt(who, "catalogue")
-        journal, by_ground = self._bench.journal, reading.grounds(row.gate_grounds)
-        if row.gate_version < journal.floor(who) or any(map(journal.ended, by_ground)):
-            if not self._final:
-                raise StandingMoved
-            return self._doubt(who, "below_floor")
-        released, reasons = reading.mask(row.gate_mask, row.gate_reasons)
-        if self.visit.processing != USE:
-            return self._nothing(who, Reason.PURPOSE, row.gate_version)
-        if row.gate_next_change_at is not None and row.gate_next_change_at <= self._now:
-            # Time has changed the answer and nobody has compiled it yet: deny what was released until then.
-            return Verdict(
-                subject=who,
-                released=frozenset(),
-                reasons={**reasons, **dict.fromkeys(released, Reason.EXPIRED)},
-                version=row.gate_version,
-                grounds={},
-            )
-        return Verdict(subject=who, released=released, reasons=reasons, version=row.gate_version, grounds=by_ground)
+        flaw = self._flaw(who, row)
+        if flaw == "missing" and not (self._bench.to_us and self._bench.at_home):
+            return self._nothing(who, Reason.JURISDICTION if self._bench.to_us else Reason.RECIPIENT)
+        if flaw is not None:
+            self._bench.suspect(who, flaw)
+            return self._nothing(who, Reason.NO_GROUND)
+        return self._read(who, row)
 
     def record(self, entries: Sequence[tuple[Verdict, frozenset[Field]]], *, query: Mapping[str, Any]) -> str:
         """Make the release durable; (verdict, fields asked for) per subject. Returns the event's id.
@@ -148,11 +130,10 @@ class Passage:
             "jurisdiction": visit.jurisdiction,
             "query": dict(query),
         }
-        records = [(verdict.subject, told(verdict, asked)) for verdict, asked in entries]
+        records: list[Entry] = [(verdict.subject, told(verdict, asked)) for verdict, asked in entries]
         # A page without rows is a read too: its record names nobody.
-        event_id = self._bench.recorder.record(
-            event.RELEASE, header=header, records=records or [(None, {"released": []})]
-        )
+        records = records or [(None, {"released": []})]
+        event_id = self._bench.recorder.record(event.RELEASE, header=header, records=records)
         self._recorded = True
         return event_id
 
@@ -171,6 +152,22 @@ class Passage:
         """Let go of the lock; harmless when repeated."""
         self._hold.release()
 
+    def _flaw(self, subject: SubjectId, row: Row[Any]) -> Cause | None:
+        """What shows that this row is not what we wrote last; every subject has its rows from its first moment."""
+        if row.gate_mac is None:
+            return "missing"
+        if row.gate_catalogue != self._bench.reading.catalogue:
+            return "catalogue"
+        if not self._authentic(subject, row):
+            return "bad_mac"
+        journal = self._bench.journal
+        grounds = self._bench.reading.grounds(row.gate_grounds)
+        if row.gate_version < journal.floor(subject) or any(map(journal.ended, grounds)):
+            if not self._final:
+                raise StandingMoved
+            return "below_floor"
+        return None
+
     def _authentic(self, subject: SubjectId, row: Row[Any]) -> bool:
         try:
             expected = self._bench.mac(
@@ -185,14 +182,16 @@ class Passage:
         except (TypeError, ValueError, AttributeError):  # values of types that we never write
             return False
 
-    def _absent(self, subject: SubjectId) -> Verdict:
-        if self._bench.to_us and self._bench.at_home:
-            return self._doubt(subject, "missing")  # every subject has this row from its first moment
-        return self._nothing(subject, Reason.JURISDICTION if self._bench.to_us else Reason.RECIPIENT)
-
-    def _doubt(self, subject: SubjectId, cause: Cause) -> Verdict:
-        self._bench.suspect(subject, cause)
-        return self._nothing(subject, Reason.NO_GROUND)
+    def _read(self, subject: SubjectId, row: Row[Any]) -> Verdict:
+        if self.visit.processing != USE:
+            return self._nothing(subject, Reason.PURPOSE, row.gate_version)
+        released, reasons = self._bench.reading.mask(row.gate_mask, row.gate_reasons)
+        grounds = self._bench.reading.grounds(row.gate_grounds)
+        if row.gate_next_change_at is not None and row.gate_next_change_at <= self._now:
+            # Time has changed the answer and nobody has compiled it yet: deny what was released until then.
+            reasons = {**reasons, **dict.fromkeys(released, Reason.EXPIRED)}
+            released, grounds = frozenset(), {}
+        return Verdict(subject=subject, released=released, reasons=reasons, version=row.gate_version, grounds=grounds)
 
     def _nothing(self, subject: SubjectId, why: Reason, version: int = 0) -> Verdict:
         reasons = dict.fromkeys(self._bench.reading.fields, why)

@@ -32,9 +32,8 @@ def put(session: Session, subject: SubjectId, cause: Cause, at: datetime) -> boo
     added = session.connection().execute(dialect.insert(Quarantine).values(row).on_conflict_do_nothing())
     if added.rowcount != 1:
         return False
-    outbox.emit(
-        session, event.SUBJECT_QUARANTINED, at=at, records=[(subject, {"state": "quarantined", "cause": cause})]
-    )
+    data = {"state": "quarantined", "cause": cause}
+    outbox.emit(session, event.SUBJECT_QUARANTINED, at=at, records=[(subject, data)])
     return True
 
 

@@ -11,7 +11,7 @@ from runtime import outbox
 from runtime.platform import Platform
 from runtime.problem import Problem
 
-Records = Sequence[tuple[SubjectId | None, Mapping[str, Any]]]
+Entry = tuple[SubjectId | None, Mapping[str, Any]]
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class _Waiting:
     type: str
     at: datetime
     header: Mapping[str, Any]
-    records: Records
+    records: Sequence[Entry]
     done: threading.Event = field(default_factory=threading.Event)
     event_id: str | None = None
 
@@ -38,7 +38,7 @@ class Recorder:
         self._queue: list[_Waiting] = []
         self._queue_lock = threading.Lock()
 
-    def record(self, type_: str, *, header: Mapping[str, Any], records: Records) -> str:
+    def record(self, type_: str, *, header: Mapping[str, Any], records: Sequence[Entry]) -> str:
         """The event's id, once it is durable.
 
         Raises:
@@ -64,15 +64,14 @@ class Recorder:
         ids: list[str] = []
         try:
             with self._database.write() as session:
-                ids = [
-                    outbox.emit(session, one.type, at=one.at, header=one.header, records=one.records) for one in batch
-                ]
+                for one in batch:
+                    ids.append(outbox.emit(session, one.type, at=one.at, header=one.header, records=one.records))
         except Exception:  # noqa: BLE001 - the batch's loop: whatever went wrong, no read of this batch may answer
             ids = []
-        finally:
-            for one, event_id in zip(batch, ids or [None] * len(batch), strict=True):
-                one.event_id = event_id
-                one.done.set()
+        for one, event_id in zip(batch, ids, strict=False):
+            one.event_id = event_id
+        for one in batch:
+            one.done.set()
 
 
 def _not_recorded() -> Problem:

@@ -35,11 +35,8 @@ class Seal:
         def mac(
             subject: str, *, mask: bytes, reasons: bytes, grounds: str, next_change_at: str | None, version: int
         ) -> bytes:
-            who, why, when = (
-                subject.encode(),
-                grounds.encode(),
-                b"-" if next_change_at is None else next_change_at.encode(),
-            )
+            who, why = subject.encode(), grounds.encode()
+            when = b"-" if next_change_at is None else next_change_at.encode()
             hasher = shared.copy()
             hasher.update(
                 b"%d:%b%d:%b%d:%b%d:%b%d:%b%d;"

@@ -59,7 +59,7 @@ class Verdicts:
         proof = carried.get("proof")
         if not isinstance(proof, dict):
             raise EvidenceError("bad_proof", "the presentation must bear the wallet's one proof", field="proof")
-        # The controller's signature vouches that challenge and domain were those it had set; here they must only be there.
+        # The controller's signature vouches that challenge and domain were those it had set; here they must be there.
         presented = presentation.verify(
             carried,
             self._platform.keys,
