@@ -62,13 +62,14 @@ def _add_list(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate:
 
     @routes.get("/customers", summary="List customers", description=text.LIST, responses=text.LIST_RESPONSES)
     def customers(
+        *,
+        caller: Staff = Depends(signed_in),
         purpose: Purpose,
         select: Select = None,
         filter_: Filter = None,
         sort: Sort = None,
         limit: Limit = str(query.DEFAULT_LIMIT),
         cursor: Cursor = None,
-        caller: Staff = Depends(signed_in),
     ) -> Response:
         visit = gate.visit(_reader(caller), purpose)
         with _attempts_on_record(gate, visit):
@@ -112,9 +113,9 @@ def _add_import(routes: APIRouter, platform: Platform, catalogue: Catalogue) -> 
         openapi_extra=text.IMPORT_BODY,
     )
     def imports(
-        columns: Columns = [],  # noqa: B006 - FastAPI copies it
+        caller: Staff = Depends(signed_in),  # before the body: a stranger's megabytes are not read
         data: bytes = Depends(_csv),
-        caller: Staff = Depends(signed_in),
+        columns: Columns = [],  # noqa: B006 - FastAPI copies it
     ) -> dict[str, Any]:
         report = importer.run(
             platform, catalogue, data, source="upload", importer=caller.did, columns=_columns(columns)

@@ -48,12 +48,8 @@ def import_(
         list[str] | None,
         typer.Option("--map", metavar="COLUMN=FIELD", help="A heading that is not recognised; COLUMN= skips it."),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="The platform's data directory.", envvar="FIELDGRANT_DATA_DIR")
-    ] = None,
-    keys: Annotated[
-        Path | None, typer.Option(help="The platform's key directory.", envvar="FIELDGRANT_KEYS_DIR")
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The platform's data directory.")] = None,
+    keys: Annotated[Path | None, typer.Option(help="The platform's key directory.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON: the five counts.")] = False,
 ) -> None:
     """Import a CRM export: each value is sealed before it is stored, bad rows are named and left out.
@@ -100,12 +96,18 @@ def _read(file: Path) -> bytes:
 
 @contextmanager
 def _platform(data: Path | None, keys: Path | None) -> Iterator[Platform]:
-    given = {"data_dir": data, "keys_dir": keys}
-    platform = Platform.open(Settings(**{name: path for name, path in given.items() if path is not None}))
+    platform = Platform.open(_settings(data, keys))
     try:
         yield platform
     finally:
         platform.close()
+
+
+def _settings(data: Path | None, keys: Path | None) -> Settings:
+    """The keys lie beside the data where nothing else is said."""
+    if data is not None:
+        return Settings(home=data.parent, data_dir=data, keys_dir=keys or data.parent / "keys")
+    return Settings() if keys is None else Settings(keys_dir=keys)
 
 
 def _progress(*, quiet: bool) -> Progress:

@@ -3,9 +3,9 @@
 from typing import Any
 
 APP = (
-    "The customer records of one organisation. Every value rests sealed; every read states its purpose, passes the gate "
-    "and is on record, for the customer too, before it leaves. A withheld field carries a reason and never a value, "
-    "and to filters and sorting it is an absent one."
+    "The customer records of one organisation. Every value rests sealed; every read states its purpose, passes the "
+    "gate and is on record, for the customer too, before it leaves. A withheld field carries a reason and never a "
+    "value, and to filters and sorting it is an absent one."
 )
 PURPOSE = (
     "What the values are read for: a purpose of the catalogue, by its key or IRI, that the caller's role may act for."
@@ -13,8 +13,8 @@ PURPOSE = (
 SELECT = "Fields, parted by commas. Left out: every field that the purpose may be asked for."
 SUBJECT = "The customer's opaque reference."
 FILTER = (
-    "One condition, `field:operator:value`. Operators: `eq`, `ne`, `in` (values parted by commas), `prefix`, `contains`; "
-    "`present` and `absent` take no value. Letter case and width do not matter. A withheld field is absent."
+    "One condition, `field:operator:value`. Operators: `eq`, `ne`, `in` (values parted by commas), `prefix`, "
+    "`contains`; `present` and `absent` take no value. Letter case and width do not matter. A withheld field is absent."
 )
 FILTERS = ["address.city:eq:Shanghai", "contact.family_name:prefix:W", "contact.phone:absent"]
 SORT = "One field, rising; `-field` falling. Customers without it, or for whom it is withheld, come last."
@@ -26,9 +26,10 @@ LIST = (
 )
 ONE = "What one customer's record releases for a purpose. Problems: `unknown_subject`, `unknown_field`, `role`."
 IMPORT = (
-    "Takes a CRM export: the CSV file itself as the body (`text/csv`, at most 64 MiB and 50,000 rows; UTF-8 or GB18030), "
-    "headings in the first line. Values are sealed at once. Rows with one e-mail address are one customer, blank cells "
-    "erase nothing, bad rows are named and left out. The file is imported as a whole or, when it breaks, not at all."
+    "Takes a CRM export: the CSV file itself as the body (`text/csv`, at most 64 MiB and 50,000 rows; UTF-8 or "
+    "GB18030), headings in the first line. Values are sealed at once. Rows with one e-mail address are one customer, "
+    "blank cells erase nothing, bad rows are named and left out. The file is imported as a whole "
+    "or, when it breaks, not at all."
 )
 MAP = "`column:field` for a heading that is not recognised; `column:` leaves a column out. May be repeated."
 FIELDS = "The fields and purposes of the catalogue, with the purposes that the caller's role may act for marked."
