@@ -26,10 +26,11 @@ class Opener:
     """This process's registration, with the thread that looks for destroyed keys."""
 
     def __init__(self, directory: Path, sweep: Callable[[], None]) -> None:
-        """Register, holding nothing. Every POLL seconds `sweep` is called: it drops what was destroyed and publishes."""
+        """Register, holding nothing. `sweep`, called every POLL seconds, drops what was destroyed and publishes."""
         self._directory = directory
         self._name = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._list, self._lock = directory / f"{self._name}.json", directory / f"{self._name}.lock"
+        self._published: list[Held] | None = None
         self.publish(())
         # Locked under another name first: nobody may find the file, take its lock and think us dead.
         hidden = directory / f".{self._name}"
@@ -42,9 +43,13 @@ class Opener:
 
     def publish(self, held: Iterable[Held]) -> None:
         """Replace the list of what this process may hold."""
+        now = sorted(held)
+        if now == self._published:
+            return
         temporary = self._list.with_name(f".{self._list.name}")
-        temporary.write_bytes(orjson.dumps(sorted(held)))
+        temporary.write_bytes(orjson.dumps(now))
         temporary.replace(self._list)
+        self._published = now
 
     def close(self) -> None:
         """End the registration. The keys must have been dropped."""

@@ -82,8 +82,8 @@ def install(
     """Make every error of `app` a problem, and bound the bodies it takes.
 
     `larger` gives other limits in bytes by full path (`{"/crm/imports": 64 * 2**20}`); an app that mounts others must
-    be given theirs too. `statuses` gives the HTTP status of EvidenceError codes beyond `STATUSES`; the rest is 400. JSON
-    bodies are parsed strictly (duplicate keys, depth, numbers) before any route sees them.
+    be given theirs too. `statuses` gives the HTTP status of EvidenceError codes beyond `STATUSES`; the rest is 400.
+    JSON bodies are parsed strictly (duplicate keys, depth, numbers) before any route sees them.
     """
     mapped = {**STATUSES, **(statuses or {})}
 

@@ -1,20 +1,39 @@
 """Staff accounts and their sign-in: Argon2id passwords, bearer tokens stored as digests, one role per account."""
 
+import hashlib
+import re
+import secrets
+import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Annotated
 
-from fastapi import APIRouter, Request
-from sqlalchemy import Column, LargeBinary, Text
-from sqlmodel import Field, Session, SQLModel
+import nacl.exceptions
+from fastapi import APIRouter, Depends, Request, Response, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from nacl.pwhash import argon2id
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as BodyField
+from sqlalchemy import Column, LargeBinary, Text, delete, update
+from sqlmodel import Field, Session, SQLModel, col
 
 from protocol.did import Did
-from runtime.clock import Clocks
+from runtime.clock import Clocks, iso
 from runtime.keyring import KeyRing
 from runtime.limits import RateLimit
+from runtime.problem import Problem
 from runtime.session import Database
 
 ROLES = frozenset({"sales", "service", "marketing", "dpo", "auditor", "admin"})
+SESSION_LIFE = timedelta(hours=8)
+PASSWORD_MIN, PASSWORD_MAX = 12, 1024  # characters
+TOKEN_RATE = "60000/minute"  # noqa: S105 - a rate
+_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+# Each Argon2id run takes 64 MiB: more at once than this would let sign-ins eat the machine.
+_HASHING = threading.BoundedSemaphore(2)
+_BEARER = HTTPBearer(auto_error=False, description="The token of POST /staff/sessions.")
 
 
 class StaffAccount(SQLModel, table=True):
@@ -63,37 +82,172 @@ class SignedIn:
 def create_account(
     session: Session, keyring: KeyRing, *, account: str, name: str, role: str, password: str, at: datetime
 ) -> Staff:
-    """Make an account with a signing key of its own (`staff/<account>`). Problem account_exists, unknown_role, weak_password."""
-    raise NotImplementedError
+    """Make an account with a signing key of its own (`staff/<account>` in the key-ring).
+
+    Problem: bad_account (lower-case ASCII, digits, `._@-`), unknown_role, weak_password, account_exists.
+    """
+    if not _ACCOUNT.fullmatch(account):
+        raise Problem(422, "bad_account", "an account is 1 to 64 of a-z, 0-9, . _ @ -", field="account")
+    if role not in ROLES:
+        raise Problem(422, "unknown_role", "no such role", field="role")
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        raise Problem(422, "weak_password", f"a password has at least {PASSWORD_MIN} characters", field="password")
+    if session.get(StaffAccount, account) is not None:
+        raise Problem(409, "account_exists", "there is an account of that name", field="account")
+    did = keyring.signer(f"staff/{account}").did
+    session.add(
+        StaffAccount(account=account, name=name, role=role, did=did, password_hash=_hash(password), created_at=iso(at))
+    )
+    session.flush()
+    return Staff(account=account, name=name, role=role, did=did)
 
 
 def end_account(session: Session, account: str, at: datetime) -> None:
     """End an account and all its sessions. Problem unknown_account."""
-    raise NotImplementedError
+    row = session.get(StaffAccount, account)
+    if row is None:
+        raise Problem(404, "unknown_account", "no such account")
+    session.execute(
+        update(StaffAccount)
+        .where(col(StaffAccount.account) == account, col(StaffAccount.ended_at).is_(None))
+        .values(ended_at=iso(at))
+    )
+    session.execute(delete(StaffSession).where(col(StaffSession.account) == account))
 
 
-def sign_in(session: Session, account: str, password: str, at: datetime) -> SignedIn:
-    """Exchange a password for a token. Problem(401, "bad_sign_in"), after the same work for an unknown account."""
-    raise NotImplementedError
+def sign_in(database: Database, account: str, password: str, at: datetime) -> SignedIn:
+    """Exchange a password for a token that holds for SESSION_LIFE. Problem(401, "bad_sign_in").
+
+    The same work is done for an account that does not exist. Takes the database, not a session: the write lock must not
+    be held while a password is being hashed.
+    """
+    with database.read() as session:
+        row = session.get(StaffAccount, account)
+    fits = _fits(row.password_hash if row is not None else _nobody(), password)
+    if row is None or not fits or row.ended_at is not None:
+        raise Problem(401, "bad_sign_in", "the account or the password is wrong")
+    token, expires_at = secrets.token_urlsafe(32), at + SESSION_LIFE
+    with database.write() as session:
+        session.execute(delete(StaffSession).where(col(StaffSession.expires_at) <= iso(at)))
+        session.add(StaffSession(token_hash=_digest(token), account=account, expires_at=iso(expires_at)))
+    return SignedIn(token, expires_at, row.role)
 
 
 def sign_out(session: Session, token: str) -> None:
     """End a token. Idempotent."""
-    raise NotImplementedError
+    session.execute(delete(StaffSession).where(col(StaffSession.token_hash) == _digest(token)))
 
 
 def staff_of(session: Session, token: str, at: datetime) -> Staff:
-    """Whose token this is. Problem(401, "not_signed_in")."""
-    raise NotImplementedError
+    """Whose token this is. Problem(401, "not_signed_in") when it is unknown, expired, or its account ended."""
+    held = session.get(StaffSession, _digest(token))
+    row = session.get(StaffAccount, held.account) if held is not None and held.expires_at > iso(at) else None
+    if row is None or row.ended_at is not None:
+        raise _not_signed_in()
+    return Staff(account=row.account, name=row.name, role=row.role, did=Did(row.did))
 
 
 def signed_in(
     database: Database, clock: Clocks, roles: Collection[str] | None = None, *, limit: RateLimit | None = None
-) -> Callable[[Request], Staff]:
-    """A FastAPI dependency: the member of staff who calls. Problem 401 not_signed_in, 403 role, 429 too_many_requests."""
-    raise NotImplementedError
+) -> Callable[..., Staff]:
+    """A FastAPI dependency: the member of staff who calls, if of one of `roles`.
+
+    Problem: 401 not_signed_in, 403 role, 429 too_many_requests (counted per token).
+    """
+    limit = limit or RateLimit(TOKEN_RATE)
+
+    def caller(credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]) -> Staff:
+        if credentials is None:
+            raise _not_signed_in()
+        with database.read() as session:
+            staff = staff_of(session, credentials.credentials, clock.now())
+        limit.hit(credentials.credentials)  # after the look-up: only tokens that exist take up memory
+        if roles is not None and staff.role not in roles:
+            raise Problem(403, "role", "this role may not do that")
+        return staff
+
+    return caller
+
+
+class SignInBody(BaseModel):
+    """What is asked for at the door."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"account": "mei", "password": "…"}]})
+
+    account: str = BodyField(max_length=64)
+    password: str = BodyField(max_length=PASSWORD_MAX)
+
+
+class SignInAnswer(BaseModel):
+    """The bearer token, told once; `expires_at` is UTC."""
+
+    token: str
+    expires_at: str
+    role: str
+
+
+class StaffAnswer(BaseModel):
+    """Who is signed in."""
+
+    account: str
+    name: str
+    role: str
+    did: str
 
 
 def router(database: Database, clock: Clocks, *, rate: str = "10/minute") -> APIRouter:
-    """POST /staff/sessions, DELETE /staff/sessions/current, GET /staff/me."""
-    raise NotImplementedError
+    """POST /staff/sessions, DELETE /staff/sessions/current, GET /staff/me. `rate` limits sign-ins, per account."""
+    routes = APIRouter(prefix="/staff", tags=["staff"])
+    per_account = RateLimit(rate)
+    caller = signed_in(database, clock)
+    _nobody()  # now, so that the first unknown account takes no longer than a known one
+
+    @routes.post("/sessions", status_code=201, summary="Sign in")
+    def sign_in_(body: SignInBody) -> SignInAnswer:
+        """Exchange an account's password for a bearer token. Codes: bad_sign_in (401), too_many_requests (429)."""
+        per_account.hit(body.account)
+        made = sign_in(database, body.account, body.password, clock.now())
+        return SignInAnswer(token=made.token, expires_at=iso(made.expires_at), role=made.role)
+
+    @routes.delete("/sessions/current", status_code=204, summary="Sign out")
+    def sign_out_(request: Request, _staff: Annotated[Staff, Depends(caller)]) -> Response:
+        """End the token that this request carries."""
+        with database.write() as session:
+            sign_out(session, request.headers["authorization"].split(None, 1)[1].strip())
+        return Response(status_code=204)
+
+    @routes.get("/me", summary="Who am I")
+    def me(staff: Annotated[Staff, Depends(caller)]) -> StaffAnswer:
+        """The account, role and DID behind the token."""
+        return StaffAnswer(account=staff.account, name=staff.name, role=staff.role, did=staff.did)
+
+    return routes
+
+
+def _not_signed_in() -> Problem:
+    return Problem(401, "not_signed_in", "sign in first", headers={"www-authenticate": "Bearer"})
+
+
+def _digest(token: str) -> bytes:
+    # A plain SHA-256 will do: the token is 256 random bits, there is nothing to guess.
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _hash(password: str) -> bytes:
+    with _HASHING:
+        return argon2id.str(
+            password.encode(), opslimit=argon2id.OPSLIMIT_INTERACTIVE, memlimit=argon2id.MEMLIMIT_INTERACTIVE
+        )
+
+
+def _fits(stored: bytes, password: str) -> bool:
+    try:
+        with _HASHING:
+            return argon2id.verify(stored, password.encode())
+    except nacl.exceptions.InvalidkeyError:
+        return False
+
+
+@lru_cache(maxsize=1)
+def _nobody() -> bytes:
+    return _hash(secrets.token_urlsafe(32))

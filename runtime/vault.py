@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import hvac
 import requests
 from hvac import exceptions
+from hvac.adapters import RawAdapter
 
 from runtime.root import RootError
 
@@ -37,7 +38,12 @@ class VaultRoot:
         session = requests.Session()
         session.trust_env = False  # a proxy or netrc from the environment has no business here
         self._client = hvac.Client(
-            url=address, token=token, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), allow_redirects=False, session=session
+            url=address,
+            token=token,
+            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+            allow_redirects=False,
+            session=session,
+            adapter=RawAdapter,
         )
 
     def wrap(self, plaintext: bytes, context: bytes) -> bytes:
@@ -89,10 +95,8 @@ class VaultRoot:
         raise RootError("root_unavailable", f"Vault did not answer in {ATTEMPTS} attempts")
 
 
-def _answer(response: Any) -> dict[str, Any] | None:
+def _answer(response: requests.Response) -> dict[str, Any] | None:
     """The JSON of a 200; None to try again. Raises RootError without a word of the body."""
-    if isinstance(response, dict):  # hvac's JSON adapter parses a 200 itself
-        return response
     status = response.status_code
     if status in _TRY_AGAIN:
         return None
