@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 from audit import container, drain, readme, selection, statement
 from audit.event_file import EventFile
 from audit.log import ORGANISATION, Head, Log, LogEntry, LogRecord
+from audit.provenance import mentions
 from audit.selection import Paper
 from audit.statement import Claim
 from audit.tree import Merkle
@@ -149,7 +150,7 @@ def _organisation(session: Session, shelf: _Shelf, papers: Sequence[Paper], unti
         .order_by(col(LogRecord.seq))
     ).all()
     grounds = {one.id for one in papers if one.kind == "ground"}
-    return [row for row in rows if row.type not in GROUNDS or selection.mentions(shelf.data(row)) & grounds]
+    return [row for row in rows if row.type not in GROUNDS or mentions(shelf.data(row)) & grounds]
 
 
 def _papers(papers: Iterable[Paper]) -> dict[str, bytes]:

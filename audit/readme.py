@@ -21,8 +21,8 @@ How to check it with other software:
   chain.json            SHA-256 commitments of all records about this person, in order
                         link(n) = SHA-256(0x02, n as 8 bytes, link(n-1), commitment(n)); before the first: 32 zero bytes
   events/, organisation/
-                        one record each. commitment = SHA-256(salt, record as JCS, RFC 8785); its link is in the small
-                        tree whose root the leaf names; the leaf is in the log (both trees: RFC 6962)
+                        one record each. commitment = SHA-256(salt, record as JCS, RFC 8785); its link is in the
+                        small tree whose root the leaf names; the leaf is in the log (both trees: RFC 6962)
   credentials/          W3C Verifiable Credentials as they were signed (Data Integrity, eddsa-jcs-2022 or eddsa-rdfc-2022)
   controller.json       the organisation's did:web document; its digest is in the log (controller.published)
 

@@ -34,8 +34,8 @@ def select(
 ) -> tuple[frozenset[int], tuple[Paper, ...]]:
     """The places in `records` (each a record's data) that are shown, and the papers that go with them.
 
-    Without a field all of them. With one: the records that concern it, the papers that those name and that these rest on in
-    turn, and the records that took such a paper in.
+    Without a field all of them. With one: the records that concern it, the papers that those name and that these rest
+    on in turn, and the records that took such a paper in.
     """
     papers = [paper(kind, body) for kind, body in credentials if kind not in LEFT_OUT]
     if field is None:

@@ -1,4 +1,4 @@
-"""From the bundle's bytes to its events: zip, manifest, statement, checkpoint, each record's way to the root, the chain."""
+"""From the bundle's files to its events: manifest, checkpoint, each record's way to the root, the chain."""
 
 import hashlib
 from collections.abc import Mapping
@@ -82,7 +82,8 @@ def read_events(files: Mapping[str, bytes], claim: Claim) -> Story:
 def check_chain(files: Mapping[str, bytes], story: Story) -> None:
     """The subject's chain from its first record to its head, without a gap, and every event in its place of it.
 
-    Raises EvidenceError: `bad_chain`, `chain_gap`; IncompleteError("body_missing") when a bundle for all fields lacks a record.
+    Raises EvidenceError: `bad_chain`, `chain_gap`; IncompleteError("body_missing") when a bundle for all fields lacks
+    a record.
     """
     claim = story.claim
     listed = statement.canonical_json(files["chain.json"], "bad_chain").get("commitments")

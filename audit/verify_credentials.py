@@ -2,15 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from audit.provenance import mentions
 from audit.statement import Claim, canonical_json
 from audit.verify_chain import Story
-from protocol import answers, canonical, certificate, consent, credential, enrolment, ground, presentation, receipt
+from protocol import (
+    answers,
+    canonical,
+    certificate,
+    consent,
+    credential,
+    enrolment,
+    ground,
+    presentation,
+    receipt,
+    times,
+)
 from protocol import event as events
-from protocol import times
 from protocol.credential import VerifiedCredential
 from protocol.did import Did, Keys
 from protocol.errors import EvidenceError

@@ -1,7 +1,7 @@
-"""Do the events agree with the papers? Every release under a living ground, nothing after the end, every end seen through.
+"""Do the events agree with the papers? Releases under living grounds, none after the end, every end seen through.
 
-The events are walked in the order of the log. A ground lives from the event that took it in to the one that ended it; between
-that and `consent.shut` only reads that were already under way (they carry an older version) may still be recorded.
+The events are walked in the order of the log. A ground lives from the event that took it in to the one that ended it;
+between that and `consent.shut` only reads already under way (they carry an older version) may still be recorded.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,6 @@ from audit.verify_chain import Story
 from audit.verify_credentials import Papers
 from protocol import event as events
 from protocol.consent import USE, Process
-from protocol.did import Did
 from protocol.errors import EvidenceError
 
 UNDER_WAY = timedelta(seconds=10)
@@ -107,8 +106,11 @@ def check_story(story: Story, papers: Papers) -> Walk:
 
 
 def check_endings(walk: Walk) -> None:
-    """Every end was seen through. Raises IncompleteError: `shut_missing`, `disposition_missing`, `certificate_missing`."""
-    certified = {name for paper in walk.papers.certificates.values() for name in (paper.id,)}
+    """Every end was seen through.
+
+    Raises IncompleteError: `shut_missing`, `disposition_missing`, `certificate_missing`.
+    """
+    certified = walk.papers.certificates.keys()
     for ending in walk.endings:
         if not ending.shut:
             raise IncompleteError("shut_missing", f"nothing says that reads had ended after {ending.id}")

@@ -1,0 +1,83 @@
+"""The auditor's view of the log: records by subject, field, type and time, newest first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from audit.log import ORGANISATION, LogEntry, LogRecord
+from protocol import times
+from runtime import outbox
+
+MAX_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which records; None is any. `since` is part of the time asked for, `until` is not."""
+
+    subject: str | None = None
+    field: str | None = None
+    type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of records, newest first; `next` is the leaf before which the next page begins, None at the end."""
+
+    items: tuple[dict[str, Any], ...]
+    next: int | None
+
+
+def find(session: Session, wanted: Filter, *, limit: int = 50, before: int | None = None) -> Found:
+    """Up to `limit` (1..200) leaves below the leaf `before`, with those of their records that match."""
+    limit = max(1, min(limit, MAX_PAGE))
+    matching = _conditions(wanted)
+    leaves = select(LogRecord.leaf_index).where(*matching).distinct().order_by(col(LogRecord.leaf_index).desc())
+    if before is not None:
+        leaves = leaves.where(col(LogRecord.leaf_index) < before)
+    indexes = list(session.exec(leaves.limit(limit + 1)))
+    shown, more = indexes[:limit], len(indexes) > limit
+    statement = (
+        select(LogEntry.outbox_id, LogRecord)
+        .join(LogRecord, col(LogRecord.leaf_index) == col(LogEntry.leaf_index))
+        .where(col(LogRecord.leaf_index).in_(shown), *matching)
+        .order_by(col(LogRecord.leaf_index).desc(), col(LogRecord.place))
+    )
+    bodies: dict[int, outbox.OutboxEvent] = {}
+    items: list[dict[str, Any]] = []
+    for outbox_id, row in session.exec(statement):
+        if outbox_id not in bodies:
+            bodies |= {event.id: event for event in outbox.pending(session, outbox_id - 1, 1)}
+        event = bodies.get(outbox_id)
+        items.append(_item(row, event.event_id, event.header, event.records[row.place][1]) if event else _bare(row))
+    return Found(tuple(items), shown[-1] if more else None)
+
+
+def _conditions(wanted: Filter) -> list[Any]:
+    conditions: list[Any] = []
+    if wanted.subject is not None:
+        conditions.append(LogRecord.subject == wanted.subject)
+    if wanted.field is not None:
+        conditions.append(col(LogRecord.fields).contains(f" {wanted.field} ", autoescape=True))
+    if wanted.type is not None:
+        conditions.append(LogRecord.type == wanted.type)
+    if wanted.since is not None:
+        conditions.append(col(LogRecord.at) >= times.iso_ms(wanted.since))
+    if wanted.until is not None:
+        conditions.append(col(LogRecord.at) < times.iso_ms(wanted.until))
+    return conditions
+
+
+def _bare(row: LogRecord) -> dict[str, Any]:
+    """A record whose body was destroyed: what the log itself still tells."""
+    subject = None if row.subject == ORGANISATION else row.subject
+    return {"leaf": row.leaf_index, "sequence": row.seq, "type": row.type, "time": row.at, "subject": subject}
+
+
+def _item(row: LogRecord, event_id: str, header: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    return _bare(row) | {"event": event_id, "header": dict(header), "data": dict(data)}
