@@ -169,7 +169,7 @@ def parse_ask(credential: VerifiedCredential) -> Ask:
 def build_consent(
     ask: Ask, *, processes: Sequence[Process], valid_from: datetime, valid_until: datetime, id: str
 ) -> dict[str, Any]:
-    """An unsigned consent to ``processes`` out of ``ask``, to be signed by the subject over its challenge and domain."""
+    """An unsigned consent to ``processes`` out of ``ask``, for the subject to sign over its challenge and domain."""
     record = {
         "type": "ConsentRecord",
         "hasConsentStatus": "dpv:ConsentGiven",

@@ -1,4 +1,4 @@
-"""The enrolment credential: the controller's word that a wallet's DID speaks for a subject, with the wallet's own proof."""
+"""The enrolment: the controller's word that a wallet's DID speaks for a subject, with the wallet's own proof in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

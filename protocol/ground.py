@@ -1,4 +1,4 @@
-"""The statutory ground: why the law lets the controller use fields without consent, declared and approved by two people."""
+"""The statutory ground: why the law permits a use without consent, declared by one person, approved by another."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The Merkle log: RFC 6962 hashes and proofs, C2SP tlog-tiles paths, and the small salted tree that each leaf commits to."""
+"""The Merkle log: RFC 6962 hashes and proofs, C2SP tlog-tiles paths, and the small salted tree under each leaf."""
 
 import base64
 import hashlib
@@ -147,7 +147,7 @@ def read_bundle(data: bytes) -> list[bytes]:
 
 
 def record_commitment(salt: bytes, body: bytes) -> bytes:
-    """SHA-256 over a 32-byte salt and a record's body; ValueError for another salt. Without the salt it tells nothing."""
+    """SHA-256 over a 32-byte salt and a record's body: without the salt it tells nothing. ValueError for another salt."""
     if len(salt) != SALT_SIZE:
         raise ValueError("a salt has 32 bytes")
     return hashlib.sha256(salt + body).digest()

@@ -1,4 +1,4 @@
-"""Signed notes and log checkpoints (C2SP signed-note, tlog-checkpoint): Ed25519, read by other people's software too."""
+"""Signed notes and log checkpoints (C2SP signed-note, tlog-checkpoint): Ed25519, readable by others' software."""
 
 import base64
 import hashlib

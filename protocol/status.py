@@ -45,7 +45,7 @@ class Bitstring:
         self._bits[at] = self._bits[at] | mask if value else self._bits[at] & ~mask
 
     def encode(self) -> str:
-        """``encodedList``: ``u`` and the gzipped bits in base64url without padding. The same bits give the same text."""
+        """``encodedList``: ``u`` and the gzipped bits in base64url without padding; the same bits, the same text."""
         packed = gzip.compress(bytes(self._bits), mtime=0)
         return "u" + base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
@@ -117,7 +117,7 @@ def check(list_credential: VerifiedCredential, entry: StatusRef | Mapping[str, A
     if LIST_TYPE not in list_credential.types:
         raise EvidenceError("wrong_type", f"a {LIST_TYPE} is expected", field="type")
     if list_credential.id != reference.list_url:
-        raise EvidenceError("status_mismatch", "this is another list than the entry names", field="statusListCredential")
+        raise EvidenceError("status_mismatch", "not the list that the entry names", field="statusListCredential")
     path = "credentialSubject"
     node = list_credential.document.get(path)
     listed = shape.exact(node, path, ("type", "statusPurpose", "encodedList"), ("id", "ttl"))

@@ -1,4 +1,4 @@
-"""The consent vocabulary (DPV 2.3 in the shape of ISO/IEC TS 27560): its words, and the pieces that credentials share."""
+"""The consent vocabulary (DPV 2.3, shaped as in ISO/IEC TS 27560): its words and the pieces that credentials share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,15 +20,20 @@ GroundId = NewType("GroundId", str)
 
 DPV = "https://w3id.org/dpv#"
 USE = Processing("dpv:Use")
-TERMS = frozenset(
-    "answerChallenge answerDomain archiveDigest archiveGround archivePeriod ask bucket citation consent coversSubject "
-    "decidedAt declaresGround destroyBy disposedAt disposition dispositionCause epochEnded evidenceText field "
-    "generation groundEvidence groundKey hasConsent hasConsentStatus hasDataController hasDisposition "
-    "hasDispositionRecord hasDuration hasEnrolment hasJurisdiction hasLegalBasis hasLocation hasNotice "
-    "hasPersonalData hasProcess hasProcessing hasPurpose hasReceipt hasRecipient hasStorageCondition keptGround "
-    "language latestUntil presentationDocument readerRole receiptEvent refusesConsent replaces requestsConsent shutAt "
-    "standing subjectReference supersedes untilEnrolled walletPresentation withdrawsConsent".split()
-)
+# fmt: off
+TERMS = frozenset({
+    "answerChallenge", "answerDomain", "archiveDigest", "archiveGround", "archivePeriod", "ask", "bucket",
+    "citation", "consent", "coversSubject", "decidedAt", "declaresGround", "destroyBy", "disposedAt", "disposition",
+    "dispositionCause", "epochEnded", "evidenceText", "field", "generation", "groundEvidence", "groundKey",
+    "hasConsent", "hasConsentStatus", "hasDataController", "hasDisposition", "hasDispositionRecord", "hasDuration",
+    "hasEnrolment", "hasJurisdiction", "hasLegalBasis", "hasLocation", "hasNotice", "hasPersonalData", "hasProcess",
+    "hasProcessing", "hasPurpose", "hasReceipt", "hasRecipient", "hasStorageCondition", "keptGround", "language",
+    "latestUntil", "presentationDocument", "readerRole", "receiptEvent", "refusesConsent", "replaces",
+    "requestsConsent", "shutAt", "standing", "subjectReference", "supersedes", "untilEnrolled",
+    "walletPresentation", "withdrawsConsent",
+})
+# fmt: on
+"""Every member name of our credentials beyond those of credentials/v2; the JSON-LD context defines them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
