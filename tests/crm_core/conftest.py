@@ -1,0 +1,234 @@
+"""A small organisation with real keys, a real database and a real gate; wallets that sign what customers grant."""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlmodel import SQLModel
+
+from crm_core import records, writer
+from crm_core.origin import Origin
+from crm_core.planner import Page, Planner
+from crm_core.query import parse
+from crm_core.seal import Value
+from issuer import catalogue as catalogues
+from issuer import credentials, signed
+from issuer.catalogue import Catalogue
+from issuer.credentials import EVERYONE, GroundSubject
+from migrations.tables import import_tables
+from protocol import canonical, consent, credential, enrolment, ground, presentation, proof
+from protocol.consent import Field, NoticeRef, Process, Purpose, StatusRef, SubjectId
+from protocol.keys import Ed25519Signer
+from runtime.clock import FixedClock
+from runtime.platform import Platform
+from runtime.settings import Settings
+from verifier import allowance
+from verifier.drain import Turnstile
+from verifier.gate import Gate, Reader, Visit
+from verifier.recorder import Recorder
+
+START = datetime(2026, 11, 22, 8, tzinfo=UTC)
+MARKETING = "marketing"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One organisation and what its people do."""
+
+    platform: Platform
+    catalogue: Catalogue
+    gate: Gate
+    clock: FixedClock
+
+    @property
+    def planner(self) -> Planner:
+        return Planner(self.platform, self.gate)
+
+    def visit(self, role: str = "marketing", purpose: str = MARKETING, account: str = "mia") -> Visit:
+        signer = self.platform.keyring.signer(f"staff/{account}")
+        return self.gate.visit(Reader(did=signer.did, role=role, account=account), purpose)
+
+    def customer(self, **values: Value) -> SubjectId:
+        """A new customer; `contact__email="…"` writes the field `contact.email`."""
+        with self.platform.database.write() as session:
+            return writer.create(session, self.platform, self.catalogue, fields_of(values), origin=self.origin())
+
+    def put(self, subject: SubjectId, **values: Value) -> frozenset[Field]:
+        with self.platform.database.write() as session:
+            return writer.put(
+                session, self.platform, self.catalogue, subject, fields_of(values), origin=self.origin()
+            )
+
+    def origin(self) -> Origin:
+        return Origin(source="test", source_digest="-", importer=self.platform.controller, at=self.clock.now())
+
+    def stored(self, subject: SubjectId) -> dict[Field, Value]:
+        """What a record holds, opened behind the gate's back."""
+        with self.platform.database.read() as session:
+            record = records.load(session, subject)
+            assert record is not None
+            return records.open_fields(self.platform, record, tuple(self.catalogue.fields))
+
+    def grant(self, subject: SubjectId, *fields: str, purpose: str = MARKETING) -> str:
+        """Enrol a fresh wallet and let it consent; the consent's id."""
+        wallet = Ed25519Signer.generate()
+        at, did = self.clock.now(), wallet.did
+        presented = presentation.present([], wallet, challenge=secrets.token_hex(8), domain="crm", created=at)
+        enrolled = enrolment.build_enrolment(
+            self.platform.controller,
+            subject,
+            did,
+            canonical.digest(canonical.jcs(presented)),
+            presented,
+            id=f"urn:uuid:{uuid4()}",
+            at=at,
+        )
+        given = self._consent(wallet, fields, purpose, at)
+        with self.platform.database.write() as session:
+            own = (self.platform.signer,)
+            signed.issue(session, enrolled, "enrolment", signers=own, subject=subject, did=did, at=at)
+            credentials.store(session, signed.row(given, "consent", subject=subject, did=did, at=at))
+            credentials.raise_versions(session, [subject])
+            allowance.compile(session, self.platform, self.catalogue, subject)
+        return str(given["id"])
+
+    def withdraw(self, subject: SubjectId, consent_id: str) -> None:
+        with self.platform.database.write() as session:
+            row = session.get(credentials.Credential, consent_id)
+            assert row is not None
+            credentials.end(session, row, "withdrawn", by="urn:test", at=self.clock.now())
+            credentials.raise_versions(session, [subject])
+            allowance.compile(session, self.platform, self.catalogue, subject)
+
+    def contract(self, purpose: str, *fields: str) -> None:
+        """A statutory ground for every customer that exists or is to come."""
+        signers = tuple(self.platform.keyring.signer(f"staff/{name}") for name in ("dora", "dan"))
+        at = self.clock.now()
+        unsigned = ground.build_ground(
+            id=f"urn:uuid:{uuid4()}",
+            key=f"contract-{purpose}",
+            controller=self.platform.controller,
+            declared_by=signers[0].did,
+            basis="dpv:Contract",
+            citation="GDPR art. 6(1)(b)",
+            evidence="The terms that every customer signed.",
+            processes=[self._process(fields, purpose)],
+            valid_from=at,
+            valid_until=at + timedelta(days=365),
+        )
+        with self.platform.database.write() as session:
+            row = signed.issue(
+                session,
+                unsigned,
+                "ground",
+                signers=(*signers, self.platform.signer),
+                subject=EVERYONE,
+                did=signers[0].did,
+                at=at,
+            )
+            session.add(GroundSubject(ground_id=row.id, subject=EVERYONE))
+            session.flush()
+            allowance.compile_many(session, self.platform, self.catalogue, list(credentials.subjects(session)))
+
+    def page(
+        self,
+        visit: Visit | None = None,
+        *,
+        select: str | None = None,
+        filter_: str | None = None,
+        sort: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        visit = visit or self.visit()
+        entry = self.catalogue.purpose(visit.purpose)
+        asked = parse(
+            self.catalogue,
+            select=select,
+            filter_=filter_,
+            sort=sort,
+            limit=limit,
+            cursor=cursor,
+            default=tuple(map(Field, entry.necessity)),
+        )
+        with self.planner.page(visit, asked) as (_, page):
+            return page
+
+    def one(self, subject: SubjectId, *select: str, visit: Visit | None = None) -> Page:
+        with self.planner.one(visit or self.visit(), subject, tuple(map(Field, select))) as (_, page):
+            return page
+
+    def _process(self, fields: Iterable[str], purpose: str) -> Process:
+        home = frozenset({consent.Jurisdiction("CN")})
+        return Process(
+            purpose=Purpose(self.catalogue.purpose(purpose).iri),
+            fields=frozenset(map(Field, fields)),
+            recipients=frozenset({self.platform.controller}),
+            jurisdictions=home,
+            duration="P30D",
+            locations=home,
+        )
+
+    def _consent(self, wallet: Ed25519Signer, fields: Iterable[str], purpose: str, at: datetime) -> dict[str, object]:
+        notice = next(each for each in self.catalogue.notices if each.purpose == purpose)
+        ask = consent.build_ask(
+            id=f"urn:uuid:{uuid4()}",
+            controller=self.platform.controller,
+            subject_did=wallet.did,
+            processes=[self._process(fields, purpose)],
+            notice=NoticeRef(f"http://localhost/n/{purpose}", notice.digest, notice.language),
+            latest_until=at + timedelta(days=90),
+            issued=at,
+            expires=at + timedelta(days=7),
+            challenge=secrets.token_hex(16),
+            domain="http://localhost",
+            status=StatusRef("http://localhost/issuer/status/1", secrets.randbelow(131072)),
+        )
+        body = canonical.jcs(proof.sign(ask, self.platform.signer, created=at))
+        asked = consent.parse_ask(
+            credential.verify(body, self.platform.keys, at=at, expected_type=consent.ASK_TYPE)
+        )
+        unsigned = consent.build_consent(
+            asked,
+            processes=asked.processes,
+            valid_from=at,
+            valid_until=at + timedelta(days=30),
+            id=f"urn:uuid:{uuid4()}",
+        )
+        return proof.sign(unsigned, wallet, created=at, challenge=asked.challenge, domain=asked.domain)
+
+
+def fields_of(values: dict[str, Value]) -> dict[Field, Value]:
+    return {Field(name.replace("__", ".")): value for name, value in values.items()}
+
+
+def open_stage(home: Path) -> Stage:
+    clock = FixedClock(START)
+    settings = Settings(home=home, mail_dir=home / "mail")
+    platform = Platform.create(settings, clock)
+    import_tables()
+    with platform.database.write() as session:
+        SQLModel.metadata.create_all(session.connection())
+    catalogue = catalogues.load()
+    gate = Gate(platform, catalogue, Turnstile(settings.data_dir / "turnstile"), Recorder(platform))
+    return Stage(platform, catalogue, gate, clock)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    stage = open_stage(tmp_path)
+    yield stage
+    stage.platform.close()
+
+
+@pytest.fixture
+def stages(tmp_path: Path) -> Iterator[tuple[Stage, Stage]]:
+    """Two organisations of the same kind, to compare what they answer."""
+    pair = open_stage(tmp_path / "one"), open_stage(tmp_path / "other")
+    yield pair
+    for stage in pair:
+        stage.platform.close()
