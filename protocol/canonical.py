@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Never, TypeAlias
@@ -34,7 +33,7 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> dict[str, Any]:
     """Read one JSON object from UTF-8 bytes, in bounded time and memory.
 
     EvidenceError: too_large, bad_text (not UTF-8, lone surrogates), too_deep (more than 32 levels), bad_json,
-    duplicate_key, bad_number (NaN, Infinity, beyond double or 2^53), not_an_object.
+    duplicate_key, bad_number (NaN, Infinity, beyond 2^53), not_an_object.
     """
     if len(data) > limit:
         raise EvidenceError("too_large", f"more than {limit} bytes")
@@ -70,7 +69,9 @@ def jcs(value: JsonValue) -> bytes:
         raise EvidenceError("bad_text", "a lone surrogate") from None
     except RecursionError:
         raise EvidenceError("too_deep", "nested too deeply") from None
-    except (rfc8785.CanonicalizationError, TypeError, AttributeError, ValueError):
+    except (rfc8785.CanonicalizationError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error.__cause__ or error.__context__, UnicodeError):
+            raise EvidenceError("bad_text", "a lone surrogate") from None
         raise EvidenceError("bad_json", "not a JSON value") from None
 
 
@@ -110,8 +111,8 @@ def _integer(text: str) -> int:
 
 def _float(text: str) -> float:
     number = float(text)
-    if not math.isfinite(number):
-        raise EvidenceError("bad_number", "a number beyond double precision")
+    if not abs(number) <= MAX_INTEGER:  # JCS would write it as an integer that nobody reads back
+        raise EvidenceError("bad_number", "a number beyond 2^53")
     return number
 
 

@@ -16,7 +16,8 @@ from pyld.jsonld import JsonLdError, JsonLdProcessor
 from protocol import context
 from protocol.errors import EvidenceError
 
-MAX_VALUES = 2048  # members and list items together; PyLD compares list items pairwise
+MAX_VALUES = 2048  # members and list items together
+MAX_ITEMS = 256  # in one list: PyLD compares them pairwise
 MAX_BLANK_NODES = 512
 MAX_ORDERINGS = 5040  # 7!: what canonicalisation may have to try for nodes that look alike
 _NOWHERE = "https://relative.invalid/"  # what a relative IRI would be resolved against
@@ -28,7 +29,7 @@ def canonical(document: Mapping[str, Any]) -> bytes:
     """The canonical N-Quads of a document (RDF Dataset Canonicalization 1.0), UTF-8.
 
     EvidenceError: context_unknown, undefined_term, relative_iri, too_many_blank_nodes, too_large (more than 2,048
-    values), bad_number (fractions have no exact form in RDF), bad_jsonld.
+    values, or 256 in a list), bad_number (fractions have no exact form in RDF), bad_jsonld.
     """
     context.check(document)
     _check_members(document)
@@ -52,6 +53,8 @@ def _check_members(document: Mapping[str, Any]) -> None:
             values += len(items) + 1
             if not items or any(item is None or isinstance(item, list) for item in items):
                 raise EvidenceError("undefined_term", "null, an empty list or a list of lists says nothing in RDF")
+            if len(items) > MAX_ITEMS:
+                raise EvidenceError("too_large", f"a list of more than {MAX_ITEMS}")
             if any(isinstance(item, float) for item in items):
                 raise EvidenceError("bad_number", "a fraction has no exact form in RDF")
         if values > MAX_VALUES:
