@@ -13,13 +13,16 @@ import time
 from collections import deque
 from pathlib import Path
 
+from runtime.problem import Problem
+
 _PAUSES = (0.0002, 0.0005, 0.001, 0.002)  # seconds between looks at the room, the last one repeated
 
 
-class DrainTimeoutError(Exception):
-    """Reads in flight did not end in time; code `drain_timeout`. Acknowledge nothing."""
+class DrainTimeoutError(Problem):
+    """Reads in flight did not end in time. Acknowledge nothing: what was committed stays, and may be sent again."""
 
-    code = "drain_timeout"
+    def __init__(self, detail: str) -> None:
+        super().__init__(503, "drain_timeout", detail, headers={"Retry-After": "2"})
 
 
 class Hold:

@@ -73,6 +73,16 @@ class Gate:
             shut.label("gate_quarantined"),
         )
 
+    @classmethod
+    def open(cls, platform: Platform, catalogue: Catalogue) -> "Gate":
+        """The gate of a platform, at the turnstile that all its processes share (`gate.turnstile.drain`)."""
+        return cls(platform, catalogue, Turnstile(platform.settings.data_dir / "gate"), Recorder(platform))
+
+    @property
+    def turnstile(self) -> Turnstile:
+        """Where readers pass and withdrawers wait."""
+        return self._turnstile
+
     def visit(
         self,
         reader: Reader,

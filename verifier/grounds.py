@@ -166,13 +166,18 @@ class _Examination:
             if not ground.concerns(self._evidence.subject):
                 self._complain(row, "foreign_ground")
             elif not (ground.until_enrolled and enrolled):  # else it did not end, it is not meant for them: no lapse
-                ended: Ended | None = "revoked" if self._row_ended(row, ground.id) else None
+                ended = self._ground_end(row, ground)
                 found += [
                     _statutory(self._evidence.subject, ground, process, fields, ended)
                     for process in ground.processes
                     if self._lawful(process) and (fields := process.fields - _taken_back(given, process, ground))
                 ]
         return found
+
+    def _ground_end(self, row: StoredCredential, ground: StatutoryGround) -> Ended | None:
+        if not self._row_ended(row, ground.id):
+            return None
+        return "expired" if row.ended_kind == "expired" else "revoked"
 
     def _lawful(self, process: Process) -> bool:
         try:

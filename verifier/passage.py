@@ -160,9 +160,7 @@ class Passage:
             return "catalogue"
         if not self._authentic(subject, row):
             return "bad_mac"
-        journal = self._bench.journal
-        grounds = self._bench.reading.grounds(row.gate_grounds)
-        if row.gate_version < journal.floor(subject) or any(map(journal.ended, grounds)):
+        if row.gate_version < self._bench.journal.floor(subject):
             if not self._final:
                 raise StandingMoved
             return "below_floor"
@@ -191,6 +189,11 @@ class Passage:
             # Time has changed the answer and nobody has compiled it yet: deny what was released until then.
             reasons = {**reasons, **dict.fromkeys(released, Reason.EXPIRED)}
             released, grounds = frozenset(), {}
+        elif ended := [ground for ground in grounds if self._bench.journal.ended(ground)]:
+            # A ground for many is in the journal before each of them is compiled: it releases nothing from then on.
+            lost = frozenset[Field]().union(*(grounds[ground] for ground in ended))
+            reasons = {**reasons, **dict.fromkeys(lost, Reason.WITHDRAWN)}
+            released, grounds = released - lost, {key: grounds[key] for key in grounds if key not in ended}
         return Verdict(subject=subject, released=released, reasons=reasons, version=row.gate_version, grounds=grounds)
 
     def _nothing(self, subject: SubjectId, why: Reason, version: int = 0) -> Verdict:
