@@ -93,10 +93,9 @@ def _revived(session: Session, journal: Journal) -> set[SubjectId]:
     return {SubjectId(subject) for subject, id_ in session.exec(standing) if journal.ended(id_)}
 
 
-def _ended_consents(session: Session) -> Iterable[str]:
-    return session.exec(
-        select(Credential.id).where(Credential.kind == "consent", col(Credential.ended_at).is_not(None))
-    )
+def _ended(session: Session) -> Iterable[str]:
+    ended = col(Credential.ended_at).is_not(None)
+    return session.exec(select(Credential.id).where(ended, col(Credential.kind).in_(_KINDS)))
 
 
 def _replay(session: Session, platform: Platform) -> tuple[list[str], set[SubjectId]]:
