@@ -5,7 +5,7 @@ Rows with one e-mail address are one customer: the first row that has a value gi
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -129,6 +129,11 @@ def run(
     return report
 
 
+def rows_of(data: bytes, catalogue: Catalogue, columns: Mapping[str, str] | None = None) -> list[dict[Field, Value]]:
+    """The rows that an import of this file would take, in their normal form, one by one. Raises what `run` raises."""
+    return [values for _, values in _rows(catalogue, data, columns or {}, _Tally())]
+
+
 class _Finder:
     """Which customer a row speaks of: by e-mail address, else by the same row of the same file in an earlier import.
 
@@ -151,20 +156,28 @@ class _Finder:
 
 
 def _read(catalogue: Catalogue, data: bytes, asked: Mapping[str, str], tally: _Tally) -> list[_Customer]:
+    """The customers in the file, in the order in which they come first."""
+    customers: dict[str | int, _Customer] = {}
+    for number, values in _rows(catalogue, data, asked, tally):
+        address = values.get(mapping.KEY)
+        customers.setdefault(number if address is None else str(address), _Customer()).add(number, values)
+    return list(customers.values())
+
+
+def _rows(
+    catalogue: Catalogue, data: bytes, asked: Mapping[str, str], tally: _Tally
+) -> Iterator[tuple[int, dict[Field, Value]]]:
     rows = sheet.rows(data)
     headings = next(rows, None)
     if headings is None:
         raise EvidenceError("no_headings", "the file is empty: its first line has to name the columns")
     taken = mapping.columns(catalogue, headings, asked)
-    customers: dict[str | int, _Customer] = {}
     for number, cells in zip(count(1), rows, strict=False):
         if number > MAX_ROWS:
             raise EvidenceError("too_many_rows", f"the file has more than {MAX_ROWS} rows")
         values = _values(number, cells, len(headings), taken, tally)
         if values is not None:
-            address = values.get(mapping.KEY)
-            customers.setdefault(number if address is None else str(address), _Customer()).add(number, values)
-    return list(customers.values())
+            yield number, values
 
 
 def _values(

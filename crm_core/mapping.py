@@ -65,8 +65,10 @@ def columns(catalogue: Catalogue, headings: Sequence[str], asked: Mapping[str, s
         index = places.get(_plain(heading))
         if index is None:
             raise EvidenceError("unknown_column", "the file has no column with the heading that was named")
+        if name and name not in catalogue.fields:
+            raise EvidenceError("unknown_field", "a column is mapped to a field that the catalogue does not have")
         if name:
-            chosen[index] = Field(catalogue.field(name).id)
+            chosen[index] = Field(name)
         else:
             skipped.add(index)
     for field, known in _HEADINGS.items():

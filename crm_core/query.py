@@ -3,6 +3,7 @@
 Texts compare by their NFKC form, case-folded: `ＡＢＣ` equals `abc`, and Chinese sorts by code point.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ DEFAULT_LIMIT = 50
 MAX_OPERAND = 512  # characters
 MAX_CHOICES = 50
 
+_NAME = re.compile(r"[a-z_]+(?:\.[a-z_]+)+")
 SortKey = tuple[int, str]
 _AFTER_NUMBERS = 2**63
 
@@ -114,7 +116,7 @@ def parse(
 ) -> Query:
     """A query out of the texts of a request; `default` is selected when `select` is None or empty.
 
-    Raises EvidenceError `unknown_field` and Problem 400 `bad_filter`, `bad_sort`, `bad_limit`.
+    Raises Problem 400 `unknown_field`, `bad_filter`, `bad_sort`, `bad_limit`.
     """
     if not 1 <= limit <= MAX_LIMIT:
         raise Problem(400, "bad_limit", f"limit is a number from 1 to {MAX_LIMIT}", field="limit")
@@ -128,10 +130,10 @@ def parse(
 
 
 def parse_select(catalogue: Catalogue, text: str | None, default: Sequence[Field]) -> tuple[Field, ...]:
-    """The fields in `a,b,c`, each once, in that order. Raises EvidenceError `unknown_field`."""
+    """The fields in `a,b,c`, each once, in that order. Raises Problem 400 `unknown_field`."""
     if not text:
         return tuple(default)
-    return tuple(dict.fromkeys(_known(catalogue, name.strip()) for name in text.split(",")))
+    return tuple(dict.fromkeys(_known(catalogue, name.strip(), "select") for name in text.split(",")))
 
 
 def fold(value: Value) -> str:
@@ -146,8 +148,12 @@ def sort_key(value: Value) -> SortKey:
     return (int(value), "") if isinstance(value, bool | int) else (_AFTER_NUMBERS, fold(value))
 
 
-def _known(catalogue: Catalogue, name: str) -> Field:
-    return Field(catalogue.field(name).id)
+def _known(catalogue: Catalogue, name: str, place: str) -> Field:
+    if name not in catalogue.fields:
+        # The name is told back to whoever sent it, but only when it looks like one: it may be a value by mistake.
+        named = name if _NAME.fullmatch(name) else place
+        raise Problem(400, "unknown_field", f"the catalogue has no field {named}", field=named)
+    return Field(name)
 
 
 def _parse_filter(catalogue: Catalogue, text: str) -> Filter:
@@ -158,7 +164,7 @@ def _parse_filter(catalogue: Catalogue, text: str) -> Filter:
     except ValueError:
         known = ", ".join(Operator)
         raise _bad_filter(f"a filter is field:operator:value with one of the operators {known}") from None
-    field = _known(catalogue, name)
+    field = _known(catalogue, name, "filter")
     if operator in _BARE:
         if colon:
             raise _bad_filter(f"{operator} takes no value")
@@ -174,7 +180,7 @@ def _parse_sort(catalogue: Catalogue, text: str) -> Sort:
     name = text.removeprefix("-")
     if not name or "," in name:
         raise Problem(400, "bad_sort", "sort is one field, or -field for the falling order", field="sort")
-    return Sort(_known(catalogue, name), text.startswith("-"))
+    return Sort(_known(catalogue, name, "sort"), text.startswith("-"))
 
 
 def _bad_filter(detail: str) -> Problem:

@@ -105,7 +105,12 @@ def replace(
 def stored_fields(session: Session, subject: SubjectId) -> frozenset[Field]:
     """The fields that hold a value; empty for an unknown subject."""
     record = load(session, subject)
-    return frozenset() if record is None else frozenset(packing.unpack(record.cells))
+    return frozenset() if record is None else stored(record)
+
+
+def stored(record: Record) -> frozenset[Field]:
+    """The fields of which the record holds a sealed value. EvidenceError `bad_cells`."""
+    return frozenset(packing.unpack(record.cells))
 
 
 def data_key(platform: Platform, record: Record) -> AESGCM:

@@ -59,9 +59,7 @@ class Stage:
 
     def put(self, subject: SubjectId, **values: Value) -> frozenset[Field]:
         with self.platform.database.write() as session:
-            return writer.put(
-                session, self.platform, self.catalogue, subject, fields_of(values), origin=self.origin()
-            )
+            return writer.put(session, self.platform, self.catalogue, subject, fields_of(values), origin=self.origin())
 
     def origin(self) -> Origin:
         return Origin(source="test", source_digest="-", importer=self.platform.controller, at=self.clock.now())
@@ -189,9 +187,7 @@ class Stage:
             status=StatusRef("http://localhost/issuer/status/1", secrets.randbelow(131072)),
         )
         body = canonical.jcs(proof.sign(ask, self.platform.signer, created=at))
-        asked = consent.parse_ask(
-            credential.verify(body, self.platform.keys, at=at, expected_type=consent.ASK_TYPE)
-        )
+        asked = consent.parse_ask(credential.verify(body, self.platform.keys, at=at, expected_type=consent.ASK_TYPE))
         unsigned = consent.build_consent(
             asked,
             processes=asked.processes,

@@ -1,5 +1,6 @@
 """The planner over a real gate: what is released, filtered, sorted and paged."""
 
+
 def test_a_granted_field_is_released_and_another_carries_a_reason(stage):
     subject = stage.customer(contact__email="wei@example.com", address__city="上海", contact__phone="+8610000")
     stage.grant(subject, "contact.email", "address.city")
