@@ -141,6 +141,7 @@ def _auditor_routes(router: APIRouter, platform: Platform, log: Log, credentials
 
     @router.get("/events", summary="Records of the log", dependencies=[Depends(auditor)])
     def find_events(
+        *,
         subject: Annotated[str | None, Query(max_length=64)] = None,
         field: Annotated[str | None, Query(max_length=64)] = None,
         type_: Annotated[str | None, Query(alias="type", max_length=64, examples=["release"])] = None,
