@@ -47,6 +47,7 @@ class Opener:
         if now == self._published:
             return
         temporary = self._list.with_name(f".{self._list.name}")
+        temporary.touch(mode=0o600)
         temporary.write_bytes(orjson.dumps(now))
         temporary.replace(self._list)
         self._published = now

@@ -7,7 +7,7 @@ from typing import Any
 from protocol import did
 from protocol.did import Did, Keys
 from protocol.keys import Ed25519Signer
-from runtime import keyfiles
+from runtime import keyfiles, organisation
 from runtime.clock import Clock, Clocks
 from runtime.journal import Journal
 from runtime.keyring import KeyRing, RingError
@@ -46,11 +46,16 @@ class Platform:
         settings.mail_dir.mkdir(parents=True, exist_ok=True)
         KeyRing.create(settings.keys_dir, root_of(settings, create=True), did.web_did(settings.base_url))
         Journal(settings.journal_dir, create=True)
+        organisation.keep(settings)
         return cls.open(settings, clock)
 
     @classmethod
     def open(cls, settings: Settings, clock: Clocks | None = None) -> "Platform":
-        """Open what `create` made, its schema brought up to date. Raises RingError, JournalError, RootError."""
+        """Open what `create` made, its schema brought up to date. Raises RingError, JournalError, RootError.
+
+        What the settings leave open of the organisation (`base_url` …) is taken from what `create` wrote down.
+        """
+        settings = organisation.recall(settings)
         controller = did.web_did(settings.base_url)
         keyring = KeyRing.open(settings.keys_dir, root_of(settings))
         if keyring.org != controller:

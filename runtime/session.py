@@ -2,6 +2,7 @@
 
 import importlib.util
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlmodel import Session
 
 BUSY_TIMEOUT = 10.0  # seconds that a statement waits for another process's write lock
 _WRITES = "fieldgrant_writes"
+_MIGRATING = threading.Lock()  # Alembic's environment is global to the process
 
 
 class Database:
@@ -60,7 +62,7 @@ class Database:
             raise RuntimeError("the migrations package is not installed")
         config = Config()
         config.set_main_option("script_location", str(next(iter(spec.submodule_search_locations))).replace("%", "%%"))
-        with self._writer.begin() as connection:
+        with _MIGRATING, self._writer.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
