@@ -1,9 +1,8 @@
-"""Calls to an organisation: signed per request (RFC 9421), bounded, no redirects, no cookies, problems in plain words."""
+"""Calls to an organisation: signed per request (RFC 9421), bounded, without redirects or cookies."""
 
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -37,16 +36,14 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def fetch(self, url: str, *, params: Mapping[str, str] | None = None) -> bytes:
         """The bytes at a public address.
 
         Raises:
-            WalletError: ``insecure_url``, ``unreachable``, ``answer_too_large``, or the code that the organisation gave.
+            WalletError: ``insecure_url``, ``unreachable``, ``answer_too_large``, or the code that it was refused with.
         """
         return self._exchange(self._http.build_request("GET", _safe(url), params=params))
 

@@ -1,4 +1,4 @@
-"""What a wallet holds of one organisation: the pairwise key, the pinned document, and all that was signed between them."""
+"""What a wallet holds of one organisation: the pairwise key, the pinned document, all that was signed between them."""
 
 import base64
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Held:
         return str(self.document["id"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Pending:
     """A signed answer that is to reach the organisation; kept until it said yes or no, and sent again as it is."""
 

@@ -1,4 +1,4 @@
-"""The invitation link, and the organisation that it pins: nothing is believed but the DID and digest that it carries."""
+"""The invitation link, and the organisation that it pins: only the DID and digest in it are believed."""
 
 import re
 from collections.abc import Mapping

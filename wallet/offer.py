@@ -1,4 +1,4 @@
-"""Asks before the owner sees them: verified, meant for this wallet, with the notice's own words; and what was ticked."""
+"""Asks before the owner sees them: verified, meant for this wallet, with the notice's words; and what they ticked."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace

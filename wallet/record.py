@@ -61,7 +61,7 @@ def certificates(client: Client, holding: Holding, *, at: datetime) -> tuple[Hol
 
 
 def grounds(client: Client, holding: Holding, *, at: datetime) -> tuple[StatutoryGround, ...]:
-    """The statutory grounds that the organisation claims about the owner, each with its two signatures; EvidenceError."""
+    """The statutory grounds that the organisation claims about the owner, each with two signatures; EvidenceError."""
     claimed = []
     for document in _fetch(client, holding, "FieldgrantIssuer", "/issuer/wallet/grounds", "grounds"):
         verified = credential.verify(
@@ -75,7 +75,7 @@ def grounds(client: Client, holding: Holding, *, at: datetime) -> tuple[Statutor
 
 
 def consents(client: Client, holding: Holding, *, at: datetime) -> Holding:
-    """Take back consents that the organisation holds and this wallet does not (after a restore), if the owner signed."""
+    """Take back consents that the organisation holds and this wallet does not (after a restore), if its key signed."""
     reply = client.call("GET", holding.at("FieldgrantIssuer", "/issuer/wallet/consents"), holding.signer)
     known = {one.id for one in holding.consents}
     for document, item in zip(answer.documents(reply, "consents"), answer.items(reply, "consents"), strict=True):

@@ -4,13 +4,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
 from protocol import consent
 from protocol.certificate import Certificate
+from protocol.consent import Consent
 from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
 from protocol.receipt import Receipt
@@ -81,9 +81,7 @@ class Wallet:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -141,7 +139,7 @@ class Wallet:
         return tuple(offers), tuple(rejected)
 
     def ask(self, reference: str, organisation: str | None = None) -> Offer:
-        """One open ask, by its id or a part of it; WalletError ``unknown_ask``, ``ambiguous``, or why it is rejected."""
+        """One open ask, by its id or a part of it; WalletError ``unknown_ask``, ``ambiguous``, why it is rejected."""
         offers, rejected = self.asks(organisation)
         long_enough = len(reference) >= 4
         for one in rejected:
@@ -154,6 +152,11 @@ class Wallet:
             raise WalletError("ambiguous", "more than one ask fits; write more of its id")
         return fitting[0]
 
+    def given(self, consent_id: str, organisation: str | None = None) -> Consent:
+        """A consent that the owner gave, by its id or a part of it; WalletError ``unknown_consent``, ``ambiguous``."""
+        holding, held = self._held(consent_id, organisation)
+        return own_consent(holding, held, at=self._clock())
+
     def consent(
         self,
         ask: str,
@@ -165,8 +168,8 @@ class Wallet:
         """Consent to exactly these fields: by purpose, or plain where the ask has one purpose.
 
         Raises:
-            WalletError: as of `ask` and `offer.choose`, ``bad_until``, ``narrowing_offer``, what the organisation says.
-            EvidenceError: ``receipt_mismatch``, ``status_mismatch`` and others: the organisation's answer does not hold.
+            WalletError: as of `ask` and `offer.choose`, ``bad_until``, ``narrowing_offer``, what it is refused with.
+            EvidenceError: ``receipt_mismatch``, ``status_mismatch`` and others: the answer does not hold.
         """
         found = self.ask(ask, organisation)
         if found.ask.replaces is not None:

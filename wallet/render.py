@@ -1,0 +1,184 @@
+"""What the terminal shows: tables for people, JSON for programs. Foreign text is shown without control characters."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from protocol import times
+from protocol.certificate import Certificate
+from protocol.consent import Consent, Process
+from protocol.ground import StatutoryGround
+from protocol.receipt import Receipt
+from wallet import offer
+from wallet.holding import Holding
+from wallet.offer import Offer
+from wallet.words import known, say
+
+
+def plain(text: object) -> Text:
+    """Text that can neither move the cursor nor turn its own direction."""
+    return Text("".join(c for c in str(text) if c.isprintable() or c == "\n"))
+
+
+def jsonable(value: Any) -> Any:
+    """Our values as JSON: sets sorted, moments as text, no keys and no raw documents."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value) if field.name not in ("document", "seed")]
+        return {name: jsonable(getattr(value, name)) for name in names}
+    if isinstance(value, datetime):
+        return times.iso(value)
+    if isinstance(value, Mapping):
+        return {str(name): jsonable(one) for name, one in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if isinstance(value, (list, tuple)):
+        return [jsonable(one) for one in value]
+    return value
+
+
+def short(id_: str) -> str:
+    """The first piece of a ``urn:uuid:``, enough to name it on the command line."""
+    return id_.removeprefix("urn:uuid:")[:8]
+
+
+def day(at: datetime | None) -> str:
+    """A moment to the minute, UTC."""
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M}Z"
+
+
+def offers(offered: Sequence[Offer], language: str) -> RenderableType:
+    """Each ask with all that it asks for, and its notice word for word."""
+    parts: list[RenderableType] = []
+    for one in offered:
+        title = Text.assemble(say(language, "ask"), " ", short(one.ask.id), "  ", plain(one.ask.controller))
+        parts.append(Panel(plain(one.notice), title=title, title_align="left"))
+        parts.append(processes(one.ask.processes, language))
+        until, by = say(language, "until"), say(language, "answer_by")
+        parts.append(Text(f"{until}: {day(one.ask.latest_until)}   {by}: {day(one.ask.expires)}\n"))
+    return Group(*parts)
+
+
+def processes(listed: Iterable[Process], language: str) -> Table:
+    """What for, which fields, who, where, how long."""
+    table = _table(language, "purpose", "fields", "recipients", "places", "data_life")
+    for process in listed:
+        table.add_row(
+            plain(offer.short(process.purpose)),
+            plain("\n".join(sorted(process.fields))),
+            plain("\n".join(sorted(process.recipients))),
+            plain(", ".join(sorted(process.jurisdictions | process.locations))),
+            plain(process.duration),
+        )
+    return table
+
+
+def holdings(listed: Sequence[tuple[Holding, Sequence[tuple[Consent, str]]]], language: str) -> RenderableType:
+    """Organisations and the consents given to each, with how they stand."""
+    parts: list[RenderableType] = []
+    for holding, consents in listed:
+        parts.append(Text.assemble((str(holding.controller), "bold"), "\n", holding.did))
+        table = _table(language, "consent", "standing", "purpose", "fields", "until")
+        for consent, standing in consents:
+            table.add_row(
+                short(consent.id),
+                plain(known(language, standing)),
+                plain("\n".join(offer.short(process.purpose) for process in consent.processes)),
+                plain("\n".join(", ".join(sorted(process.fields)) for process in consent.processes)),
+                day(consent.valid_until),
+            )
+        parts.append(table if consents else Text(say(language, "no_consents")))
+    return Group(*parts)
+
+
+def grounds(listed: Sequence[StatutoryGround], language: str) -> RenderableType:
+    """Statutory grounds: what the organisation may do without consent, and why it says so."""
+    table = _table(language, "purpose", "fields", "citation", "until")
+    for ground in listed:
+        purposes = "\n".join(offer.short(process.purpose) for process in ground.processes)
+        fields = "\n".join(", ".join(sorted(process.fields)) for process in ground.processes)
+        table.add_row(plain(purposes), plain(fields), plain(ground.citation), day(ground.valid_until))
+    return Group(Text(say(language, "grounds"), style="bold"), table)
+
+
+def receipts(listed: Sequence[Receipt], language: str) -> Table:
+    """Receipts, oldest first."""
+    table = _table(language, "when", "what", "standing", "consent", "shut")
+    for one in listed:
+        about = short(one.consent.id) if one.consent is not None else ""
+        table.add_row(day(one.at), plain(one.event), plain(known(language, one.standing)), about, day(one.shut_at))
+    return table
+
+
+def certificates(listed: Sequence[Certificate], language: str) -> RenderableType:
+    """What became of fields."""
+    table = _table(language, "when", "fields", "disposition", "until")
+    for one in listed:
+        for item in one.items:
+            table.add_row(
+                day(one.at), plain(item.field), plain(known(language, item.disposition)), day(item.destroy_by)
+            )
+    return Group(Text(say(language, "certificates"), style="bold"), table)
+
+
+def history(items: Sequence[Mapping[str, Any]], language: str) -> Table:
+    """What is on record, newest first."""
+    table = _table(language, "when", "what", "reader", "purpose", "fields")
+    for item in items:
+        told = {**_mapping(item.get("header")), **_mapping(item.get("data"))}
+        fields = told.get("released", told.get("fields", told.get("field", "")))
+        table.add_row(
+            plain(item.get("time", "")),
+            plain(item.get("type", "")),
+            plain(told.get("role", told.get("reader", ""))),
+            plain(offer.short(str(told.get("purpose", "")))),
+            plain("\n".join(map(str, fields)) if isinstance(fields, list) else str(fields)),
+        )
+    return table
+
+
+def record(found: Sequence[Receipt], certified: Sequence[Certificate], language: str) -> RenderableType | None:
+    """Receipts and certificates; nothing where there are none."""
+    parts: list[RenderableType] = [receipts(found, language)] if found else []
+    parts += [certificates(certified, language)] if certified else []
+    return Group(*parts) if parts else None
+
+
+def overview(
+    rows: Sequence[tuple[Holding, Sequence[tuple[Consent, str]]]], claimed: Sequence[StatutoryGround], language: str
+) -> RenderableType:
+    """All of the wallet on one page."""
+    return Group(holdings(rows, language), *([grounds(claimed, language)] if claimed else []))
+
+
+def summary(holding: Holding, consents: Sequence[tuple[Consent, str]]) -> dict[str, Any]:
+    """One organisation for programs; never its key."""
+    return {
+        "organisation": holding.controller,
+        "issuer": holding.issuer,
+        "did": holding.did,
+        "consents": [{**jsonable(consent), "standing": standing} for consent, standing in consents],
+        "waiting": len(holding.pending),
+    }
+
+
+def console() -> Console:
+    """Standard output, without colours where it is not a terminal."""
+    return Console(highlight=False)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _table(language: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(say(language, column), overflow="fold")
+    return table

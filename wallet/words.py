@@ -1,0 +1,183 @@
+"""The words of the terminal, English and Chinese. Every key exists in both; codes stay as they are in any language."""
+
+import os
+from collections.abc import Mapping
+
+from wallet.errors import WalletError
+
+EN: Mapping[str, str] = {
+    "passphrase": "Passphrase of the wallet",
+    "passphrase_new": "New passphrase of the wallet (at least 8 characters; nobody can recover it)",
+    "passphrase_backup": "Passphrase of the backup",
+    "passphrase_backup_new": "Passphrase for the backup (at least 8 characters)",
+    "made": "The wallet is made: {path}",
+    "code": "Code that was sent to {channel}",
+    "enrolled": "Enrolled with {organisation}. It knows you as {did}, and nobody else does.",
+    "no_asks": "Nothing is asked of you.",
+    "rejected": "Not shown, because it is not what it should be: {id} ({code}: {detail})",
+    "ask": "Ask",
+    "consent": "Consent",
+    "purpose": "Purpose",
+    "fields": "Fields",
+    "recipients": "Who receives it",
+    "places": "Where",
+    "data_life": "Data kept for",
+    "until": "Consent until",
+    "answer_by": "Answer by",
+    "organisation": "Organisation",
+    "standing": "Standing",
+    "when": "When",
+    "what": "What",
+    "shut": "Shut since",
+    "reader": "By",
+    "tick": "Allow {field} for {purpose}?",
+    "given": "Consent given: {id}",
+    "narrowed": "Narrowed; from now on only this consent holds: {id}",
+    "withdrawn": "Withdrawn. Since {shut} nothing is read under this consent.",
+    "refused": "Refused. The answer is on record.",
+    "withdraw_effect": (
+        "If you withdraw, {organisation} may no longer use {fields} under this consent. What has no other ground is "
+        "archived or destroyed, and you receive a certificate. What was done before stays lawful."
+    ),
+    "withdraw_ask": "Withdraw now?",
+    "refuse_ask": "Refuse the whole ask? It gives the organisation nothing.",
+    "kept": "Nothing was changed.",
+    "no_consents": "No consents yet.",
+    "no_history": "Nothing is on record yet.",
+    "no_receipts": "No receipts yet.",
+    "more": "More: fieldgrant wallet history --before {next}",
+    "backed_up": "The backup is written: {path}. Keep it and its passphrase apart.",
+    "restored": "The wallet is restored: {path}",
+    "grounds": "Used without your consent, because the law permits it",
+    "citation": "Because of",
+    "certificates": "What became of your data",
+    "disposition": "What happened",
+    "resumed": "An answer that had not arrived was sent again: {event}.",
+    "living": "in force",
+    "sent": "sent, no answer yet",
+    "superseded": "replaced",
+    "revoked": "ended by the organisation",
+    "expired": "expired",
+    "keep": "kept",
+    "seal": "archived",
+    "shred": "destroyed",
+}
+ZH: Mapping[str, str] = {
+    "passphrase": "钱包口令",
+    "passphrase_new": "新的钱包口令（至少 8 个字符；遗失后无人能找回）",
+    "passphrase_backup": "备份口令",
+    "passphrase_backup_new": "为备份设置口令（至少 8 个字符）",
+    "made": "钱包已创建：{path}",
+    "code": "发送到 {channel} 的验证码",
+    "enrolled": "已在 {organisation} 登记。只有它以 {did} 认识您。",
+    "no_asks": "目前没有向您提出的请求。",
+    "rejected": "未予显示，因为内容有问题：{id}（{code}：{detail}）",
+    "ask": "请求",
+    "consent": "同意",
+    "purpose": "用途",
+    "fields": "字段",
+    "recipients": "接收方",
+    "places": "地点",
+    "data_life": "数据保存期限",
+    "until": "同意有效至",
+    "answer_by": "请在此之前答复",
+    "organisation": "组织",
+    "standing": "状态",
+    "when": "时间",
+    "what": "事项",
+    "shut": "关闭时间",
+    "reader": "操作者",
+    "tick": "允许将 {field} 用于 {purpose} 吗？",
+    "given": "已同意：{id}",
+    "narrowed": "已缩小范围；今后只有此同意有效：{id}",
+    "withdrawn": "已撤回。自 {shut} 起不再依据此同意读取任何数据。",
+    "refused": "已拒绝。您的答复已记录在案。",
+    "withdraw_effect": (
+        "撤回后，{organisation} 不得再依据此同意使用 {fields}。没有其他依据的数据将被归档或销毁，您会收到证明。"
+        "撤回前的使用仍然合法。"
+    ),
+    "withdraw_ask": "现在撤回吗？",
+    "refuse_ask": "拒绝整个请求吗？组织将得不到任何数据。",
+    "kept": "没有任何改变。",
+    "no_consents": "尚无同意。",
+    "no_history": "尚无记录。",
+    "no_receipts": "尚无回执。",
+    "more": "更多：fieldgrant wallet history --before {next}",
+    "backed_up": "备份已写入：{path}。请将备份与口令分开保管。",
+    "restored": "钱包已恢复：{path}",
+    "grounds": "依法无须您同意的使用",
+    "citation": "依据",
+    "certificates": "您的数据的处置结果",
+    "disposition": "处置",
+    "resumed": "此前未送达的答复已重新发送：{event}。",
+    "living": "有效",
+    "sent": "已发送，尚无答复",
+    "superseded": "已被替代",
+    "revoked": "已被组织终止",
+    "expired": "已过期",
+    "keep": "保留",
+    "seal": "已归档",
+    "shred": "已销毁",
+}
+ZH_ERRORS: Mapping[str, str] = {
+    "wrong_passphrase": "口令无法打开此文件，请重试",
+    "no_wallet": "这里还没有钱包，请先运行 fieldgrant wallet init",
+    "wallet_exists": "这里已有钱包，未作任何改动",
+    "wallet_busy": "另一个程序正在使用此钱包，请待其结束后重试",
+    "weak_passphrase": "口令至少需要 8 个字符",
+    "bad_wallet": "此文件不是 Fieldgrant 钱包或备份，或已损坏",
+    "no_backup": "没有这个备份文件",
+    "file_exists": "同名文件已存在，请另选名称",
+    "bad_link": "邀请链接不完整或不正确，请完整复制",
+    "document_mismatch": "这不是邀请您的组织，请勿继续",
+    "already_enrolled": "此钱包已在该组织登记",
+    "not_enrolled": "此钱包没有在这样的组织登记，请打开其邀请",
+    "which_organisation": "有多个组织，请用 --org 指明",
+    "insecure_url": "只访问 https 地址，请勿使用此链接",
+    "unreachable": "组织没有应答，请稍后再试",
+    "unknown_ask": "没有这样的待答请求，请用 fieldgrant wallet asks 查看",
+    "unknown_consent": "没有这样的同意，请用 fieldgrant wallet show 查看",
+    "ambiguous": "编号不唯一，请多写几位",
+    "unknown_field": "请求中没有这个字段",
+    "unknown_purpose": "请求中没有这个用途",
+    "nothing_chosen": "没有选择任何字段；如要拒绝，请用 fieldgrant wallet refuse",
+    "which_purpose": "请求有多个用途，请将每个字段写作 用途:字段",
+    "bad_until": "请选择将来的日期，且不得晚于请求允许的日期",
+    "bad_date": "日期须写作 2027-05-21",
+    "narrowing_offer": "此请求用于缩小范围，请用 fieldgrant wallet narrow",
+    "notice_mismatch": "告知书与请求所指不符，请勿答复",
+    "not_narrower": "新的同意没有在原有同意的范围内缩小",
+    "receipt_mismatch": "回执与您签署的内容不符，请保留并询问组织",
+    "status_mismatch": "公开状态列表与回执不符，请询问组织",
+    "cannot_write": "文件无法读写，请检查位置和权限",
+}
+
+
+def language(wanted: str | None) -> str:
+    """``en`` or ``zh``: as wanted, else as the locale says; WalletError ``unknown_language``."""
+    if wanted is not None:
+        short = wanted.lower().replace("_", "-").partition("-")[0]
+        if short not in ("en", "zh"):
+            raise WalletError("unknown_language", "the languages are en and zh-CN")
+        return short
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := os.environ.get(name):
+            return "zh" if value.lower().startswith("zh") else "en"
+    return "en"
+
+
+def say(language: str, key: str, **values: object) -> str:
+    """A sentence or a heading in a language of `language`."""
+    return (ZH if language == "zh" else EN)[key].format(**values)
+
+
+def known(language: str, word: str) -> str:
+    """A standing or a disposition in the reader's language; any other word as it is."""
+    return (ZH if language == "zh" else EN).get(word, word)
+
+
+def error(language: str, code: str, detail: str) -> str:
+    """What went wrong and what to do, in one line after its code."""
+    if language == "zh" and code in ZH_ERRORS:
+        return f"{code}：{ZH_ERRORS[code]}"
+    return f"{code}: {detail}"
