@@ -237,8 +237,8 @@ def backup(
 ) -> None:
     """Write everything, keys included, into a file sealed under a passphrase of its own."""
     with (
-        _desk(lang, as_json) as desk,
-        Wallet.open(path.expanduser(), desk.secret(PASSPHRASE, "passphrase")) as wallet,
+        at_desk(lang, as_json) as desk,
+        _wallet(desk, path, resume=False) as wallet,
     ):
         wallet.backup(file.expanduser(), desk.secret(BACKUP_PASSPHRASE, "passphrase_backup_new", confirm=True))
         desk.tell({"backup": str(file)}, "backed_up", path=file)
@@ -269,8 +269,8 @@ def show(
 ) -> None:
     """Organisations, your consents and how each stands."""
     with (
-        _desk(lang, as_json) as desk,
-        Wallet.open(path.expanduser(), desk.secret(PASSPHRASE, "passphrase")) as wallet,
+        at_desk(lang, as_json) as desk,
+        _wallet(desk, path, resume=False) as wallet,
     ):
         listed = [wallet.refresh(org) if online else wallet.holding(org)] if org or online else list(wallet.holdings)
         rows = [(one, [(own_consent(one, held, at=now()), held.standing) for held in one.consents]) for one in listed]
