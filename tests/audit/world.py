@@ -52,7 +52,9 @@ class World:
 
     # -- the outbox ---------------------------------------------------------------------------------------------------
 
-    def emit(self, kind: str, data: dict[str, Any], *, header: dict[str, Any] | None = None, subject: Any = SUBJECT) -> str:
+    def emit(
+        self, kind: str, data: dict[str, Any], *, header: dict[str, Any] | None = None, subject: Any = SUBJECT
+    ) -> str:
         self.clock.advance(timedelta(seconds=1))
         with self.platform.database.write() as session:
             return outbox.emit(session, kind, at=self.clock.now(), header=header or {}, records=[(subject, data)])
@@ -260,7 +262,9 @@ class World:
 
     def export(self, field: str | None = None) -> bytes:
         name = None if field is None else Field(field)
-        return bundle.export(self.log, self.credentials, subject=SUBJECT, field=name, by="did:key:zAuditor", role="auditor")
+        return bundle.export(
+            self.log, self.credentials, subject=SUBJECT, field=name, by="did:key:zAuditor", role="auditor"
+        )
 
 
 def resealed(world: World, files: dict[str, bytes]) -> bytes:
