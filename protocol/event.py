@@ -46,3 +46,97 @@ TYPES = frozenset({
 })  # fmt: skip
 
 NAMESPACE = "https://ns.fieldgrant.example/events"
+
+_TOLD: Mapping[str, tuple[str, ...]] = {
+    ENROLMENT_COMPLETED: ("enrolment", "digest", "did"),
+    ENROLMENT_REFUSED: ("code",),
+    ENROLMENT_ENDED: ("enrolment",),
+    INVITATION_SENT: ("invitation", "channel"),
+    ASK_MADE: ("ask", "digest", "processes"),
+    CONSENT_GIVEN: ("consent", "digest"),
+    CONSENT_NARROWED: ("consent", "digest", "replaces"),
+    CONSENT_REFUSED: ("refusal", "digest", "ask"),
+    CONSENT_WITHDRAWN: ("consent", "withdrawal", "digest"),
+    CONSENT_REVOKED: ("consent",),
+    CONSENT_EXPIRED: ("consent",),
+    CONSENT_SHUT: ("version",),
+    GROUND_DECLARED: ("ground", "digest"),
+    GROUND_APPROVED: ("ground", "digest"),
+    GROUND_ENDED: ("ground",),
+    ATTEMPT_REFUSED: ("code",),
+    SUBJECT_QUARANTINED: ("state",),
+    CERTIFICATE_ISSUED: ("certificate", "digest", "fields"),
+}
+"""What the data of an event's records must at least say, where the type alone does not say it."""
+
+_RECORD = ("id", "type", "time", "subject", "header", "data")
+
+
+def schema(type: str) -> dict[str, Any]:
+    """JSON Schema (2020-12) of one record's body of this type; EvidenceError ``unknown_event``.
+
+    Bodies name fields, never values; members beyond those required may be added by later versions.
+    """
+    _known(type)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"{NAMESPACE}/{type}/v1",
+        "title": type,
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "minLength": 1},
+            "type": {"const": type},
+            "time": {"type": "string", "format": "date-time"},
+            "subject": {"type": ["string", "null"], "pattern": "^sub_[a-z2-7]{26}$"},
+            "header": {"type": "object"},
+            "data": {"type": "object", "required": list(_TOLD.get(type, ()))},
+        },
+        "required": list(_RECORD),
+        "additionalProperties": False,
+    }
+
+
+def check(body: Mapping[str, Any]) -> None:
+    """Refuse a record's body that its type's schema does not allow; EvidenceError ``unknown_event``, ``bad_event``."""
+    type_ = body.get("type")
+    _known(type_)
+    if set(body) != set(_RECORD):
+        raise EvidenceError("bad_event", "a record has exactly six members")
+    for name in ("header", "data"):
+        if not isinstance(body[name], Mapping):
+            raise EvidenceError("bad_event", "must be an object", field=name)
+    for name in ("id", "time"):
+        if not isinstance(body[name], str) or not body[name]:
+            raise EvidenceError("bad_event", "must be a text", field=name)
+    if body["subject"] is not None and not isinstance(body["subject"], str):
+        raise EvidenceError("bad_event", "must be a reference or nothing", field="subject")
+    for name in _TOLD.get(str(type_), ()):
+        if name not in body["data"]:
+            raise EvidenceError("bad_event", "is missing", field=f"data.{name}")
+
+
+def cloud_event(body: Mapping[str, Any], *, source: Did, number: int = 0) -> dict[str, Any]:
+    """One record as a CloudEvent 1.0, structured mode; ``number`` is the record's place in its event.
+
+    Raises:
+        EvidenceError: ``unknown_event``, ``bad_event``.
+    """
+    check(body)
+    event: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": f"{body['id']}#{number}",
+        "source": source,
+        "type": f"example.fieldgrant.{body['type']}.v1",
+        "time": body["time"],
+        "datacontenttype": "application/json",
+        "dataschema": f"{NAMESPACE}/{body['type']}/v1",
+        "data": {"header": dict(body["header"]), "data": dict(body["data"])},
+    }
+    if body["subject"] is not None:
+        event["subject"] = body["subject"]
+    return event
+
+
+def _known(type: object) -> None:
+    if type not in TYPES:
+        raise EvidenceError("unknown_event", "no event is of this type", field="type")
