@@ -18,7 +18,18 @@ from runtime.problem import Problem
 
 EVERYONE = "*"
 KINDS = frozenset(
-    {"enrolment", "ask", "consent", "withdrawal", "refusal", "receipt", "ground", "ground-draft", "certificate"}
+    {
+        "enrolment",
+        "ask",
+        "consent",
+        "withdrawal",
+        "refusal",
+        "revocation",
+        "receipt",
+        "ground",
+        "ground-draft",
+        "certificate",
+    }
 )
 ENDINGS = frozenset({"withdrawn", "superseded", "revoked", "expired", "answered", "refused"})
 
@@ -30,7 +41,6 @@ class Credential(SQLModel, table=True):
     __table_args__ = (
         Index("credential_of_subject", "subject", "kind"),
         Index("credential_of_did", "did", "kind"),
-        Index("credential_unsettled", "settled_at", "kind"),
         Index("credential_living_until", "kind", "ended_at", "valid_until"),
     )
 
@@ -49,7 +59,6 @@ class Credential(SQLModel, table=True):
     ended_at: str | None = None
     ended_by: str | None = None  # id of the credential, or account of the staff, that ended it
     ended_kind: str | None = None
-    settled_at: str | None = None  # when what follows the commit (drain, shut, receipt) was done; null: still to do
 
 
 class GroundSubject(SQLModel, table=True):
@@ -89,7 +98,6 @@ class StoredCredential:
     ended_at: str | None
     ended_by: str | None
     ended_kind: str | None
-    settled_at: str | None
 
 
 def stored(row: Credential) -> StoredCredential:
@@ -98,7 +106,6 @@ def stored(row: Credential) -> StoredCredential:
         id=row.id, kind=row.kind, subject=SubjectId(row.subject), did=Did(row.did), body=row.body, digest=row.digest,
         at=row.at, valid_until=row.valid_until, ask_id=row.ask_id, about=row.about, status_list=row.status_list,
         status_index=row.status_index, ended_at=row.ended_at, ended_by=row.ended_by, ended_kind=row.ended_kind,
-        settled_at=row.settled_at,
     )  # fmt: skip
 
 
@@ -120,8 +127,8 @@ def version(session: Session, subject: SubjectId) -> int:
 
 def raise_versions(session: Session, subjects: Sequence[SubjectId]) -> None:
     """Standing version + 1 for each of the subjects."""
+    session.flush()
     session.exec(update(Standing).where(col(Standing.subject).in_(subjects)).values(version=Standing.version + 1))
-    session.expire_all()
 
 
 def subjects(session: Session) -> Iterator[SubjectId]:
@@ -138,7 +145,9 @@ def subjects_after(session: Session, after: str, limit: int) -> list[SubjectId]:
     return [SubjectId(subject) for subject in session.exec(statement)]
 
 
-def living(session: Session, kind: str, *, did: Did | None = None, subject: SubjectId | None = None) -> list[Credential]:
+def living(
+    session: Session, kind: str, *, did: Did | None = None, subject: SubjectId | None = None
+) -> list[Credential]:
     """The credentials of a kind that nothing has ended, oldest first."""
     statement = select(Credential).where(Credential.kind == kind, col(Credential.ended_at).is_(None))
     if did is not None:
@@ -148,7 +157,9 @@ def living(session: Session, kind: str, *, did: Did | None = None, subject: Subj
     return list(session.exec(statement.order_by(col(Credential.at), col(Credential.id))))
 
 
-def of_kind(session: Session, kind: str, *, did: Did | None = None, subject: SubjectId | None = None) -> list[Credential]:
+def of_kind(
+    session: Session, kind: str, *, did: Did | None = None, subject: SubjectId | None = None
+) -> list[Credential]:
     """All credentials of a kind, ended ones too, oldest first."""
     statement = select(Credential).where(Credential.kind == kind)
     if did is not None:

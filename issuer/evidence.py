@@ -18,7 +18,9 @@ class Evidence:
     enrolments: tuple[StoredCredential, ...]
     consents: tuple[StoredCredential, ...]  # ended ones too, with `ended_kind`
     ended: tuple[StoredCredential, ...]  # the withdrawals
-    grounds: tuple[StoredCredential, ...]  # approved statutory grounds that name the subject or everyone, ended ones too
+    grounds: tuple[
+        StoredCredential, ...
+    ]  # approved statutory grounds that name the subject or everyone, ended ones too
 
 
 def evidence(session: Session, subject: SubjectId) -> Evidence:
@@ -29,7 +31,9 @@ def evidence(session: Session, subject: SubjectId) -> Evidence:
 
     named = select(GroundSubject.ground_id).where(col(GroundSubject.subject).in_([EVERYONE, subject]))
     grounds = session.exec(
-        select(Credential).where(Credential.kind == "ground", col(Credential.id).in_(named)).order_by(col(Credential.at))
+        select(Credential)
+        .where(Credential.kind == "ground", col(Credential.id).in_(named))
+        .order_by(col(Credential.at))
     )
     return Evidence(
         subject=subject,

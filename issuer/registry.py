@@ -1,56 +1,184 @@
-"""The registry: consents, narrowings, refusals and withdrawals, each one change in one transaction."""
+"""The registry: consents, narrowings, refusals, withdrawals and revocations, each one change in one transaction.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+Credential, status bit, standing version, allowance and event commit together. What takes something away is in the journal before
+it commits, and is acknowledged only after the reads in flight have ended. The same bytes sent again, after a crash at any point,
+complete what is missing and get the same receipt.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
-from issuer.catalogue import Catalogue
-from issuer.credentials import enrolled_subject, open_standing, subjects
+from issuer import answers, asks, attempts, settling, signed
+from issuer.credentials import Credential, enrolled_subject, open_standing, subjects
+from issuer.desk import Desk
 from issuer.evidence import Evidence, evidence
-from protocol.consent import SubjectId
+from issuer.settling import settle
+from protocol import answers as wire
+from protocol import consent, credential, event, receipt
+from protocol.consent import Reference, SubjectId
+from protocol.credential import VerifiedCredential
 from protocol.did import Did
-from runtime.platform import Platform
+from protocol.times import iso
+from runtime import outbox
+from runtime.problem import Problem
 from runtime.staff import Staff
 
 __all__ = ["Evidence", "Registry", "enrolled_subject", "evidence", "open_standing", "subjects"]
 
+EXPIRY_BATCH = 200
 
-@dataclass(frozen=True, slots=True)
-class Registry:
-    """`compile(session, subject)` shares the transaction; `drain()` follows the commit. Both are handed in."""
 
-    platform: Platform
-    catalogue: Catalogue
-    compile: Callable[[Session, SubjectId], None]
-    drain: Callable[[], None]
+class Registry(Desk):
+    """The verbs of the registry. `compile` and `drain` are handed in (see Desk)."""
+
+    __slots__ = ()
 
     def consent(self, body: bytes, did: Did) -> dict[str, Any]:
-        """Take a consent; its receipt."""
-        raise NotImplementedError
+        """Take a consent by this wallet; its receipt.
 
-    def narrow(self, withdrawal: bytes, consent: bytes, did: Did) -> dict[str, Any]:
-        """Replace a consent by a narrower one; its receipt."""
-        raise NotImplementedError
+        Raises EvidenceError (those of `protocol.credential.verify`; unknown_field, unknown_purpose, foreign_ask, stale_ask,
+        challenge_used, wrong_challenge, wrong_domain, consent_wider_than_ask, status_mismatch), Problem `id_used`.
+        """
+        with self._recorded("consent", did):
+            verified = self._verify(body, consent.CONSENT_TYPE, did)
+            with self.platform.database.write() as session:
+                return answers.take_consent(session, self, verified, did)
 
     def refuse(self, body: bytes, did: Did) -> dict[str, Any]:
-        """Take a refusal; its receipt."""
-        raise NotImplementedError
+        """Take a refusal by this wallet; its receipt. Errors as for `consent`."""
+        with self._recorded("refusal", did):
+            verified = self._verify(body, wire.REFUSAL_TYPE, did)
+            with self.platform.database.write() as session:
+                return answers.take_refusal(session, self, verified, did)
 
     def withdraw(self, body: bytes, did: Did) -> dict[str, Any]:
-        """End a consent; its receipt, given when nothing can be read any more."""
-        raise NotImplementedError
+        """End a consent; its receipt, given when no read in flight can return the fields any more.
+
+        Raises EvidenceError (`digest_mismatch` and those of verify), Problem `unknown_consent`, `not_your_consent`,
+        `consent_ended`.
+        """
+        with self._recorded("withdrawal", did):
+            verified = self._verify(body, wire.WITHDRAWAL_TYPE, did)
+            with self.platform.database.write() as session:
+                id_ = answers.take_withdrawal(session, self, verified, did)
+        return _given(settle(self, id_))
+
+    def narrow(self, withdrawal: bytes, consent_: bytes, did: Did) -> dict[str, Any]:
+        """Replace a consent by a narrower one in one change; its receipt. Errors as above, and `not_narrower`."""
+        with self._recorded("narrowing", did):
+            leaving = self._verify(withdrawal, wire.WITHDRAWAL_TYPE, did)
+            coming = self._verify(consent_, consent.CONSENT_TYPE, did)
+            with self.platform.database.write() as session:
+                id_ = answers.take_narrowing(session, self, leaving, coming, did)
+        return _given(settle(self, id_))
 
     def offer_narrowing(self, consent_id: str, did: Did) -> dict[str, Any]:
-        """The ask (signed document) under which a living consent may be narrowed."""
-        raise NotImplementedError
+        """The ask (signed document) under which a living consent may be narrowed: fresh challenge, fresh index.
+
+        Raises Problem `unknown_consent`, `not_your_consent`, `consent_ended`.
+        """
+        with self._recorded("narrowing-offer", did), self.platform.database.write() as session:
+            row = answers.living_consent(session, self, consent_id, did)
+            return signed.document(asks.renew_for(session, self.platform, row, settling.consent_of(row, self.platform)))
 
     def revoke(self, consent_id: str, staff: Staff) -> dict[str, Any]:
-        """End a consent without its wallet (DPO); the receipt."""
-        raise NotImplementedError
+        """End a consent without its wallet; the receipt. Only the data protection officer (Problem 403 `role`)."""
+        if staff.role != "dpo":
+            raise Problem(403, "role", "Only the data protection officer may revoke a consent.")
+        with self.platform.database.write() as session:
+            row = answers.consent_row(session, consent_id)
+            if row.ended_kind == "revoked" and row.ended_by is not None:
+                id_ = row.ended_by
+            else:
+                id_, journal = self.revoke_within(session, answers.living_consent(session, self, consent_id), staff)
+                journal()
+        return _given(settle(self, id_))
+
+    def revoke_within(self, session: Session, row: Credential, staff: Staff) -> tuple[str, Callable[[], None]]:
+        """Revoke inside the caller's transaction; the id to settle, and the journal entry to make just before the commit."""
+        at = self.platform.clock.now()
+        held = settling.consent_of(row, self.platform)
+        unsigned = receipt.build_receipt(
+            id=consent.fresh_id(),
+            controller=self.platform.controller,
+            subject_did=held.subject_did,
+            event="revoked",
+            standing="revoked",
+            at=at,
+            processes=held.processes,
+            notice=held.notice,
+            consent=Reference(held.id, held.digest),
+        )
+        # the controller says it, and the officer who decided it signs beside it
+        signers = (self.platform.signer, self.platform.keyring.signer(f"staff/{staff.account}"))
+        revocation = signed.issue(
+            session, unsigned, "revocation", signers=signers,
+            subject=row.subject, did=Did(row.did), at=at, about=row.id,
+        )  # fmt: skip
+        answers.end_consent(session, row, "revoked", by=revocation.id, at=at)
+        subject = SubjectId(row.subject)
+        version = self.moved(session, subject)
+        data = {
+            "credential": row.id, "revocation": revocation.id, "digest": revocation.digest, "version": version,
+            **asks.told(held.processes),
+        }  # fmt: skip
+        outbox.emit(
+            session,
+            event.CONSENT_REVOKED,
+            at=at,
+            header=asks.by(staff),
+            records=[(subject, data)],
+            key=f"revoked:{row.id}",
+        )
+        settling.begin(session, "revoked", subject=subject, ended=row.id, by=revocation.id, version=version, at=at)
+        document = {"revocation": signed.document(revocation)}
+        return revocation.id, partial(self.journal, subject, version, [row.id], document, at=at)
 
     def expire(self, session: Session, at: datetime) -> tuple[str, ...]:
-        """Mark the consents that ran out; their ids."""
-        raise NotImplementedError
+        """Mark consents (at most 200) that ran out by `at`; the ids to settle after the commit. Idempotent."""
+        statement = (
+            select(Credential)
+            .where(Credential.kind == "consent", col(Credential.ended_at).is_(None))
+            .where(col(Credential.valid_until) <= iso(at))
+            .order_by(col(Credential.valid_until), col(Credential.id))
+            .limit(EXPIRY_BATCH)
+        )
+        settled: list[str] = []
+        entries: list[tuple[SubjectId, int, Credential]] = []
+        for row in session.exec(statement).all():
+            subject = SubjectId(row.subject)
+            answers.end_consent(session, row, "expired", by="time", at=at)
+            version = self.moved(session, subject)
+            processes = settling.consent_of(row, self.platform).processes
+            data = {"credential": row.id, "digest": row.digest, "version": version, **asks.told(processes)}
+            outbox.emit(session, event.CONSENT_EXPIRED, at=at, records=[(subject, data)], key=f"expired:{row.id}")
+            done = settling.begin(session, "expired", subject=subject, ended=row.id, by="time", version=version, at=at)
+            settled.append(done.id)
+            entries.append((subject, version, row))
+        for subject, version, row in entries:
+            self.journal(subject, version, [row.id], {"consent": signed.document(row)}, at=at)
+        return tuple(settled)
+
+    def _verify(self, body: bytes, type_: str, did: Did) -> VerifiedCredential:
+        """Outside the transaction: a slow proof must not hold the write lock."""
+        return credential.verify(
+            body, self.platform.keys, at=self.platform.clock.now(), expected_type=type_, expected_issuer=did
+        )
+
+    @contextmanager
+    def _recorded(self, action: str, did: Did) -> Iterator[None]:
+        with self.platform.database.read() as session:
+            subject = enrolled_subject(session, did)
+        with attempts.recorded(self.platform, action, did=did, subject=subject):
+            yield
+
+
+def _given(receipt_: dict[str, Any] | None) -> dict[str, Any]:
+    if receipt_ is None:
+        raise Problem(500, "internal", "No receipt was made.")
+    return receipt_

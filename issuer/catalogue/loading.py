@@ -124,7 +124,9 @@ def _purpose(key: str, node: Any, fields: Mapping[str, FieldEntry]) -> PurposeEn
     abroad = {name: _texts(entry.get(name, []), f"{place}.{name}") for name in ("recipients", "jurisdictions")}
     for name, values in abroad.items():
         if values and not separate:
-            raise CatalogueError(f"{place}.{name}", "third parties and other countries need separate_consent (PIPL 23, 39)")
+            raise CatalogueError(
+                f"{place}.{name}", "third parties and other countries need separate_consent (PIPL 23, 39)"
+            )
     return PurposeEntry(
         key=key,
         iri=iri,
@@ -134,9 +136,7 @@ def _purpose(key: str, node: Any, fields: Mapping[str, FieldEntry]) -> PurposeEn
             for field, need in necessity.items()
         },
         separate_consent=separate,
-        roles=frozenset(
-            _one_of(role, ROLES, f"{place}.roles") for role in _texts(entry["roles"], f"{place}.roles")
-        ),
+        roles=frozenset(_one_of(role, ROLES, f"{place}.roles") for role in _texts(entry["roles"], f"{place}.roles")),
         consent_only=_flag(entry["consent_only"], f"{place}.consent_only"),
         recipients=abroad["recipients"],
         jurisdictions=abroad["jurisdictions"],

@@ -1,0 +1,48 @@
+"""What every change of a standing needs: the platform, the catalogue, and the two verbs that composition hands in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from issuer import credentials
+from issuer.catalogue import Catalogue
+from protocol.consent import SubjectId
+from protocol.times import iso_ms
+from runtime.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """`compile(session, subject)` shares the transaction; `drain()` follows the commit. Both are handed in."""
+
+    platform: Platform
+    catalogue: Catalogue
+    compile: Callable[[Session, SubjectId], None]
+    drain: Callable[[], None]
+
+    def moved(self, session: Session, subject: SubjectId) -> int:
+        """The subject's grounds changed: raise the standing version, compile the allowances; the new version."""
+        credentials.raise_versions(session, [subject])
+        self.compile(session, subject)
+        return credentials.version(session, subject)
+
+    def journal(
+        self, subject: str, version: int, ended: Sequence[str], evidence: Mapping[str, Any], *, at: datetime
+    ) -> None:
+        """Make a narrowing durable outside the database. Call it last: after it only the commit may follow.
+
+        If the commit then fails, the journal knows an end that the database does not: gates deny, and the retry with the
+        same bytes brings the database up to it. The other way round a restore could revive what was withdrawn.
+        """
+        entry = {
+            "kind": "narrowing",
+            "subject": subject,
+            "version": version,
+            "ended": list(ended),
+            "evidence": dict(evidence),
+            "at": iso_ms(at),
+        }
+        self.platform.journal.append(entry)
