@@ -1,6 +1,6 @@
 """The HTTP edge: certificates and states for wallets, jobs and keys for the data protection officer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -36,7 +36,7 @@ def router(platform: Platform) -> APIRouter:
 
 
 def _add_wallet(routes: APIRouter, platform: Platform) -> None:
-    Caller = Annotated[WalletCaller, Depends(wallet_caller(platform))]
+    signed = wallet_caller(platform)
 
     @routes.get(
         "/certificates",
@@ -44,7 +44,7 @@ def _add_wallet(routes: APIRouter, platform: Platform) -> None:
         description=texts.CERTIFICATES,
         responses=texts.answers(texts.CERTIFICATES_EXAMPLE, texts.WALLET_PROBLEMS),
     )
-    def certificates(caller: Caller) -> Response:
+    def certificates(caller: Annotated[WalletCaller, Depends(signed)]) -> Response:
         with platform.database.read() as session:
             bodies = certificate.of_subject(session, caller.subject)
         # the bytes as they were signed, not a rendering of them
@@ -56,14 +56,14 @@ def _add_wallet(routes: APIRouter, platform: Platform) -> None:
         description=texts.STATE,
         responses=texts.answers(texts.STATE_EXAMPLE, texts.WALLET_PROBLEMS),
     )
-    def state(caller: Caller) -> Response:
+    def state(caller: Annotated[WalletCaller, Depends(signed)]) -> Response:
         with platform.database.read() as session:
             fields = status.fields(session, caller.subject)
         return _json(orjson.dumps({"fields": [_present(asdict(one)) for one in fields]}))
 
 
 def _add_staff(routes: APIRouter, platform: Platform) -> None:
-    Officer = Annotated[Staff, Depends(_officer(platform))]
+    officer_only = staff.signed_in(platform.database, platform.clock, roles=("dpo",))
 
     @routes.get(
         "/jobs",
@@ -72,7 +72,7 @@ def _add_staff(routes: APIRouter, platform: Platform) -> None:
         responses=texts.answers(texts.JOBS_EXAMPLE, texts.STAFF_PROBLEMS),
     )
     def jobs(
-        officer: Officer,
+        officer: Annotated[Staff, Depends(officer_only)],
         open_only: Annotated[bool, Query(alias="open", description=texts.OPEN, examples=[True])] = False,
     ) -> Response:
         statement = select(Job).order_by(col(Job.planned_at).desc()).limit(JOBS_AT_ONCE)
@@ -89,14 +89,10 @@ def _add_staff(routes: APIRouter, platform: Platform) -> None:
         description=texts.KEYS,
         responses=texts.answers(texts.KEYS_EXAMPLE, texts.STAFF_PROBLEMS),
     )
-    def keys(officer: Officer) -> Response:
+    def keys(officer: Annotated[Staff, Depends(officer_only)]) -> Response:
         with platform.database.read() as session:
             shred = asdict(status.durations(session, platform.clock.now()))
         return _json(orjson.dumps({"buckets": [asdict(one) for one in status.keys(platform)], "shred": shred}))
-
-
-def _officer(platform: Platform) -> Callable[..., Any]:
-    return staff.signed_in(platform.database, platform.clock, roles=("dpo",))
 
 
 def _json(body: bytes) -> Response:

@@ -91,6 +91,8 @@ def _rewrap(platform: Platform, row: Rotation) -> bool:
         if _unjournalled(session, row.bucket):
             return False
         stored = session.get_one(Rotation, (row.bucket, row.epoch))
+        if stored.dropped_at is not None:
+            return False  # another worker was faster, and a later rotation may be under way
         stored.rewrapped += records.rewrap_bucket(session, platform, row.bucket, row.epoch)
         stored.rewrapped_at = times.iso_ms(platform.clock.now())
         session.add(stored)
@@ -110,6 +112,8 @@ def _destroy(platform: Platform, row: Rotation) -> bool:
         if _unjournalled(session, row.bucket):
             return False
         stored = session.get_one(Rotation, (row.bucket, row.epoch))
+        if stored.dropped_at is not None:
+            return False
         if late := records.rewrap_bucket(session, platform, row.bucket, row.epoch):
             stored.rewrapped += late
             session.add(stored)

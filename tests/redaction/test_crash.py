@@ -1,0 +1,183 @@
+"""Killed at every named point, and at random ones: the worker takes up where it was, and does nothing twice.
+
+Each run is a real process that ends by SIGKILL and is started anew. (The fork server only spares the imports.)
+"""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from issuer import catalogue as catalogues
+from issuer.credentials import Credential
+from redaction import crash, disposition, seal, worker
+from redaction.archive import Archived
+from redaction.disposition import PLANNED, SEALED, Disposition, Job
+from redaction.rotation import Rotation
+from runtime.platform import Platform
+from tests.redaction.world import CITY, EMAIL, GIVEN, PHONE, SERVICE, VALUES, Customer, World, settings_in
+
+ALL = (PHONE, EMAIL, CITY)
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.redaction.world"])
+KILLED = -signal.SIGKILL
+
+
+def work(home: Path, point: str | None) -> None:
+    """Everything that is due, as `fieldgrant redaction run-once` does it; dies at the point."""
+    if point is not None:
+        os.environ[crash.VARIABLE] = point
+    platform = Platform.open(settings_in(home))
+    chosen = catalogues.load()
+    until = time.monotonic() + 20
+    while worker.run_once(platform, chosen).left and time.monotonic() < until:
+        time.sleep(0.01)
+    platform.close()
+
+
+def mark_before_acting(home: Path, point: str | None) -> None:
+    """The control: a worker that marks a step as done, commits, and only then does it."""
+
+    def wrong(platform: Platform, catalogue: catalogues.Catalogue, job_id: str) -> None:
+        with platform.database.write() as session:
+            job = disposition.at_step(session, job_id, PLANNED)
+            if job is None:
+                return
+            job.step = SEALED
+            session.add(job)
+        crash.point("seal.before")
+        with platform.database.write() as session:
+            job = session.get_one(Job, job_id)
+            rows = [row for row in disposition.of_job(session, job_id) if row.action == "seal"]
+            seal._archive(session, platform, job, rows, platform.clock.now())
+
+    seal.seal = wrong
+    work(home, point)
+
+
+def run(home: Path, point: str | None = None, target: object = work) -> int | None:
+    process = PROCESSES.Process(target=target, args=(home, point))  # type: ignore[arg-type]
+    process.start()
+    process.join(30)
+    return process.exitcode
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[World]:
+    """A platform on the machine's clock, which other processes share."""
+    made = World(tmp_path / "real")
+    yield made
+    made.platform.close()
+
+
+def lapsed(world: World) -> Customer:
+    """A customer with one field to seal, two to shred and one that another consent holds."""
+    who = world.customer()
+    given = world.consent(who, (*ALL, GIVEN))
+    world.consent(who, [GIVEN], purpose=SERVICE)
+    world.withdraw(who, given)
+    return who
+
+
+def ended_once(world: World, *people: Customer) -> None:
+    """One disposition, one event per field, one certificate per customer; survivors readable, the rest not."""
+    for who in people:
+        rows = [row for row in world.rows(Disposition) if row.subject == who.subject]
+        assert sorted((row.field, row.action, row.state) for row in rows) == [
+            (CITY, "shred", "done"),
+            (EMAIL, "seal", "done"),
+            (GIVEN, "keep", "done"),
+            (PHONE, "shred", "done"),
+        ]
+        told = Counter(
+            (one.type, data.get("field"))
+            for one in world.events("value.sealed", "value.shredded", "value.kept", "certificate.issued")
+            for subject, data in one.records
+            if subject == who.subject
+        )
+        assert told == Counter(
+            [
+                ("value.sealed", EMAIL),
+                ("value.shredded", CITY),
+                ("value.shredded", PHONE),
+                ("value.kept", GIVEN),
+                ("certificate.issued", None),
+            ]
+        )
+        kinds = [(row.kind, row.subject) for row in world.rows(Credential)]
+        assert kinds.count(("certificate", who.subject)) == 1
+        assert [row.field for row in world.rows(Archived) if row.subject == who.subject] == [EMAIL]
+        assert world.readable(who) == {GIVEN: VALUES[GIVEN]}
+    assert all(row.dropped_at for row in world.rows(Rotation))
+
+
+ON_THE_WAY = [point for point in crash.POINTS if not point.startswith("restore.")]
+
+
+@pytest.mark.parametrize("point", ON_THE_WAY)
+def test_a_worker_killed_at_a_point_finishes_when_started_anew(real: World, point: str) -> None:
+    who, old = lapsed(real), real.copy("before.db")
+    assert run(real.settings.home, point) == KILLED
+    assert run(real.settings.home) == 0
+    ended_once(real, who)
+    assert real.opens(old, who.subject) == {}
+
+
+@pytest.mark.parametrize("point", [point for point in crash.POINTS if point.startswith("restore.")])
+def test_a_restore_that_was_killed_comes_back_once(real: World, point: str) -> None:
+    who = lapsed(real)
+    assert run(real.settings.home) == 0
+    real.consent(who, ALL)
+    assert run(real.settings.home, point) == KILLED
+    assert run(real.settings.home) == 0
+    assert real.readable(who) == {GIVEN: VALUES[GIVEN], EMAIL: VALUES[EMAIL]}
+    assert real.told("value.restored") == [("value.restored", EMAIL)]
+    assert real.rows(Archived) == []
+
+
+def test_killed_at_random_moments_none_is_lost_and_none_doubled(real: World) -> None:
+    people: list[Customer] = []
+    dice = random.Random(20261122)  # noqa: S311 - moments, not secrets
+    kills = 0
+    for _ in range(8):
+        people += [lapsed(real) for _ in range(2)]
+        process = PROCESSES.Process(target=work, args=(real.settings.home, None))
+        process.start()
+        process.join(dice.uniform(0.05, 0.45))
+        if process.is_alive():
+            process.kill()
+            kills += 1
+        process.join()
+    assert kills >= 3
+    assert run(real.settings.home) == 0
+    ended_once(real, *people)
+
+
+def test_control_a_worker_that_marks_before_it_acts_loses_the_value(real: World) -> None:
+    who = lapsed(real)
+    assert run(real.settings.home, "seal.before", mark_before_acting) == KILLED
+    assert run(real.settings.home, None, mark_before_acting) == 0
+    assert real.rows(Archived) == []
+    assert EMAIL not in real.readable(who)
+    assert len(real.events("certificate.issued")) == 1
+
+
+def test_without_the_variable_a_point_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(crash.VARIABLE, raising=False)
+    for point in crash.POINTS:
+        crash.point(point)
+    monkeypatch.setenv(crash.VARIABLE, "somewhere else")
+    crash.point("seal.within")
+
+
+def test_every_point_that_the_code_names_is_listed_and_the_other_way_round() -> None:
+    home = Path(crash.__file__).parent
+    texts = "".join(path.read_text(encoding="utf-8") for path in home.glob("*.py") if path.name != "crash.py")
+    assert {point for point in crash.POINTS if f'crash.point("{point}")' in texts} == set(crash.POINTS)
+    assert texts.count("crash.point(") == len(crash.POINTS)

@@ -1,0 +1,303 @@
+"""The worker's loop: it pauses when the clock cannot be believed, outlives failures, and shares its work."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from crm_core import records
+from protocol.errors import EvidenceError
+from redaction import rotation, shred, status, worker
+from redaction.disposition import Disposition, Job
+from redaction.rotation import Rotation
+from runtime.clock import ClockError, FixedClock
+from runtime.journal import JournalError
+from runtime.keyring import bucket_of
+from runtime.platform import Platform
+from tests.redaction.world import CITY, EMAIL, GIVEN, PHONE, START, VALUES, World, settle
+
+ALL = (PHONE, EMAIL, CITY)
+
+
+class Doubtful(FixedClock):
+    """A clock that can be made unbelievable."""
+
+    broken = False
+
+    def now(self) -> datetime:
+        if self.broken:
+            raise ClockError("the clock jumped forward by more than a day")
+        return super().now()
+
+
+@pytest.fixture
+def doubtful(tmp_path: Path) -> Iterator[tuple[World, Doubtful]]:
+    clock = Doubtful(START)
+    made = World(tmp_path / "doubtful", clock)
+    yield made, clock
+    made.platform.close()
+
+
+def test_destruction_pauses_while_the_clock_cannot_be_believed(doubtful: tuple[World, Doubtful]) -> None:
+    world, clock = doubtful
+    who = world.customer()
+    world.withdraw(who, world.consent(who, ALL))
+    clock.broken = True
+    with pytest.raises(ClockError):
+        worker.run_once(world.platform, world.catalogue)
+    assert world.readable(who) == VALUES
+    clock.broken = False
+    settle(world)
+    assert world.readable(who) == {GIVEN: VALUES[GIVEN]}
+
+
+def test_a_clock_that_fails_at_the_last_moment_saves_the_bucket_key(
+    doubtful: tuple[World, Doubtful], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, clock = doubtful
+    who = world.customer()
+    world.withdraw(who, world.consent(who, ALL))
+    rewrap = rotation._rewrap
+
+    def then_break(platform: Platform, row: Rotation) -> bool:
+        done = rewrap(platform, row)
+        clock.broken = True
+        return done
+
+    monkeypatch.setattr(rotation, "_rewrap", then_break)
+    with pytest.raises(ClockError):
+        worker.run_once(world.platform, world.catalogue)
+    assert world.platform.keyring.epochs(bucket_of(who.subject)) == (1, 2)
+
+
+def test_the_loop_pauses_on_a_bad_clock_and_goes_on_with_a_good_one(
+    doubtful: tuple[World, Doubtful], caplog: pytest.LogCaptureFixture
+) -> None:
+    world, clock = doubtful
+    who = world.customer()
+    world.withdraw(who, world.consent(who, ALL))
+    clock.broken = True
+    stop = threading.Event()
+    thread = threading.Thread(target=worker.run, args=(world.platform, world.catalogue, stop))
+    thread.start()
+    try:
+        _until(lambda: "the clock cannot be believed" in caplog.text)
+        clock.broken = False
+        _until(lambda: [row.step for row in world.rows(Job)] == ["done"])
+    finally:
+        stop.set()
+        thread.join()
+    assert world.readable(who) == {GIVEN: VALUES[GIVEN]}
+
+
+def test_the_loop_outlives_whatever_a_pass_meets_and_logs_no_text_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    passes = 0
+
+    def fail(platform: Platform, catalogue: object) -> None:
+        nonlocal passes
+        passes += 1
+        raise ValueError("li.wei@customers.example")
+
+    monkeypatch.setattr(worker, "run_once", fail)
+    stop = threading.Event()
+    with caplog.at_level(logging.INFO):
+        thread = threading.Thread(target=worker.run, args=(world.platform, world.catalogue, stop))
+        thread.start()
+        _until(lambda: passes >= 2)
+        stop.set()
+        thread.join()
+    assert "ValueError" in caplog.text
+    assert "customers.example" not in caplog.text
+
+
+def test_pauses_double_up_to_half_a_minute() -> None:
+    assert [worker.pause(errors) for errors in (0, 1, 2)] == [0.2, 0.4, 0.8]
+    assert worker.pause(10_000) == worker.SLOWEST
+
+
+def test_a_step_that_fails_is_noted_and_tried_again_later(
+    world: World, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who, other = world.customer(), world.customer()
+    world.withdraw(who, world.consent(who, ALL))
+    world.withdraw(other, world.consent(other, ALL))
+    journal, failures = shred.journal, iter([True, False])
+
+    def once(platform: Platform, job_id: str) -> None:
+        if next(failures, False):
+            raise JournalError("journal_failed", "the disk is full")
+        journal(platform, job_id)
+
+    monkeypatch.setattr(shred, "journal", once)
+    worker.run_once(world.platform, world.catalogue)
+    broken = [job for job in world.rows(Job) if job.error]
+    assert [(job.error, job.step, job.attempts) for job in broken] == [("journal_failed", "resealed", 1)]
+    assert len([job for job in world.rows(Job) if job.step == "done"]) <= 1
+    clock.advance(timedelta(seconds=31))
+    settle(world)
+    assert {job.step for job in world.rows(Job)} == {"done"}
+    with world.platform.database.read() as session:
+        assert status.figures(session, world.now()).failing == 0
+
+
+def test_a_bucket_whose_rotation_fails_keeps_its_keys_and_is_tried_again(
+    world: World, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = world.customer()
+    world.withdraw(who, world.consent(who, ALL))
+    rewrap = records.rewrap_bucket
+
+    def refuse(*_: object) -> int:
+        raise EvidenceError("bad_data_key", "a data key does not belong to its record")
+
+    monkeypatch.setattr(records, "rewrap_bucket", refuse)
+    assert worker.run_once(world.platform, world.catalogue).failed == 1
+    assert worker.run_once(world.platform, world.catalogue).failed == 0
+    assert world.platform.keyring.epochs(bucket_of(who.subject)) == (1, 2)
+    (job,) = world.rows(Job)
+    assert (job.step, job.error) == ("journalled", "bad_data_key")
+    monkeypatch.setattr(records, "rewrap_bucket", rewrap)
+    clock.advance(timedelta(seconds=31))
+    settle(world)
+    assert world.platform.keyring.epochs(bucket_of(who.subject)) == (2,)
+
+
+def test_the_key_stays_while_a_survivor_of_the_bucket_is_not_journalled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = world.customer()
+    world.withdraw(who, world.consent(who, ALL))
+    worker.plan.plan_due(world.platform, world.catalogue)
+    (job,) = world.rows(Job)
+    worker.seal.seal(world.platform, world.catalogue, job.id)
+    worker.shred.reseal(world.platform, world.catalogue, job.id)
+    row = Rotation(bucket=job.bucket, epoch=2, ended="[1]", began_at="2026-11-22T08:00:00.000Z")
+    with world.platform.database.write() as session:
+        session.add(row)
+    world.platform.keyring.begin_rotation(job.bucket)
+    assert rotation.rotate(world.platform, job.bucket) is False
+    assert rotation._destroy(world.platform, row) is False
+    assert world.platform.keyring.epochs(job.bucket) == (1, 2)
+    settle(world)
+    assert world.platform.keyring.epochs(job.bucket) == (2,)
+
+
+def test_a_record_that_was_wrapped_late_with_the_old_epoch_is_moved_before_its_key_goes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = world.customer()
+    bucket = bucket_of(who.subject)
+    world.withdraw(who, world.consent(who, [PHONE]))
+    rewrap, late = rotation._rewrap, world.customer()
+
+    def then_write(platform: Platform, row: Rotation) -> bool:
+        done = rewrap(platform, row)
+        # a writer that looked up the epoch before the rotation and commits after it
+        with platform.database.write() as session:
+            old = records.load(session, who.subject)
+            assert old is not None
+            place = records.DataKeyPlace(
+                org=platform.controller, subject=who.subject, generation=old.generation, bucket=bucket, epoch=1
+            )
+            raw = records._raw_key(platform, old)
+            wrapped = records.seal.wrap(raw, platform.keyring.opener(bucket, 1), place)
+            records.replace(
+                session,
+                who.subject,
+                cells=old.cells,
+                generation=old.generation,
+                wrapped=wrapped,
+                bucket=bucket,
+                epoch=1,
+            )
+        return done
+
+    monkeypatch.setattr(rotation, "_rewrap", then_write)
+    settle(world)
+    assert world.readable(who) == {field: value for field, value in VALUES.items() if field != PHONE}
+    assert world.readable(late) == VALUES
+
+
+def test_no_certificate_while_another_opener_still_holds_the_key(world: World) -> None:
+    who = world.customer()
+    world.withdraw(who, world.consent(who, ALL))
+    other = Platform.open(world.settings, world.platform.clock)
+    try:
+        with other.database.read() as session:
+            record = records.load(session, who.subject)
+            assert record is not None
+            records.data_key(other, record)
+        other.keyring._opener._stop.set()  # type: ignore[union-attr]  # a process that hangs: it lives and lets go of nothing
+        other.keyring._opener._thread.join()  # type: ignore[union-attr]
+        for _ in range(5):
+            worker.run_once(world.platform, world.catalogue)
+            time.sleep(0.05)
+        assert world.told("value.shredded") == []
+        assert world.events("certificate.issued") == []
+        assert [job.step for job in world.rows(Job)] == ["journalled"]
+    finally:
+        other.close()
+    settle(world)
+    assert len(world.events("certificate.issued")) == 1
+
+
+def test_two_workers_side_by_side_do_nothing_twice(world: World) -> None:
+    people = [world.customer() for _ in range(6)]
+    for who in people:
+        world.withdraw(who, world.consent(who, ALL))
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            settle(world)
+        except Exception as error:  # noqa: BLE001 - shown by the assertion below
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(world.rows(Disposition)) == 3 * len(people)
+    assert len(world.told("value.sealed", "value.shredded")) == 3 * len(people)
+    assert len(world.events("certificate.issued")) == len(people)
+    assert {job.attempts for job in world.rows(Job)} == {0}
+    for who in people:
+        assert world.readable(who) == {GIVEN: VALUES[GIVEN]}
+
+
+def test_the_time_from_withdrawal_to_the_destroyed_key_is_measured(world: World, clock: FixedClock) -> None:
+    who = world.customer()
+    world.withdraw(who, world.consent(who, ALL))
+    worker.plan.plan_due(world.platform, world.catalogue)
+    clock.advance(timedelta(seconds=4))
+    with world.platform.database.read() as session:
+        waiting = status.durations(session, clock.now())
+    assert (waiting.count, waiting.longest, waiting.open_longest) == (0, None, 4.0)
+    settle(world)
+    with world.platform.database.read() as session:
+        done = status.durations(session, clock.now())
+    assert (done.count, done.longest, done.median, done.open_longest) == (1, 4.0, 4.0, None)
+
+
+def test_nothing_waits_in_the_write_ahead_log_afterwards(world: World) -> None:
+    who = world.customer()
+    world.withdraw(who, world.consent(who, ALL))
+    settle(world)
+    worker.checkpoint(world.platform)
+    assert (world.settings.db_dir / "fieldgrant.db-wal").stat().st_size == 0
+
+
+def _until(true: object, limit: float = 15.0) -> None:
+    assert callable(true)
+    until = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
