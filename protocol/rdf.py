@@ -6,6 +6,7 @@ reader of the JSON. So a document says everything in plain terms, or it is refus
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,8 @@ MAX_ITEMS = 256  # in one list: PyLD compares them pairwise
 MAX_BLANK_NODES = 512
 MAX_ORDERINGS = 5040  # 7!: what canonicalisation may have to try for nodes that look alike
 _NOWHERE = "https://relative.invalid/"  # what a relative IRI would be resolved against
+_IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\x00-\x20]+")
+_LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 _VALUE_MEMBERS = frozenset({"@value", "@language"})
 _NOT_JSON_LD = (JsonLdError, TypeError, KeyError, ValueError, AttributeError, IndexError, RecursionError)
 
@@ -83,14 +86,20 @@ def _packaged(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_names(expanded: Any) -> None:
-    """Every node and type has an absolute IRI or none. Named blank nodes are refused: without them graphs are trees."""
+    """Nodes, types and properties have absolute IRIs or none, languages are tags: PyLD would silently drop the rest.
+
+    Named blank nodes are refused: without them graphs are trees.
+    """
     for members in context.objects(expanded):
         types = members.get("@type", [])
-        names = [members["@id"]] if "@id" in members else []
-        names += types if isinstance(types, list) else (types,)
+        names = [key for key in members if not key.startswith("@")]
+        names += [members["@id"]] if "@id" in members else []
+        names += types if isinstance(types, list) else [types]
         for name in names:
-            if not isinstance(name, str) or ":" not in name or name.startswith((_NOWHERE, "_:")):
+            if not isinstance(name, str) or _IRI.fullmatch(name) is None or name.startswith(_NOWHERE):
                 raise EvidenceError("relative_iri", "a name that is not an absolute IRI or not a defined type")
+        if _LANGUAGE.fullmatch(members.get("@language", "en")) is None:
+            raise EvidenceError("bad_jsonld", "not a language tag")
 
 
 def _check_cost(dataset: ox.Dataset) -> None:
