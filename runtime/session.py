@@ -80,5 +80,10 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -
 
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - narrows the type for mypy
+    info = connection.connection.info  # of the pooled connection: the pragma outlives the transaction
+    if info.get(_WRITES) is not writes:
+        raw.execute(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+        info[_WRITES] = writes
+    raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -103,17 +103,14 @@ def test_without_the_write_lock_from_the_start_the_same_threads_do_collide(datab
     barrier, failures = threading.Barrier(2), []
 
     def write() -> None:
-        with database.engine.connect() as connection:
+        with database.engine.begin() as connection:
             connection.exec_driver_sql("PRAGMA query_only=OFF")
-            connection.rollback()
-            with connection.begin():
-                connection.exec_driver_sql("PRAGMA query_only=OFF")
-                seen = connection.exec_driver_sql("SELECT n FROM counter").scalar_one()
-                barrier.wait()
-                try:
-                    connection.exec_driver_sql(f"UPDATE counter SET n = {seen + 1}")  # noqa: S608
-                except OperationalError as error:
-                    failures.append(error)
+            seen = connection.exec_driver_sql("SELECT n FROM counter").scalar_one()
+            barrier.wait()
+            try:
+                connection.exec_driver_sql(f"UPDATE counter SET n = {seen + 1}")  # noqa: S608
+            except OperationalError as error:
+                failures.append(error)
 
     threads = [threading.Thread(target=write) for _ in range(2)]
     for thread in threads:

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from protocol import did
+from runtime.journal import FILE, JournalError
+from runtime.keyring import RingError
+from runtime.platform import Platform
+from runtime.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path, mail_dir=tmp_path / "mail", service_urls={"crm": "http://localhost:8701"})
+
+
+def test_what_was_created_opens_with_the_same_identity(settings: Settings) -> None:
+    made = Platform.create(settings)
+    made.close()
+    again = Platform.open(settings)
+    assert again.controller == made.controller == "did:web:localhost%3A8700"
+    assert again.document == made.document
+    assert again.keys.public(again.signer.verification_method) == made.signer.public
+    assert again.clock.now().tzinfo is not None
+    again.close()
+
+
+def test_the_document_names_every_service(settings: Settings) -> None:
+    platform = Platform.create(settings)
+    assert did.service_endpoint(platform.document, "FieldgrantCrm") == "http://localhost:8701"
+    for kind in ("FieldgrantIssuer", "FieldgrantVerifier", "FieldgrantRedaction", "FieldgrantAudit"):
+        assert did.service_endpoint(platform.document, kind) == "http://localhost:8700"
+    platform.close()
+
+
+def test_a_platform_is_not_made_over_another(settings: Settings) -> None:
+    Platform.create(settings).close()
+    with pytest.raises(RingError) as caught:
+        Platform.create(settings)
+    assert caught.value.code == "ring_exists"
+
+
+def test_anothers_keys_do_not_open(settings: Settings) -> None:
+    Platform.create(settings).close()
+    with pytest.raises(RingError) as caught:
+        Platform.open(settings.model_copy(update={"base_url": "http://localhost:9999"}))
+    assert caught.value.code == "wrong_org"
+
+
+def test_without_its_journal_a_platform_does_not_open(settings: Settings) -> None:
+    Platform.create(settings).close()
+    (settings.journal_dir / FILE).unlink()
+    with pytest.raises(JournalError) as caught:
+        Platform.open(settings)
+    assert caught.value.code == "journal_missing"
