@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from issuer import mail, public_app, staff_app, wallet_app
 from issuer.invite import Inviting
@@ -28,15 +28,22 @@ Errors are problem+json (RFC 9457) with a stable `code`.
 
 
 def create(registry: Registry, channels: Callable[[SubjectId], Channels], *, post: Post | None = None) -> FastAPI:
-    """The app; its paths begin with `/issuer` and `/.well-known`.
+    """The app on its own, with errors, so that it can run without the other parties."""
+    app = FastAPI(title="Fieldgrant issuer", description=DESCRIPTION, version="0.1.0")
+    problem.install(app, statuses=STATUSES)
+    app.include_router(router(registry, channels, post=post))
+    return app
+
+
+def router(registry: Registry, channels: Callable[[SubjectId], Channels], *, post: Post | None = None) -> APIRouter:
+    """The routes under `/issuer` and `/.well-known`, for an app that has `problem.install` with `STATUSES`.
 
     `channels` reads a customer's channels on file as the mailer does; `post` defaults to what the settings name.
     """
     platform = registry.platform
-    app = FastAPI(title="Fieldgrant issuer", description=DESCRIPTION, version="0.1.0")
-    problem.install(app, statuses=STATUSES)
     inviting = Inviting(platform, channels, post or mail.post_of(platform.settings, platform.clock))
-    app.include_router(public_app.router(platform, registry.catalogue))
-    app.include_router(staff_app.router(registry, inviting))
-    app.include_router(wallet_app.router(registry, inviting))
-    return app
+    routes = APIRouter()
+    routes.include_router(public_app.router(platform, registry.catalogue))
+    routes.include_router(staff_app.router(registry, inviting))
+    routes.include_router(wallet_app.router(registry, inviting))
+    return routes

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from pathlib import Path
 
+from crm_core.seal import Value
+from protocol.consent import Field
+
 MAIL = "contact.email"
 PHONE = "contact.phone"
 NAMES = ("contact.given_name", "contact.family_name")
@@ -41,13 +44,13 @@ class Cast:
     planted: list[str] = field(default_factory=list)
 
 
-def choose(rows: Iterable[Mapping[str, str]], *, planted_rows: int = 40) -> Cast | None:
+def choose(found: Iterable[Mapping[Field, Value]], *, planted_rows: int = 40) -> Cast | None:
     """Pick four people with names of their own, e-mail, phone and a common second field; None where there are none.
 
-    `rows` maps catalogue fields to normalised values. Only values of eight and more characters are looked for later:
+    `found` maps catalogue fields to normalised values. Only values of eight and more characters are looked for later:
     shorter ones turn up in ciphertext by chance.
     """
-    rows = list(rows)
+    rows = [{str(name): value for name, value in row.items() if isinstance(value, str)} for row in found]
     counts: dict[tuple[str | None, ...], int] = {}
     mails: dict[str | None, int] = {}
     for row in rows:

@@ -22,13 +22,20 @@ DISPOSED = 60.0  # seconds within which every disposition must be done
 def narrow_and_withdraw(play: Play) -> str:
     """Step 5."""
     first, second, _, _ = play.cast.people
-    (consent,) = play.wallet(first).living()
+    consent = living(play, first)
     play.wallet(first).narrow(consent, [play.cast.second])
     seen = play.one("mei", first.subject, "marketing")
     expect(seen["fields"].get(play.cast.second) == first.values[play.cast.second], "what was kept is no longer seen")
     expect(seen["withheld"].get(MAIL) == "withdrawn", f"e-mail after the narrowing: {seen['withheld'].get(MAIL)}")
     keep_copy(play)
     return _withdraw_under_fire(play, second)
+
+
+def living(play: Play, person: Person) -> str:
+    """The id of the one consent that a customer's wallet holds as living."""
+    held = [one.id for one in play.wallet(person).holding().consents if one.standing == "living"]
+    expect(len(held) == 1, f"the wallet holds {len(held)} living consents, not one")
+    return held[0]
 
 
 def keep_copy(play: Play) -> None:
@@ -47,7 +54,7 @@ def _withdraw_under_fire(play: Play, person: Person) -> str:
         while hammer.seen() < SEEN_BEFORE and time.monotonic() < until:
             told(hammer.seen())
             time.sleep(0.02)
-    (consent,) = play.wallet(person).living()
+    consent = living(play, person)
     started = time.monotonic()
     play.wallet(person).withdraw(consent)
     hammer.mark()  # the acknowledgement has just been received

@@ -1,6 +1,7 @@
 """The journey: eight steps, each believed only from what HTTP answered and what lies on disk."""
 
 import json
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -11,8 +12,11 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from fieldgrant.demo.cast import Cast
+from fieldgrant.demo.cast import Cast, Person
 from fieldgrant.demo.stage import Stage
+from protocol.errors import EvidenceError
+from wallet.errors import WalletError
+from wallet.wallet import Wallet
 
 
 class StepFailed(Exception):
@@ -46,6 +50,7 @@ class Play:
     memory: dict[str, Any] = field(default_factory=dict)
     cast: Cast = field(default_factory=Cast)
     _clients: dict[str, httpx.Client] = field(default_factory=dict)
+    _wallets: dict[str, Wallet] = field(default_factory=dict)
 
     def staff(self, account: str) -> httpx.Client:
         """An HTTP client signed in as a member of staff."""
@@ -78,6 +83,18 @@ class Play:
         """The bearer token of a member of staff, for a client that is not httpx."""
         return self.staff(account).headers["Authorization"].removeprefix("Bearer ")
 
+    def wallet(self, person: Person) -> Wallet:
+        """A customer's own wallet."""
+        return self.wallet_of(f"customer-{self.cast.people.index(person) + 1}")
+
+    def wallet_of(self, name: str) -> Wallet:
+        """An open wallet below the stage's home; made, with a passphrase that is thrown away, at the first call."""
+        if name not in self._wallets:
+            path = self.stage.home / "wallets" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._wallets[name] = Wallet.create(path, secrets.token_urlsafe(18))
+        return self._wallets[name]
+
     @contextmanager
     def progress(self, title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """A progress bar on the terminal; yields a function that takes how much is done."""
@@ -87,7 +104,10 @@ class Play:
             yield lambda done: bar.update(task, completed=done)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections and the wallets."""
+        for wallet in self._wallets.values():
+            wallet.close()
+        self._wallets.clear()
         for client in self._clients.values():
             client.close()
         self._clients.clear()
@@ -111,7 +131,7 @@ def run(play: Play, acts: list[tuple[str, Act]]) -> list[Step]:
         play.console.print(f"[bold]{number}[/] {title} …", highlight=False)
         try:
             detail, ok = act(play), True
-        except (StepFailed, httpx.HTTPError, OSError) as failure:
+        except (StepFailed, WalletError, EvidenceError, httpx.HTTPError, OSError) as failure:
             detail, ok = f"{failure}" or type(failure).__name__, False
         told.append(Step(number, title, ok, detail))
         play.console.print(f"  [{'green' if ok else 'red'}]{'✓' if ok else '✗'}[/] {detail}", highlight=False)

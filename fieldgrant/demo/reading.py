@@ -70,7 +70,7 @@ def read_for_own_purpose(play: Play) -> str:
     mine = play.one("mei", first.subject, "marketing")
     expect(mine["fields"].get(MAIL) == first.values[MAIL], "marketing does not see what was granted")
     entries = history_with(play, first, {service["release"], own["release"], mine["release"]})
-    expect(any(entry["type"] == "refusal" for entry in entries), "the refused attempt is not in the customer's history")
+    expect(any(entry["kind"] == "refusal" for entry in entries), "the refused attempt is not in the customer's history")
     expect(first.values[MAIL] not in str(entries), "the history holds a value")
     return f"service sees the name, not the e-mail (purpose_not_granted); sales for marketing is refused (role); {len(entries)} entries in the history"
 
@@ -80,8 +80,8 @@ def history_with(play: Play, person: Person, releases: set[str]) -> list[dict[st
     until = time.monotonic() + HISTORY_WAIT
     missing = releases
     while time.monotonic() < until:
-        entries = play.wallet(person).history()
-        missing = releases - {entry["id"] for entry in entries}
+        entries = list(play.wallet(person).history(limit=200).items)
+        missing = releases - {entry["event"] for entry in entries}
         if not missing:
             return entries
         time.sleep(0.1)

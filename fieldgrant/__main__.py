@@ -1,0 +1,5 @@
+"""`python -m fieldgrant`."""
+
+from fieldgrant.cli import main
+
+main()

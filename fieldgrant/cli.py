@@ -1,0 +1,110 @@
+"""The command line. Each command brings in only the parties that it needs: `audit verify` no server package at all."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from runtime.platform import Platform
+
+_HELP = """A customer's own signature in front of every field that a CRM holds about them.
+
+Start with `fieldgrant demo`, or see README.md.
+"""
+
+
+def _serve(root: typer.Typer) -> None:
+    from fieldgrant.serve import serve
+
+    root.command("serve")(serve)
+
+
+def _init(root: typer.Typer) -> None:
+    from fieldgrant.serve import init
+
+    root.command("init")(init)
+
+
+def _demo(root: typer.Typer) -> None:
+    from fieldgrant.demo.cli import demo
+
+    root.command("demo")(demo)
+
+
+def _wallet(root: typer.Typer) -> None:
+    from wallet.cli import app
+
+    root.add_typer(app, name="wallet")
+
+
+def _crm(root: typer.Typer) -> None:
+    from crm_core.cli import app
+
+    root.add_typer(app, name="crm")
+
+
+def _redaction(root: typer.Typer) -> None:
+    from redaction.cli import app
+
+    root.add_typer(app, name="redaction")
+
+
+def _keys(root: typer.Typer) -> None:
+    from redaction.cli import keys_app
+
+    root.add_typer(keys_app, name="keys")
+
+
+def _reconcile(root: typer.Typer) -> None:
+    from verifier.cli import reconcile
+
+    root.command("reconcile")(reconcile)
+
+
+def _audit(root: typer.Typer) -> None:
+    from audit.cli import build_app
+
+    if sys.argv[2:3] == ["verify"]:
+        root.add_typer(build_app(), name="audit")
+        return
+    from fieldgrant.compose import credentials
+
+    root.add_typer(build_app(open_platform=_open, credentials=credentials), name="audit")
+
+
+def _open(data: Path, keys: Path) -> "Platform":
+    from runtime.platform import Platform
+    from runtime.settings import Settings
+
+    return Platform.open(Settings(data_dir=data, keys_dir=keys))
+
+
+COMMANDS: dict[str, Callable[[typer.Typer], None]] = {
+    "demo": _demo,
+    "serve": _serve,
+    "init": _init,
+    "crm": _crm,
+    "wallet": _wallet,
+    "redaction": _redaction,
+    "keys": _keys,
+    "audit": _audit,
+    "reconcile": _reconcile,
+}
+
+
+def build(command: str | None) -> typer.Typer:
+    """The command line with one command, or with all where the word is not a command (`--help`, a slip)."""
+    root = typer.Typer(name="fieldgrant", help=_HELP, no_args_is_help=True, add_completion=False)
+    root.callback()(lambda: None)  # a single command stays a word to be typed
+    for name, add in COMMANDS.items():
+        if command not in COMMANDS or name == command:
+            add(root)
+    return root
+
+
+def main() -> None:
+    """Entry point of `fieldgrant`."""
+    build(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="fieldgrant")

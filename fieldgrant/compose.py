@@ -1,0 +1,150 @@
+"""Composition: the parties wired together. What has to run against the order of the house is handed in here.
+
+The registry (issuer) is given the compiler of allowances, which shares its transaction, and the drain, which follows its
+commit (both verifier); the mailer (issuer) is given a gated way to a customer's channels (crm_core); the audit is given the
+wallets' sign-in and the signed credentials (issuer).
+"""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from fastapi import APIRouter, FastAPI
+from sqlmodel import Session, col, or_, select
+
+import audit.app
+import audit.worker
+import crm_core.app
+import crm_core.channels
+import issuer.app
+import issuer.worker
+import redaction.app
+import redaction.worker
+import verifier.app
+import verifier.worker
+from audit.log import Log
+from issuer import catalogue as shelf
+from issuer import wallet_auth
+from issuer.catalogue import Catalogue
+from issuer.credentials import Credential
+from issuer.registry import Registry
+from protocol.consent import SubjectId
+from runtime import problem, staff
+from runtime.platform import Platform
+from runtime.settings import SERVICES as PARTIES
+from verifier import allowance
+from verifier.gate import Gate
+from verifier.reconcile import startup_check
+
+__all__ = ["PARTIES", "House", "app", "credentials", "house"]
+
+Work = Callable[[threading.Event], None]
+EVERYONE = "*"  # subject of a credential that concerns every customer
+
+_ABOUT = """
+A customer's own signature in front of every field that a CRM holds about them.
+
+- **issuer**: where consent is asked for, given and ended
+- **verifier**: who may see what
+- **crm**: the records; every read passes the gate
+- **redaction**: what became of withdrawn fields
+- **audit**: history, log and evidence
+
+Staff sign in at `POST /staff/sessions` and send the token as `Authorization: Bearer …`. Wallets sign each request
+(RFC 9421). Errors are `application/problem+json` (RFC 9457) with a stable `code`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """One process's share of one organisation's platform."""
+
+    platform: Platform
+    catalogue: Catalogue
+    gate: Gate
+    registry: Registry
+
+
+def house(platform: Platform) -> House:
+    """Wire a platform. Raises verifier.reconcile.Disagreement while journal and database do not agree."""
+    startup_check(platform)
+    catalogue = shelf.load()
+    gate = Gate.open(platform, catalogue)
+    compile_ = partial(_compile, platform, catalogue)
+    return House(platform, catalogue, gate, Registry(platform, catalogue, compile_, gate.turnstile.drain))
+
+
+def _compile(platform: Platform, catalogue: Catalogue, session: Session, subject: SubjectId) -> None:
+    allowance.compile(session, platform, catalogue, subject)
+
+
+def credentials(session: Session, subject: SubjectId) -> Iterable[tuple[str, bytes]]:
+    """Every signed credential that concerns a subject: (kind, the exact bytes), oldest first."""
+    mine = or_(col(Credential.subject) == subject, col(Credential.subject) == EVERYONE)
+    for row in session.exec(select(Credential).where(mine).order_by(col(Credential.at), col(Credential.id))):
+        yield row.kind, row.body
+
+
+def app(home: House, parties: Collection[str]) -> FastAPI:
+    """One HTTP application with the routes and the workers of these parties."""
+    routers, works = _parts(home, frozenset(parties))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with _working(works):
+            yield
+
+    whole = FastAPI(title="Fieldgrant", version="0.1.0", description=_ABOUT, lifespan=lifespan)
+    statuses = {**issuer.app.STATUSES, **verifier.app.STATUSES, **crm_core.app.STATUSES}
+    problem.install(whole, larger=crm_core.app.BODY_LIMITS, statuses=statuses)
+    settings = home.platform.settings
+    whole.include_router(staff.router(home.platform.database, home.platform.clock, rate=settings.sign_in_rate))
+    for router in routers:
+        whole.include_router(router)
+
+    @whole.get("/health", tags=["health"], summary="Is this process up, and which parties does it run?")
+    def health() -> dict[str, object]:
+        return {"parties": sorted(parties), "controller": home.platform.controller}
+
+    return whole
+
+
+def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[Work]]:
+    platform, catalogue = home.platform, home.catalogue
+    routers: list[APIRouter] = []
+    works: list[Work] = []
+    if "issuer" in parties:
+        channels = crm_core.channels.channels(platform, home.gate)
+        routers.append(issuer.app.router(home.registry, channels))
+        works.append(partial(issuer.worker.run, home.registry))
+    if "verifier" in parties:
+        routers.append(verifier.app.router(platform, catalogue, home.gate))
+        works.append(partial(verifier.worker.run, platform, catalogue))
+    if "crm" in parties:
+        routers.append(crm_core.app.router(platform, catalogue, home.gate))
+    if "redaction" in parties:
+        routers.append(redaction.app.router(platform))
+        works.append(partial(redaction.worker.run, platform, catalogue))
+    if "audit" in parties:
+        log = Log(platform)
+        caller = wallet_auth.wallet_caller(platform, service="audit")
+        routers.append(audit.app.build_router(platform, log, wallet_caller=caller, credentials=credentials))
+        works.append(partial(audit.worker.run, log))
+    return routers, works
+
+
+@contextmanager
+def _working(works: Iterable[Work]) -> Iterator[None]:
+    """Run each worker in a thread of its own; all are told to stop, and waited for, at the end."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=work, args=(stop,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=30)

@@ -1,0 +1,147 @@
+"""`fieldgrant serve` and `fieldgrant init`: a party, some, or all of them on one port of this machine."""
+
+import json
+import logging
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fieldgrant import compose
+from fieldgrant.compose import PARTIES
+from protocol.errors import EvidenceError
+from runtime import serve as http
+from runtime import staff
+from runtime.clock import ClockError
+from runtime.journal import JournalError
+from runtime.keyring import RingError
+from runtime.platform import Platform
+from runtime.problem import Problem
+from runtime.root import RootError
+from runtime.settings import Settings
+from verifier.reconcile import Disagreement
+
+REFUSALS = (RingError, RootError, JournalError, ClockError, Disagreement, EvidenceError, Problem)
+Data = Annotated[Path | None, typer.Option("--data", help="Directory of the data; default: below FIELDGRANT_HOME.")]
+Keys = Annotated[Path | None, typer.Option("--keys", help="Directory of the keys, apart from the data.")]
+
+_SERVE_EXAMPLES = """
+Examples:
+
+  fieldgrant serve                                       all parties, with the demo's data, on port 8700
+
+  fieldgrant serve --data /srv/fg/data --keys /etc/fg/keys --port 8700
+
+  fieldgrant serve --only issuer --port 8701 --data /srv/fg/data --keys /etc/fg/keys
+"""
+_INIT_EXAMPLES = """
+Examples:
+
+  fieldgrant init --data /srv/fg/data --keys /etc/fg/keys --base-url https://crm.example.com --admin ada
+"""
+
+
+def chosen(data: Path | None, keys: Path | None, **others: object) -> Settings:
+    """Settings from the environment, with the directories that were named; keys lie beside the data by default."""
+    named: dict[str, object] = {}
+    if data is not None:
+        named |= {"home": data.parent, "data_dir": data}
+    if keys is not None:
+        named["keys_dir"] = keys
+    return Settings(**{**named, **others})  # type: ignore[arg-type]  # checked by pydantic
+
+
+def fail(error: Exception) -> typer.Exit:
+    """One line on the terminal, and exit status 1."""
+    code = getattr(error, "code", "failed")
+    text = str(error)
+    typer.echo(f"fieldgrant: {text if text.startswith(code) else f'{code}: {text}'}", err=True)
+    return typer.Exit(1)
+
+
+def serve(
+    only: Annotated[list[str] | None, typer.Option("--only", help=f"One of {', '.join(PARTIES)}; repeat for more.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on localhost.")] = 8700,
+    data: Data = None,
+    keys: Keys = None,
+    seed: Annotated[bool, typer.Option(help="Without --data: start from the demo's data, made at first.")] = True,
+) -> None:
+    """Run the platform, or some of its parties, on localhost."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    parties = tuple(only or PARTIES)
+    if strangers := sorted(set(parties) - set(PARTIES)):
+        raise typer.BadParameter(f"{strangers[0]} is not a party: {', '.join(PARTIES)}", param_hint="--only")
+    if seed and data is None:
+        from fieldgrant.demo import seed as seeding  # noqa: PLC0415 - only a first look needs the demo
+
+        settings = seeding.settings(port)
+    else:
+        settings = chosen(data, keys)
+    try:
+        platform = Platform.open(settings)
+        try:
+            home = compose.house(platform)
+            http.run(compose.app(home, parties), port, ready=lambda bound: _tell(platform, parties, bound))
+        finally:
+            platform.close()
+    except REFUSALS as error:
+        raise fail(error) from None
+
+
+def _tell(platform: Platform, parties: tuple[str, ...], port: int) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("here", f"http://localhost:{port}/docs")
+    table.add_row("parties", ", ".join(parties))
+    table.add_row("organisation", platform.controller)
+    table.add_row("data", str(platform.settings.data_dir))
+    accounts = platform.settings.data_dir.parent / "accounts.json"
+    if accounts.exists():
+        table.add_row("accounts", f"{accounts} (made for trying out)")
+    table.add_row("stop", "Ctrl+C")
+    Console().print(table)
+
+
+def init(
+    admin: Annotated[str, typer.Option(help="Account of the first administrator.")],
+    base_url: Annotated[str, typer.Option(help="Public address of the issuer; the organisation's DID derives from it.")],
+    data: Data = None,
+    keys: Keys = None,
+    service: Annotated[
+        list[str] | None, typer.Option("--service", metavar="PARTY=URL", help="A party that lies elsewhere.")
+    ] = None,
+) -> None:
+    """Make an organisation: directories, keys, schema and a first account, whose password is printed once."""
+    urls = dict(pair.partition("=")[::2] for pair in service or [])
+    if strangers := sorted(set(urls) - set(PARTIES)):
+        raise typer.BadParameter(f"{strangers[0]} is not a party: {', '.join(PARTIES)}", param_hint="--service")
+    try:
+        platform = Platform.create(chosen(data, keys, base_url=base_url, service_urls=urls))
+        password = secrets.token_urlsafe(12)
+        try:
+            add_account(platform, admin, admin, "admin", password)
+        finally:
+            platform.close()
+    except REFUSALS as error:
+        raise fail(error) from None
+    typer.echo(json.dumps({"controller": platform.controller, "account": admin, "password": password}))
+
+
+def add_account(platform: Platform, account: str, name: str, role: str, password: str) -> None:
+    """Make a staff account."""
+    with platform.database.write() as session:
+        staff.create_account(
+            session,
+            platform.keyring,
+            account=account,
+            name=name,
+            role=role,
+            password=password,
+            at=platform.clock.now(),
+        )
+
+
+serve.__doc__ = f"{serve.__doc__}\n{_SERVE_EXAMPLES}"
+init.__doc__ = f"{init.__doc__}\n{_INIT_EXAMPLES}"
