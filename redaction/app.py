@@ -36,7 +36,7 @@ def router(platform: Platform) -> APIRouter:
 
 
 def _add_wallet(routes: APIRouter, platform: Platform) -> None:
-    signed = wallet_caller(platform)
+    signed = wallet_caller(platform, service="redaction")
 
     @routes.get(
         "/certificates",

@@ -107,7 +107,8 @@ KEYS_EXAMPLE: Final[Mapping[str, Any]] = {
 }
 
 WALLET_PROBLEMS: Final[Mapping[int, str]] = {
-    401: "The request is not signed by a wallet with a living enrolment, or was sent before.",
+    401: "The request is not signed, its signature is bad or stale, or it was sent before.",
+    403: "The wallet is not enrolled (any more), or a member of staff asks.",
     429: "Too many requests; `Retry-After` says when to try again.",
 }
 STAFF_PROBLEMS: Final[Mapping[int, str]] = {
