@@ -110,7 +110,7 @@ def _add_decisions(routes: APIRouter, platform: Platform, catalogue: Catalogue, 
     @routes.post("/decisions", summary="Explain", description=text.DECISIONS, responses=text.DECISION_RESPONSES)
     def decisions(body: DecisionBody, caller: Staff = Depends(signed_in)) -> Response:
         reader = Reader(did=caller.did, role=caller.role, account=caller.account)
-        visit = gate.visit(reader, body.purpose)
+        visit = gate.visit(reader, body.purpose, about=SubjectId(body.subject))
         asked = _known(catalogue, gate, visit, body.fields)
 
         def work(passage: Passage) -> dict[str, Any]:

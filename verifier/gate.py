@@ -91,8 +91,11 @@ class Gate:
         recipient: Did | None = None,
         jurisdiction: Jurisdiction | None = None,
         processing: Processing = USE,
+        about: SubjectId | None = None,
     ) -> Visit:
         """Open a request's context; recipient and jurisdiction default to the controller, at home.
+
+        `about` is the customer whose record is to be read, where it is one: a refusal then enters their history.
 
         Raises:
             Problem: 404 `unknown_purpose`, 403 `role`, both recorded; 503 `clock_implausible`, `not_recorded`.
@@ -116,7 +119,7 @@ class Gate:
         )
         if not self._catalogue.may(reader.role, purpose.key):
             header = {"reader": reader.did, "role": reader.role, "purpose": purpose.iri, "code": Reason.ROLE.value}
-            self._recorder.record(event.REFUSAL, header=header, records=[(None, {"code": Reason.ROLE.value})])
+            self._recorder.record(event.REFUSAL, header=header, records=[(about, {"code": Reason.ROLE.value})])
             raise Problem(403, Reason.ROLE.value, "Your role may not act for this purpose.", field="purpose")
         return visit
 

@@ -1,0 +1,250 @@
+"""The gate: what it releases, why it withholds, what is on record."""
+
+from datetime import timedelta
+
+import pytest
+
+from protocol import event
+from protocol.consent import Jurisdiction, Processing
+from runtime.clock import ClockError
+from runtime.problem import Problem
+from tests.verifier.stage import ASKED, CITY, EMAIL, FAMILY, GIVEN, PHONE, Customer, Stage, foreign_did, look
+from verifier import allowance
+from verifier.gate import StandingMoved
+
+
+def test_without_a_ground_nothing_is_released(stage: Stage) -> None:
+    verdict = stage.see(stage.subject())
+    assert verdict.released == frozenset()
+    assert set(verdict.reasons.values()) == {"no_ground"}
+    assert set(verdict.reasons) == set(stage.catalogue.fields)
+
+
+def test_a_consent_releases_its_fields_for_its_purpose_alone(stage: Stage, customer: Customer) -> None:
+    given = stage.give(customer)
+    verdict = stage.see(customer.subject)
+    assert verdict.released == ASKED
+    assert verdict.grounds == {given.id: ASKED}
+    assert verdict.reasons[PHONE] == "no_ground"
+    assert stage.see(customer.subject, "service", "service").reasons[EMAIL] == "purpose_not_granted"
+
+
+def test_every_catalogue_field_is_either_released_or_has_a_reason(stage: Stage, customer: Customer) -> None:
+    stage.give(customer)
+    verdict = stage.see(customer.subject)
+    assert verdict.released | set(verdict.reasons) == set(stage.catalogue.fields)
+    assert not verdict.released & set(verdict.reasons)
+
+
+def test_after_a_withdrawal_the_reason_says_so(stage: Stage, customer: Customer) -> None:
+    stage.withdraw(customer, stage.give(customer))
+    verdict = stage.see(customer.subject)
+    assert verdict.released == frozenset()
+    assert verdict.reasons[EMAIL] == "withdrawn"
+
+
+def test_a_narrowing_takes_only_what_was_lost(stage: Stage, customer: Customer) -> None:
+    stage.narrow(customer, stage.give(customer), [CITY])
+    verdict = stage.see(customer.subject)
+    assert verdict.released == {CITY}
+    assert verdict.reasons[EMAIL] == "withdrawn"
+
+
+def test_past_its_next_change_the_gate_denies_until_somebody_compiles(stage: Stage, customer: Customer) -> None:
+    until = stage.clock.now() + timedelta(hours=1)
+    stage.give(customer, until=until)
+    stage.clock.advance(timedelta(minutes=59))
+    assert stage.released(customer.subject) == ASKED
+    stage.clock.set(until)
+    verdict = stage.see(customer.subject)
+    assert verdict.released == frozenset()
+    assert verdict.reasons[EMAIL] == "expired"
+    assert allowance.compile_due(stage.platform, stage.catalogue) == 1
+    assert stage.see(customer.subject).reasons[EMAIL] == "expired"
+    assert allowance.compile_due(stage.platform, stage.catalogue) == 0
+
+
+def test_an_expired_consent_is_expired_for_good(stage: Stage, customer: Customer) -> None:
+    stage.give(customer, until=stage.clock.now() + timedelta(hours=1))
+    stage.clock.advance(timedelta(hours=2))
+    stage.expire()
+    assert stage.see(customer.subject).reasons[EMAIL] == "expired"
+
+
+def test_a_role_that_may_not_act_for_a_purpose_is_refused_and_it_is_on_record(stage: Stage) -> None:
+    with pytest.raises(Problem) as refused:
+        stage.gate.visit(stage.reader("sales"), "marketing")
+    assert (refused.value.status, refused.value.code) == (403, "role")
+    (told,) = stage.events(event.REFUSAL)
+    assert told.header["role"] == "sales"
+
+
+def test_an_unknown_purpose_is_refused_and_its_text_is_kept_nowhere(stage: Stage) -> None:
+    with pytest.raises(Problem) as refused:
+        stage.gate.visit(stage.reader(), "li.wei@customers.example")
+    assert (refused.value.status, refused.value.code) == (404, "unknown_purpose")
+    (told,) = stage.events(event.ATTEMPT_REFUSED)
+    assert b"li.wei" not in b"".join(told.bodies())
+
+
+def test_other_recipients_places_and_processings_are_not_granted(stage: Stage, customer: Customer) -> None:
+    stage.give(customer)
+    assert stage.see(customer.subject, recipient=foreign_did()).reasons[EMAIL] == "recipient_not_granted"
+    assert stage.see(customer.subject, jurisdiction=Jurisdiction("US")).reasons[EMAIL] == "jurisdiction"
+    other = stage.see(customer.subject, processing=Processing("dpv:Sell"))
+    assert other.released == frozenset()
+    assert other.reasons[EMAIL] == "purpose_not_granted"
+
+
+def test_a_release_is_on_record_with_fields_reasons_and_grounds(stage: Stage, customer: Customer) -> None:
+    given = stage.give(customer, [EMAIL])
+    stage.see(customer.subject)
+    told = stage.events(event.RELEASE)[-1]
+    ((subject, data),) = told.records
+    assert subject == customer.subject
+    assert data["released"] == [EMAIL]
+    assert data["withheld"] == {CITY: "no_ground", GIVEN: "no_ground"}
+    assert data["grounds"] == {given.id: [EMAIL]}
+    assert data["version"] == stage.see(customer.subject).version
+    assert told.header["purpose"] == stage.catalogue.purpose("marketing").iri
+
+
+def test_a_page_without_rows_is_on_record_too(stage: Stage) -> None:
+    visit = stage.gate.visit(stage.reader(), "marketing")
+    with stage.gate.read(visit, lambda passage: passage.record([], query={})) as (_, release):
+        assert stage.events(event.RELEASE)[-1].event_id == release
+
+
+def test_an_unrecorded_read_cannot_be_answered(stage: Stage) -> None:
+    visit = stage.gate.visit(stage.reader(), "marketing")
+    with stage.gate.passage(visit) as passage, pytest.raises(RuntimeError):
+        passage.hand_over()
+
+
+def test_statutory_grounds_cover_whom_they_name_and_who_may_use_them(stage: Stage, customer: Customer) -> None:
+    other = stage.subject()
+    stage.ground("administration", GIVEN, FAMILY, subjects=frozenset({customer.subject}))
+    assert stage.released(customer.subject, "administration", "sales") == {GIVEN, FAMILY}
+    assert stage.released(other, "administration", "sales") == set()
+    stage.ground("service", GIVEN, roles=frozenset({"service"}))
+    assert stage.released(other, "service", "service") == {GIVEN}
+
+
+def test_a_ground_for_some_roles_is_not_lent_to_the_others_of_its_purpose(stage: Stage) -> None:
+    subject = stage.subject()
+    stage.ground("administration", GIVEN, roles=frozenset({"dpo"}))
+    assert stage.see(subject, "administration", "sales").reasons[GIVEN] == "role"
+
+
+def test_the_mailer_reads_channels_until_the_customer_has_a_wallet(stage: Stage) -> None:
+    subject = stage.subject()
+    stage.ground("invitation", EMAIL, PHONE, roles=frozenset({"mailer"}), until_enrolled=True)
+    assert stage.released(subject, "invitation", "mailer") == {EMAIL, PHONE}
+    stage.enrol(subject)
+    assert stage.see(subject, "invitation", "mailer").reasons[EMAIL] == "no_ground"
+
+
+def test_a_ground_for_everyone_releases_nothing_once_its_end_is_in_the_journal(stage: Stage) -> None:
+    subject = stage.subject()
+    ground = stage.ground("administration", GIVEN, FAMILY)
+    before = stage.sql("SELECT * FROM allowance WHERE subject = ?", subject)
+    stage.end_ground(ground)
+    for row in before:  # as between the end's commit and the last subject's compilation
+        stage.sql(f"REPLACE INTO allowance VALUES ({','.join('?' * len(row))})", *row)
+    verdict = stage.see(subject, "administration", "sales")
+    assert verdict.released == frozenset()
+    assert verdict.reasons[GIVEN] == "withdrawn"
+    assert stage.sql("SELECT * FROM quarantine") == []
+
+
+def test_no_later_ground_revives_what_was_withdrawn(stage: Stage, customer: Customer) -> None:
+    given = stage.give(customer, [GIVEN, EMAIL], purpose="service")
+    stage.withdraw(customer, given)
+    stage.clock.advance(timedelta(hours=1))
+    stage.ground("service", GIVEN, FAMILY)
+    verdict = stage.see(customer.subject, "service", "service")
+    assert verdict.released == {FAMILY}
+    assert verdict.reasons[GIVEN] == "withdrawn"
+
+
+def test_a_new_consent_after_a_withdrawal_releases_again(stage: Stage, customer: Customer) -> None:
+    stage.withdraw(customer, stage.give(customer))
+    stage.give(customer, [CITY])
+    assert stage.released(customer.subject) == {CITY}
+
+
+def test_a_consent_of_a_wallet_that_was_replaced_ends_with_it(stage: Stage, customer: Customer) -> None:
+    stage.give(customer)
+    stage.clock.advance(timedelta(hours=1))
+    stage.enrol(customer.subject)
+    assert stage.see(customer.subject).reasons[EMAIL] == "withdrawn"
+
+
+def test_a_clock_that_cannot_be_believed_denies(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    visit = stage.gate.visit(stage.reader(), "marketing")
+
+    def broken() -> None:
+        raise ClockError("below its mark")
+
+    monkeypatch.setattr(stage.clock, "now", broken)
+    with pytest.raises(Problem, match="cannot be believed") as refused, stage.gate.passage(visit):
+        pass
+    assert (refused.value.status, refused.value.code) == (503, "clock_implausible")
+    with pytest.raises(Problem) as refused:
+        stage.gate.visit(stage.reader(), "marketing")
+    assert refused.value.code == "clock_implausible"
+    stage.gate.turnstile.drain(1.0)
+
+
+def test_without_the_journal_nothing_is_read(stage: Stage, customer: Customer) -> None:
+    stage.give(customer)
+    (stage.platform.settings.journal_dir / "journal.jsonl").unlink()
+    with pytest.raises(Problem) as refused:
+        stage.see(customer.subject)
+    assert (refused.value.status, refused.value.code) == (503, "journal_missing")
+    stage.gate.turnstile.drain(1.0)
+
+
+def test_a_change_in_progress_is_waited_for_and_not_taken_for_a_rollback(stage: Stage, customer: Customer) -> None:
+    given = stage.give(customer)
+    visit = stage.gate.visit(stage.reader(), "marketing")
+    seen: list[str] = []
+
+    def work(passage: object) -> object:
+        if not seen:  # the journal is ahead for an instant, then the withdrawal commits
+            stage.platform.journal.append(
+                {"kind": "narrowing", "subject": customer.subject, "version": 99, "ended": [given.id], "at": "-"}
+            )
+        elif len(seen) == 1:
+            stage.sql("UPDATE standing SET version = 99 WHERE subject = ?", customer.subject)
+            stage.compile_again(customer.subject)
+        seen.append("try")
+        return look(stage, passage, customer.subject)  # type: ignore[arg-type]
+
+    with stage.gate.read(visit, work) as (_, verdict):
+        assert verdict.released == frozenset()  # type: ignore[attr-defined]
+    assert len(seen) == 2
+    assert stage.sql("SELECT * FROM quarantine") == []
+
+
+def test_in_a_passage_of_its_own_a_moving_standing_fails_closed(stage: Stage, customer: Customer) -> None:
+    stage.give(customer)
+    stage.platform.journal.append(
+        {"kind": "narrowing", "subject": customer.subject, "version": 99, "ended": [], "at": "-"}
+    )
+    visit = stage.gate.visit(stage.reader(), "marketing")
+    with pytest.raises(StandingMoved) as refused, stage.gate.passage(visit) as passage:
+        look(stage, passage, customer.subject)
+    assert (refused.value.status, refused.value.code) == (503, "standing_moving")
+    stage.gate.turnstile.drain(1.0)
+
+
+def test_whatever_a_read_raises_the_passage_is_left(stage: Stage) -> None:
+    visit = stage.gate.visit(stage.reader(), "marketing")
+
+    def work(passage: object) -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError), stage.gate.read(visit, work):
+        pass
+    stage.gate.turnstile.drain(1.0)
