@@ -143,3 +143,33 @@ def test_the_list_is_published_before_the_key_is_read(ring: KeyRing, monkeypatch
         other.opener(5, 1)
     assert ring.dropped(5, 1)
     other.close()
+
+
+def test_a_disk_that_fails_makes_the_list_say_too_much_until_it_is_well_again(
+    ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = KeyRing.open(ring._directory, FileRoot(ring._directory / "root.key"))
+    other.opener(5, 1)
+    publish = openers.Opener.publish
+
+    def failing(self: openers.Opener, held: object) -> None:
+        if self is other._opener:
+            raise OSError("disk")
+        publish(self, held)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(openers.Opener, "publish", failing)
+        ring.destroy(5, 1)
+        time.sleep(3 * openers.POLL)
+        assert not ring.dropped(5, 1)
+    assert within(5, lambda: ring.dropped(5, 1))
+    other.close()
+
+
+def test_a_rotation_between_two_looks_leads_to_the_newer_epoch(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = KeyRing.open(ring._directory, FileRoot(ring._directory / "root.key"))
+    real, seen = other.epochs, [(1,)]
+    monkeypatch.setattr(other, "epochs", lambda bucket: seen.pop() if seen else real(bucket))
+    ring.destroy(5, 1)
+    assert other.current(5)[0] == 2
+    other.close()

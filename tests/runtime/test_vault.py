@@ -185,3 +185,25 @@ def test_a_key_ring_lives_under_vault_and_warms_in_one_call(transit: Transit, tm
     assert len(transit.asked) == before + 1
     assert other.secret("cursor") == secret
     other.close()
+
+
+def test_vault_out_of_reach_is_not_taken_for_a_wrong_root(transit: Transit, tmp_path: Path) -> None:
+    KeyRing.create(tmp_path, root(transit), "did:web:example.com")
+    transit.script = [503] * ATTEMPTS
+    with pytest.raises(RootError) as caught:
+        KeyRing.open(tmp_path, root(transit))
+    assert caught.value.code == "root_unavailable"
+
+
+@pytest.mark.parametrize("body", [b"not json", b"[]", b'{"data": {"batch_results": []}}', b"{}"])
+def test_an_answer_of_another_shape_is_refused(transit: Transit, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    def answer(self: Asked, _status: int, _body: object) -> None:
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    monkeypatch.setattr(Asked, "answer", answer)
+    with pytest.raises(RootError) as caught:
+        root(transit).wrap(b"secret", b"here")
+    assert caught.value.code == "root_refused"
