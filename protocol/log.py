@@ -147,7 +147,7 @@ def read_bundle(data: bytes) -> list[bytes]:
 
 
 def record_commitment(salt: bytes, body: bytes) -> bytes:
-    """SHA-256 over a 32-byte salt and a record's body: without the salt it tells nothing. ValueError for another salt."""
+    """SHA-256 over a 32-byte salt and a record's body; it tells nothing without the salt. ValueError: bad salt."""
     if len(salt) != SALT_SIZE:
         raise ValueError("a salt has 32 bytes")
     return hashlib.sha256(salt + body).digest()
