@@ -25,7 +25,8 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 # Where orjson's sorted form may differ from JCS: keys beyond the basic plane (UTF-16 order), numbers that are not
 # plain integers, and null, which orjson also writes for NaN.
 _ASTRAL = re.compile(rb"[\xf0-\xf4]")
-_FRACTIONS = re.compile(rb'":-?[0-9]+[.eE]'), re.compile(rb"[,\[]-?[0-9]+[.eE]")
+# Three patterns, since one that starts with a character class is searched ten times slower than with a character.
+_FRACTIONS = tuple(re.compile(start + rb"-?[0-9]+[.e]") for start in (rb'":', rb",", rb"\["))
 _FAST = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
 
 

@@ -1,3 +1,4 @@
+import base58
 import nacl.bindings
 import pytest
 from hypothesis import given
@@ -76,3 +77,10 @@ def test_what_is_no_base58_is_refused(text: object) -> None:
 def test_another_length_than_expected_is_refused() -> None:
     with pytest.raises(EvidenceError):
         multibase.decode(multibase.encode(b"ab"), length=3)
+
+
+@given(st.binary(max_size=90))
+def test_multibase_is_that_of_the_library(data: bytes) -> None:
+    text = "z" + base58.b58encode(data).decode()
+    assert multibase.encode(data) == text
+    assert multibase.decode(text, length=len(data)) == data
