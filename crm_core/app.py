@@ -51,7 +51,7 @@ def router(platform: Platform, catalogue: Catalogue, gate: Gate) -> APIRouter:
     routes = APIRouter(prefix="/crm", tags=["crm"])
     _add_list(routes, platform, catalogue, gate)
     _add_one(routes, platform, catalogue, gate)
-    _add_import(routes, platform, catalogue)
+    _add_import(routes, platform, catalogue, gate)
     _add_fields(routes, platform, catalogue)
     return routes
 
@@ -95,15 +95,21 @@ def _add_one(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: 
     def customer(
         subject: Subject, purpose: Purpose, select: Select = None, caller: Staff = Depends(signed_in)
     ) -> Response:
-        visit = gate.visit(_reader(caller), purpose)
+        visit = gate.visit(_reader(caller), purpose, about=SubjectId(subject))
         with _attempts_on_record(gate, visit):
             fields = query.parse_select(catalogue, select, _fields_of(catalogue, purpose))
             with planner.one(visit, SubjectId(subject), fields) as (passage, page):
                 return GatedResponse(orjson.dumps(_shown(page.items[0], visit, page)), passage)
 
 
-def _add_import(routes: APIRouter, platform: Platform, catalogue: Catalogue) -> None:
-    signed_in = staff.signed_in(platform.database, platform.clock, IMPORTERS)
+def _add_import(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: Gate) -> None:
+    signed_in = staff.signed_in(platform.database, platform.clock)
+
+    def importing(caller: Staff = Depends(signed_in)) -> Staff:
+        if caller.role not in IMPORTERS:
+            gate.attempt(_reader(caller), "role")
+            raise Problem(403, "role", "Your role may not import customers.")
+        return caller
 
     @routes.post(
         "/imports",
@@ -113,7 +119,7 @@ def _add_import(routes: APIRouter, platform: Platform, catalogue: Catalogue) -> 
         openapi_extra=text.IMPORT_BODY,
     )
     def imports(
-        caller: Staff = Depends(signed_in),  # before the body: a stranger's megabytes are not read
+        caller: Staff = Depends(importing),  # before the body: a stranger's megabytes are not read
         data: bytes = Depends(_csv),
         columns: Columns = [],  # noqa: B006 - FastAPI copies it
     ) -> dict[str, Any]:

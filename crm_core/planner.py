@@ -209,11 +209,15 @@ def _sorted_rows(read: _Read, query: Query, sort: Sort, place: Place | None) -> 
 
 
 def _start(ordered: list[_Keyed], place: Place) -> int:
-    """Where to go on: behind the last customer shown or, when that one has moved, behind as many as were shown."""
+    """Where to go on: behind the last customer shown, wherever a corrected value has put them.
+
+    When they gained or lost the field meanwhile (a consent, a withdrawal), behind as many as were shown; one less when
+    they left their place for the end, for then everybody behind them has moved up.
+    """
     for index, (key, subject) in enumerate(ordered):
         if subject == place.subject and (key is not None) == place.present:
             return index + 1
-    return min(place.passed, len(ordered))
+    return max(place.passed - place.present, 0)
 
 
 def _matches(read: _Read, query: Query, seen: _Seen) -> bool:

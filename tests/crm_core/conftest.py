@@ -8,9 +8,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlmodel import SQLModel
 
-from crm_core import records, writer
+from crm_core import app, records, writer
 from crm_core.origin import Origin
 from crm_core.planner import Page, Planner
 from crm_core.query import parse
@@ -23,6 +24,7 @@ from migrations.tables import import_tables
 from protocol import canonical, consent, credential, enrolment, ground, presentation, proof
 from protocol.consent import Field, NoticeRef, Process, Purpose, StatusRef, SubjectId
 from protocol.keys import Ed25519Signer
+from runtime import outbox, staff
 from runtime.clock import FixedClock
 from runtime.platform import Platform
 from runtime.settings import Settings
@@ -73,6 +75,7 @@ class Stage:
 
     def grant(self, subject: SubjectId, *fields: str, purpose: str = MARKETING) -> str:
         """Enrol a fresh wallet and let it consent; the consent's id."""
+        self.clock.advance(timedelta(seconds=1))  # of two wallets the one that was enrolled last speaks
         wallet = Ed25519Signer.generate()
         at, did = self.clock.now(), wallet.did
         presented = presentation.present([], wallet, challenge=secrets.token_hex(8), domain="crm", created=at)
@@ -159,6 +162,29 @@ class Stage:
     def one(self, subject: SubjectId, *select: str, visit: Visit | None = None) -> Page:
         with self.planner.one(visit or self.visit(), subject, tuple(map(Field, select))) as (_, page):
             return page
+
+    def client(self, role: str, account: str | None = None) -> TestClient:
+        """HTTP as a member of staff."""
+        account = account or f"{role}-1"
+        at, database = self.clock.now(), self.platform.database
+        with database.write() as session:
+            staff.create_account(
+                session,
+                self.platform.keyring,
+                account=account,
+                name=account.title(),
+                role=role,
+                password="correct horse battery",
+                at=at,
+            )
+        token = staff.sign_in(database, account, "correct horse battery", at).token
+        client = TestClient(app.create(self.platform, self.catalogue, self.gate), raise_server_exceptions=False)
+        client.headers["Authorization"] = f"Bearer {token}"
+        return client
+
+    def events(self, *types: str) -> list[outbox.OutboxEvent]:
+        with self.platform.database.read() as session:
+            return [event for event in outbox.pending(session, 0, 100_000) if not types or event.type in types]
 
     def _process(self, fields: Iterable[str], purpose: str) -> Process:
         home = frozenset({consent.Jurisdiction("CN")})

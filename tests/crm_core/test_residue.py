@@ -1,0 +1,90 @@
+"""Nothing in clear rests anywhere under the home directory: not in the database, its WAL, the journal or the keys."""
+
+import base64
+import json
+
+import pytest
+
+from crm_core import importer
+
+MARKERS = ["qz.marker.email@example.com", "Zyxwv-Marker-Name", "夔龘标记城市", "+86100998877661"]
+ROWS = (
+    "First Name,Email,City,Phone Number\n"
+    f"{MARKERS[1]},{MARKERS[0].upper()},{MARKERS[2]},{MARKERS[3]}\n"
+    f"{MARKERS[1]},broken {MARKERS[0]},{MARKERS[2]},{MARKERS[3]}\n"
+)
+
+
+def forms(marker):
+    """The byte forms in which a value could lie about."""
+    plain = [marker.encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-16-be", "gb18030")]
+    escaped = json.dumps(marker)[1:-1].encode()
+    encoded = []
+    for text in plain:
+        for shift in range(3):
+            # The letters of base64 that depend on the marker alone, whatever stands before and behind it.
+            whole = base64.b64encode(b"\0" * shift + text)
+            start = -(-shift * 8 // 6)
+            encoded.append(whole[start : (shift + len(text)) * 8 // 6])
+    return {*plain, escaped, *encoded}
+
+
+def residue(home):
+    """Marker → files that hold it in some form."""
+    found = {}
+    for path in sorted(home.rglob("*")):
+        if path.is_file():
+            data = path.read_bytes()
+            for marker in MARKERS:
+                if any(form in data for form in forms(marker)):
+                    found.setdefault(marker, []).append(path.name)
+    return found
+
+
+def use(stage):
+    """Import, correct, read, filter, sort and page: everything that touches values."""
+    importer.run(stage.platform, stage.catalogue, ROWS.encode(), source="test", importer=stage.platform.controller)
+    subject = stage.page(stage.visit("marketing", "administration"), limit=1).items[0].subject
+    stage.put(subject, address__city=MARKERS[2] + "郊")
+    stage.grant(subject, "contact.email", "address.city", "contact.phone")
+    page = stage.page(filter_=f"address.city:prefix:{MARKERS[2]}", sort="-contact.email", limit=1)
+    assert page.items[0].fields["contact.email"] == MARKERS[0]
+
+
+def test_after_import_and_reading_no_value_lies_in_clear(stage):
+    home = stage.platform.settings.home
+    use(stage)
+    assert (home / "data" / "db" / "fieldgrant.db-wal").exists()
+    assert residue(home) == {}
+    stage.platform.database.dispose()
+    assert residue(home) == {}
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda marker: marker.encode(),
+        lambda marker: b"x" + marker.encode("utf-16-le"),
+        lambda marker: marker.encode("utf-16-be"),
+        lambda marker: marker.encode("gb18030"),
+        lambda marker: json.dumps({"a": marker}).encode(),
+        lambda marker: base64.b64encode(marker.encode()),
+        lambda marker: base64.b64encode(b"a" + marker.encode() + b"tail"),
+        lambda marker: base64.b64encode(b"ab" + marker.encode("gb18030") + b"t"),
+    ],
+)
+def test_the_search_finds_what_was_planted(stage, encode):
+    """The control: the same search, with one value left in clear."""
+    use(stage)
+    for marker in MARKERS:
+        planted = stage.platform.settings.data_dir / "planted.bin"
+        planted.write_bytes(b"\x07noise" + encode(marker) + b"noise\x07")
+        assert residue(stage.platform.settings.home) == {marker: ["planted.bin"]}
+
+
+def test_a_value_in_a_column_would_be_found(stage):
+    """Another control: the search sees into the database and its WAL."""
+    with stage.platform.database.write() as session:
+        session.connection().exec_driver_sql("CREATE TABLE leak (value TEXT)")
+        session.connection().exec_driver_sql("INSERT INTO leak VALUES (?)", (MARKERS[0],))
+    assert MARKERS[0] in residue(stage.platform.settings.home)
