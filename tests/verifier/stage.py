@@ -218,6 +218,11 @@ class Stage:
             connection.commit()
             return rows
 
+    def put_back(self, rows: list[tuple[Any, ...]]) -> None:
+        """Write old rows of allowances over the present ones."""
+        for row in rows:
+            self.sql("REPLACE INTO allowance VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", *row)
+
     def events(self, type_: str | None = None) -> list[OutboxEvent]:
         with self.platform.database.read() as session:
             return [each for each in pending(session, 0, 10_000) if type_ in (None, each.type)]

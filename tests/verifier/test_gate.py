@@ -149,8 +149,7 @@ def test_a_ground_for_everyone_releases_nothing_once_its_end_is_in_the_journal(s
     ground = stage.ground("administration", GIVEN, FAMILY)
     before = stage.sql("SELECT * FROM allowance WHERE subject = ?", subject)
     stage.end_ground(ground)
-    for row in before:  # as between the end's commit and the last subject's compilation
-        stage.sql(f"REPLACE INTO allowance VALUES ({','.join('?' * len(row))})", *row)
+    stage.put_back(before)  # as between the end's commit and the last subject's compilation
     verdict = stage.see(subject, "administration", "sales")
     assert verdict.released == frozenset()
     assert verdict.reasons[GIVEN] == "withdrawn"

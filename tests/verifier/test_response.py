@@ -1,6 +1,7 @@
 """GatedResponse over real HTTP: the passage is held until the last byte is with the socket, and no longer."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -39,6 +40,15 @@ def served(app: FastAPI) -> Iterator[int]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def read_to_the_end(client: socket.socket) -> int:
+    """Bytes that still come before the connection ends, however it ends."""
+    got = 0
+    with contextlib.suppress(ConnectionResetError):
+        while data := client.recv(2**20):
+            got += len(data)
+    return got
 
 
 def app_of(stage: Stage, customer: Customer) -> FastAPI:
@@ -83,12 +93,8 @@ def test_a_slow_client_is_cut_at_the_deadline_and_the_withdrawer_waits_no_longer
         start = time.monotonic()
         stage.withdraw(customer, given)
         waited = time.monotonic() - start
-        acknowledged = got
-        with pytest.raises(ConnectionResetError):
-            while data := slow.recv(2**20):
-                got += len(data)
         assert waited < stage.platform.settings.send_deadline + 2.0
-        assert acknowledged <= got < BIG
+        assert got + read_to_the_end(slow) < BIG
 
 
 def test_a_client_that_goes_away_frees_the_gate(stage: Stage, customer: Customer) -> None:

@@ -72,7 +72,7 @@ def test_each_released_field_has_a_living_ground_that_covers_all_of_the_request(
             and field in grant.fields
             and grant.ended is None
             and grant.not_before <= NOW
-            and (grant.not_after is None or NOW < grant.not_after)
+            and (grant.not_after is None or grant.not_after > NOW)
             and (grant.subject, grant.purpose) == (request.subject, request.purpose)
             and request.recipient in grant.recipients
             and request.jurisdiction in grant.jurisdictions

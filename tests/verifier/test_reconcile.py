@@ -1,0 +1,202 @@
+"""A restore revives nothing: what the journal knows is brought back into the database, and nobody serves before."""
+
+import contextlib
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.verifier.stage import ASKED, CITY, EMAIL, GIVEN, PHONE, Customer, Stage
+from verifier import gate as gates
+from verifier import reconcile
+from verifier.cli import app
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "PATIENCE", 0.05)
+
+
+@contextlib.contextmanager
+def restored(stage: Stage) -> Iterator[None]:
+    """What happens inside is lost from the database, as by a restore; the journal keeps what it has."""
+    path = stage.platform.settings.db_dir / "fieldgrant.db"
+    copy = path.with_suffix(".backup")
+    with contextlib.closing(sqlite3.connect(path)) as live, contextlib.closing(sqlite3.connect(copy)) as backup:
+        live.backup(backup)
+    yield
+    stage.platform.database.dispose()
+    with contextlib.closing(sqlite3.connect(copy)) as backup, contextlib.closing(sqlite3.connect(path)) as live:
+        backup.backup(live)
+
+
+def disagreement(stage: Stage) -> str | None:
+    try:
+        reconcile.startup_check(stage.platform)
+    except reconcile.Disagreement as found:
+        return found.code
+    return None
+
+
+def test_a_platform_in_order_may_serve(stage: Stage, customer: Customer) -> None:
+    stage.withdraw(customer, stage.give(customer))
+    stage.give(customer)
+    assert disagreement(stage) is None
+    assert reconcile.reconcile(stage.platform, stage.catalogue) == reconcile.Report(
+        ended=(), compiled=0, lifted=(), kept={}
+    )
+
+
+def test_a_restored_withdrawal_is_replayed(stage: Stage, customer: Customer) -> None:
+    given = stage.give(customer)
+    with restored(stage):
+        stage.withdraw(customer, given)
+    assert disagreement(stage) == "journal_ahead"
+    assert stage.released(customer.subject) == set()
+    report = reconcile.reconcile(stage.platform, stage.catalogue)
+    assert report.ended == (given.id,)
+    assert report.lifted == (customer.subject,)
+    assert disagreement(stage) is None
+    assert stage.see(customer.subject).reasons[EMAIL] == "withdrawn"
+    row = stage.row(given.id)
+    assert (row.ended_kind, row.ended_by) == ("withdrawn", "journal")
+    assert stage.sql("SELECT about FROM credential WHERE kind = 'withdrawal'") == [(given.id,)]
+    stage.give(customer, [CITY])
+    assert stage.released(customer.subject) == {CITY}
+
+
+def test_a_restored_narrowing_leaves_the_narrower_consent(stage: Stage, customer: Customer) -> None:
+    given = stage.give(customer)
+    with restored(stage):
+        stage.narrow(customer, given, [CITY])
+    reconcile.reconcile(stage.platform, stage.catalogue)
+    assert stage.released(customer.subject) == {CITY}
+    assert stage.row(given.id).ended_kind == "superseded"
+
+
+def test_a_restored_enrolment_is_replayed_and_ends_the_mailers_ground(stage: Stage) -> None:
+    subject = stage.subject()
+    stage.ground("invitation", EMAIL, PHONE, roles=frozenset({"mailer"}), until_enrolled=True)
+    with restored(stage):
+        customer = Customer(subject, stage.enrol(stage.subject()).wallet)
+        with stage.platform.database.write() as session:
+            id_ = stage.store_enrolment(session, customer)
+            version = stage.registry.moved(session, subject)
+        document = stage.row(id_).body
+        stage.registry.journal(
+            subject, version, [], {"enrolment": __import__("json").loads(document)}, at=stage.clock.now()
+        )
+    reconcile.reconcile(stage.platform, stage.catalogue)
+    assert stage.released(subject, "invitation", "mailer") == set()
+    assert stage.row(id_).did == customer.wallet.did
+
+
+def test_an_expiry_and_a_revocation_keep_their_names(stage: Stage, customer: Customer) -> None:
+    first = stage.give(customer, until=stage.clock.now() + timedelta(hours=1))
+    second = stage.give(customer, [GIVEN], purpose="service")
+    with restored(stage):
+        stage.registry.revoke(second.id, stage.staff("dora", "dpo"))
+        stage.clock.advance(timedelta(hours=2))
+        stage.expire()
+    reconcile.reconcile(stage.platform, stage.catalogue)
+    assert stage.row(first.id).ended_kind == "expired"
+    assert stage.row(second.id).ended_kind == "revoked"
+    assert disagreement(stage) is None
+
+
+def test_the_end_of_a_ground_for_everyone_is_replayed_for_everyone(stage: Stage) -> None:
+    subjects = [stage.subject() for _ in range(3)]
+    ground = stage.ground("administration", GIVEN)
+    with restored(stage):
+        stage.end_ground(ground)
+    assert disagreement(stage) == "journal_ahead"
+    report = reconcile.reconcile(stage.platform, stage.catalogue)
+    assert (report.ended, report.compiled) == ((ground,), 3)
+    for subject in subjects:
+        assert stage.see(subject, "administration", "sales").reasons[GIVEN] == "withdrawn"
+
+
+def test_a_customer_of_after_the_backup_is_simply_gone(stage: Stage) -> None:
+    with restored(stage):
+        customer = stage.enrol()
+        stage.withdraw(customer, stage.give(customer))
+    reconcile.reconcile(stage.platform, stage.catalogue)
+    assert stage.sql("SELECT * FROM credential") == []
+    assert disagreement(stage) is None
+
+
+def test_a_forged_statement_in_the_journal_ends_but_is_not_put_back(stage: Stage, customer: Customer) -> None:
+    given = stage.give(customer)
+    stage.platform.journal.append(
+        {
+            "kind": "narrowing",
+            "subject": customer.subject,
+            "version": 9,
+            "ended": [given.id],
+            "evidence": {"withdrawal": {"id": "urn:x", "issuer": customer.wallet.did}},
+            "at": "2026-11-22T08:00:00.000Z",
+        }
+    )
+    reconcile.reconcile(stage.platform, stage.catalogue)
+    assert stage.sql("SELECT * FROM credential WHERE kind = 'withdrawal'") == []
+    assert stage.released(customer.subject) == set()
+    assert stage.sql("SELECT version FROM standing WHERE subject = ?", customer.subject) == [(9,)]
+
+
+def test_other_entries_of_the_journal_are_left_alone(stage: Stage, customer: Customer) -> None:
+    stage.give(customer)
+    stage.platform.journal.append({"kind": "survivors", "subject": customer.subject})
+    assert reconcile.reconcile(stage.platform, stage.catalogue).compiled == 0
+    assert stage.released(customer.subject) == ASKED
+
+
+def test_a_journal_that_lacks_an_ending_is_not_served_by(stage: Stage, customer: Customer, tmp_path: Path) -> None:
+    path = stage.platform.settings.journal_dir / "journal.jsonl"
+    shutil.copy(path, tmp_path / "old")
+    stage.withdraw(customer, stage.give(customer))
+    shutil.copy(tmp_path / "old", path)
+    opened = type(stage.platform).open(stage.platform.settings, stage.clock)
+    try:
+        with pytest.raises(reconcile.Disagreement) as found:
+            reconcile.startup_check(opened)
+        assert found.value.code == "journal_behind"
+    finally:
+        opened.close()
+
+
+def test_a_subject_whose_stored_statements_prove_nothing_stays_denied(stage: Stage, customer: Customer) -> None:
+    given = stage.give(customer)
+    stage.sql("UPDATE allowance SET mac = x'00' WHERE subject = ?", customer.subject)
+    stage.sql("UPDATE credential SET body = x'7b7d' WHERE id = ?", given.id)
+    stage.see(customer.subject)
+    stage.sql("INSERT INTO quarantine VALUES ('sub_nobody', 'missing', '-')")
+    report = reconcile.reconcile(stage.platform, stage.catalogue)
+    assert report.lifted == ()
+    assert report.kept == {customer.subject: ("bad_credential",), "sub_nobody": ("unknown_subject",)}
+    assert stage.released(customer.subject) == set()
+
+
+def test_the_terminal_reconciles_and_says_who_stays_denied(stage: Stage, customer: Customer) -> None:
+    given = stage.give(customer)
+    stage.sql("UPDATE allowance SET mac = x'00' WHERE subject = ?", customer.subject)
+    stage.see(customer.subject)
+    arguments = ["reconcile", "--data", str(stage.platform.settings.data_dir)]
+    freed = CliRunner().invoke(app, [*arguments, "--json"])
+    assert (freed.exit_code, freed.output.strip()) == (0, '{"ended": 0, "compiled": 1, "lifted": 1, "kept": 0}')
+    stage.sql("UPDATE allowance SET mac = x'00' WHERE subject = ?", customer.subject)
+    stage.sql("UPDATE credential SET body = x'7b7d' WHERE id = ?", given.id)
+    stage.see(customer.subject)
+    kept = CliRunner().invoke(app, arguments)
+    assert kept.exit_code == 2
+    assert "stays denied: bad_credential" in kept.output
+
+
+def test_the_terminal_says_in_one_line_what_is_missing(tmp_path: Path) -> None:
+    gone = CliRunner().invoke(app, ["reconcile", "--keys", str(tmp_path / "keys")])
+    assert gone.exit_code == 1
+    assert gone.output.startswith("fieldgrant: ")
