@@ -1,4 +1,4 @@
-"""Which modules hold tables: so that the metadata is whole when a migration is made or checked."""
+"""Which modules hold tables: so that the metadata is whole when a revision is made or checked."""
 
 import importlib
 from pathlib import Path
@@ -12,7 +12,4 @@ def import_tables() -> None:
     for package in PACKAGES:
         for path in sorted((home / package).rglob("*.py")):
             if "table=True" in path.read_text(encoding="utf-8"):
-                try:
-                    importlib.import_module(".".join(path.relative_to(home).with_suffix("").parts))
-                except Exception:  # noqa: BLE001, S112 - for as long as the packages are being written
-                    continue
+                importlib.import_module(".".join(path.relative_to(home).with_suffix("").parts))

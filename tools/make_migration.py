@@ -27,6 +27,8 @@ from runtime.session import Database  # noqa: E402
 VERSIONS = HOME / "migrations" / "versions"
 TEMPLATE = '''"""{message}."""
 
+# ruff: noqa: PLR0915 - a list of statements, as long as there are tables
+
 import sqlalchemy as sa
 from alembic import op
 
