@@ -64,18 +64,18 @@ def rotate(platform: Platform, bucket: int) -> bool:
 
 
 def _begin(platform: Platform, bucket: int) -> Rotation | None:
-    """The rotation under way, else a new one when a job waits for a key that still exists."""
-    with platform.database.read() as session:
+    """The rotation under way, else a new one when a job waits for a key that still exists.
+
+    The key-ring is asked under the write lock: of two workers only one begins, and no job joins in between.
+    """
+    crash.point("begin.before")
+    with platform.database.write() as session:
         if (row := _pending(session, bucket)) is not None:
             return row
         if not any(job.epoch in platform.keyring.epochs(bucket) for job in _waiting(session, bucket)):
             return None
-    crash.point("begin.before")
-    epoch = platform.keyring.begin_rotation(bucket)
-    with platform.database.write() as session:
-        if (row := _pending(session, bucket)) is not None:
-            return row
         at = platform.clock.now()
+        epoch = platform.keyring.begin_rotation(bucket)
         old = [one for one in platform.keyring.epochs(bucket) if one < epoch]
         row = Rotation(bucket=bucket, epoch=epoch, ended=json.dumps(old), began_at=times.iso_ms(at))
         session.add(row)

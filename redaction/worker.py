@@ -97,7 +97,9 @@ def pause(errors: int) -> float:
 def code_of(error: Exception) -> str:
     """A stable code for what failed; never its text."""
     code = getattr(error, "code", None)
-    return code if isinstance(code, str) and isinstance(error, FAILURES) else type(error).__name__
+    # SQLAlchemy's own codes are numbers of pages in its manual
+    ours = isinstance(error, FAILURES) and not isinstance(error, SQLAlchemyError)
+    return code if isinstance(code, str) and ours else type(error).__name__
 
 
 def checkpoint(platform: Platform) -> None:

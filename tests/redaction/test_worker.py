@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from crm_core import records
 from protocol.errors import EvidenceError
@@ -271,6 +272,59 @@ def test_two_workers_side_by_side_do_nothing_twice(world: World) -> None:
     assert {job.attempts for job in world.rows(Job)} == {0}
     for who in people:
         assert world.readable(who) == {GIVEN: VALUES[GIVEN]}
+
+
+def test_a_field_that_vanished_before_it_could_be_sealed_is_shredded_not_invented(world: World) -> None:
+    who = world.customer()
+    world.withdraw(who, world.consent(who, [EMAIL]))
+    worker.plan.plan_due(world.platform, world.catalogue)
+    with world.platform.database.write() as session:
+        records.reseal(session, world.platform, who.subject, frozenset({GIVEN}))
+    settle(world)
+    assert [(row.field, row.action) for row in world.rows(Disposition)] == [(EMAIL, "shred")]
+    assert world.events("value.sealed") == []
+
+
+@pytest.mark.parametrize("step", ["planned", "sealed", "resealed"])
+def test_a_record_that_vanished_fails_its_job_and_nothing_else(world: World, step: str) -> None:
+    who, other = world.customer(), world.customer()
+    world.withdraw(who, world.consent(who, ALL))
+    worker.plan.plan_due(world.platform, world.catalogue)
+    (job,) = world.rows(Job)
+    if step != "planned":
+        worker.seal.seal(world.platform, world.catalogue, job.id)
+    if step == "resealed":
+        worker.shred.reseal(world.platform, world.catalogue, job.id)
+    with world.platform.database.write() as session:
+        session.delete(session.get_one(records.RecordRow, who.subject))
+    world.withdraw(other, world.consent(other, ALL))
+    worker.run_once(world.platform, world.catalogue)
+    steps = {row.subject: (row.step, row.error) for row in world.rows(Job)}
+    assert steps[who.subject] == (step, "unknown_subject")
+    assert steps[other.subject][1] is None
+
+
+def test_a_restore_that_fails_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    who = world.customer()
+    world.withdraw(who, world.consent(who, [EMAIL]))
+    settle(world)
+    world.consent(who, [EMAIL])
+    put_values = records.put_values
+
+    def refuse(*_: object) -> None:
+        raise EvidenceError("bad_data_key", "a data key does not belong to its record")
+
+    monkeypatch.setattr(records, "put_values", refuse)
+    done = worker.run_once(world.platform, world.catalogue)
+    assert (done.restored, done.failed) == (0, 1)
+    monkeypatch.setattr(records, "put_values", put_values)
+    assert worker.run_once(world.platform, world.catalogue).restored == 1
+
+
+def test_a_failure_is_named_by_a_stable_code_and_never_by_its_text() -> None:
+    assert worker.code_of(EvidenceError("bad_cell", "x")) == "bad_cell"
+    assert worker.code_of(OperationalError("insert …", {}, Exception("li.wei@customers.example"))) == "OperationalError"
+    assert worker.code_of(KeyError("li.wei@customers.example")) == "KeyError"
 
 
 def test_the_time_from_withdrawal_to_the_destroyed_key_is_measured(world: World, clock: FixedClock) -> None:
