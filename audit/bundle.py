@@ -23,7 +23,7 @@ from runtime.outbox import OutboxEvent
 
 Credentials = Callable[[Session, SubjectId], Iterable[tuple[str, bytes]]]
 """Composition's answer to: which signed credentials (kind, exact bytes) concern this subject?"""
-GROUNDS = (event.GROUND_APPROVED, event.GROUND_ENDED)
+GROUNDS = (event.GROUND_APPROVED, event.GROUND_ENDED, event.CONSENT_SHUT)
 
 
 def export(log: Log, credentials: Credentials, *, subject: SubjectId, field: Field | None, by: str, role: str) -> bytes:
@@ -58,7 +58,7 @@ def write(
         .order_by(col(LogRecord.seq))
     ).all()
     shelf = _Shelf(log, session)
-    records = [shelf.data(row) for row in rows]
+    records = [(row.type, shelf.data(row)) for row in rows]
     shown, papers = selection.select(records, credentials(session, subject), field)
     files = _papers(papers)
     for row in [*(rows[place] for place in sorted(shown)), *_organisation(session, shelf, papers, last.leaf_index)]:

@@ -1,7 +1,9 @@
 """The outbox drained into the log: events become leaves, leaves tiles, and tiles get a signed head, in that order."""
 
 from collections.abc import Iterable
+from typing import Any
 
+from sqlalchemy import bindparam, insert
 from sqlmodel import Session, col, func, select
 
 from audit import chain
@@ -12,23 +14,32 @@ from protocol import times
 from runtime import outbox
 from runtime.outbox import OutboxEvent
 
+RECORDS = 500  # per transaction
+_LAST = (
+    select(LogRecord.seq, LogRecord.link)
+    .where(col(LogRecord.subject) == bindparam("subject"))
+    .order_by(col(LogRecord.seq).desc())
+    .limit(1)
+)
 
-def drain(log: Log, *, limit: int = 1000) -> int:
+
+def drain(log: Log, *, limit: int = RECORDS) -> int:
     """Log what the outbox holds and was not logged yet, oldest first; returns how many events that were.
 
-    One drain at a time across processes. After a kill at any step the next drain reaches the same tree.
+    At most `limit` events, and no more than about `limit` records: nobody else can write meanwhile, and withdrawals wait
+    for nobody. One drain at a time across processes; after a kill at any step the next drain reaches the same tree.
     Raises EvidenceError("log_forked" | "log_ahead_of_database") when disk and database tell different stories.
     """
     database = log.platform.database
     with log.locked():
-        with database.read() as session:
+        with database.read() as session:  # only a drain appends, and ours has the lock: what is read here stays true
             head = log.check(session)
-            waiting = bool(outbox.pending(session, drained_until(session), 1))
-        events: list[OutboxEvent] = []
-        if waiting:
+            events = _few(outbox.pending(session, drained_until(session), limit), limit)
+            entries, records = absorb(session, events)
+        if entries:
             with database.write() as session:
-                events = outbox.pending(session, drained_until(session), limit)
-                absorb(session, events)
+                session.execute(insert(LogEntry), entries)
+                session.execute(insert(LogRecord), records)
         _publish(log, head)
     return len(events)
 
@@ -49,10 +60,12 @@ def drained_until(session: Session) -> int:
     return session.exec(select(func.max(LogEntry.outbox_id))).one() or 0
 
 
-def absorb(session: Session, events: Iterable[OutboxEvent]) -> None:
-    """Give each event its leaf and each of its records its place in its subject's chain."""
+def absorb(session: Session, events: Iterable[OutboxEvent]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Give each event its leaf and each of its records its place in its subject's chain: rows of both tables."""
     index = leaf_count(session)
     heads: dict[str, tuple[int, bytes]] = {}
+    entries: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for event in events:
         links: list[bytes] = []
         for place, body in enumerate(event.bodies()):
@@ -63,31 +76,44 @@ def absorb(session: Session, events: Iterable[OutboxEvent]) -> None:
             link = rfc6962.chain_link(seq, prev, commitment)
             heads[owner] = (seq + 1, link)
             links.append(link)
-            session.add(
-                LogRecord(
-                    subject=owner,
-                    seq=seq,
-                    leaf_index=index,
-                    place=place,
-                    commitment=commitment,
-                    prev=prev,
-                    link=link,
-                    type=event.type,
-                    at=times.iso_ms(event.at),
-                    fields="".join(f" {field}" for field in sorted(fields_of(data))) + " ",
-                )
+            records.append(
+                {
+                    "subject": owner,
+                    "seq": seq,
+                    "leaf_index": index,
+                    "place": place,
+                    "commitment": commitment,
+                    "prev": prev,
+                    "link": link,
+                    "type": event.type,
+                    "at": times.iso_ms(event.at),
+                    "fields": "".join(f" {field}" for field in sorted(fields_of(data))) + " ",
+                }
             )
         leaf = rfc6962.leaf_bytes(event.type, times.iso_ms(event.at), rfc6962.tree(links))
-        session.add(
-            LogEntry(
-                leaf_index=index,
-                outbox_id=event.id,
-                event_id=event.event_id,
-                leaf=leaf,
-                leaf_hash=rfc6962.leaf_hash(leaf),
-            )
+        entries.append(
+            {
+                "leaf_index": index,
+                "outbox_id": event.id,
+                "event_id": event.event_id,
+                "leaf": leaf,
+                "leaf_hash": rfc6962.leaf_hash(leaf),
+            }
         )
         index += 1
+    return entries, records
+
+
+def _few(events: Iterable[OutboxEvent], limit: int) -> list[OutboxEvent]:
+    """The first events, until they hold `limit` records; at least one."""
+    few: list[OutboxEvent] = []
+    count = 0
+    for event in events:
+        few.append(event)
+        count += len(event.records)
+        if count >= limit:
+            break
+    return few
 
 
 def _publish(log: Log, head: Head) -> None:
@@ -110,7 +136,5 @@ def _publish(log: Log, head: Head) -> None:
 
 def _chain_head(session: Session, subject: str) -> tuple[int, bytes]:
     """(next seq, last link) of a subject's chain."""
-    last = session.exec(
-        select(LogRecord).where(LogRecord.subject == subject).order_by(col(LogRecord.seq).desc()).limit(1)
-    ).first()
+    last = session.execute(_LAST, {"subject": subject}).first()
     return (0, chain.GENESIS) if last is None else (last.seq + 1, last.link)

@@ -88,7 +88,7 @@ def _item(event: OutboxEvent, data: Mapping[str, Any], leaf: int | None) -> dict
         "purpose": header.get("purpose"),
         "recipient": header.get("recipient"),
         "jurisdiction": header.get("jurisdiction"),
-        "released": sorted(released) if isinstance(released, dict) else [],
+        "released": sorted(map(str, released)) if isinstance(released, list) else [],
         "withheld": withheld if isinstance(withheld, dict) else {},
         "fields": _fields(data),
         "credential": data.get("credential") or data.get("certificate") or data.get("ground"),

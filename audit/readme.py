@@ -23,7 +23,7 @@ How to check it with other software:
   events/, organisation/
                         one record each. commitment = SHA-256(salt, record as JCS, RFC 8785); its link is in the
                         small tree whose root the leaf names; the leaf is in the log (both trees: RFC 6962)
-  credentials/          W3C Verifiable Credentials as they were signed (Data Integrity, eddsa-jcs-2022 or eddsa-rdfc-2022)
+  credentials/          W3C Verifiable Credentials as they were signed (Data Integrity, eddsa-jcs-2022, eddsa-rdfc-2022)
   controller.json       the organisation's did:web document; its digest is in the log (controller.published)
 
 A bundle for one field shows the records that concern it; the others are in chain.json as commitments only.

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.provenance import concerns, mentions
-from protocol import canonical
+from protocol import canonical, event
 
-FOLLOWING = frozenset({"receipt", "certificate", "withdrawal"})
+FOLLOWING = frozenset({"receipt", "certificate", "withdrawal", "revocation"})
 """Kinds that nothing else need name: they are taken in because of what they name."""
+ENDABLE = frozenset({"consent", "ground"})
+"""Kinds whose end is told of by their id, perhaps in a record of other fields (a narrowing names what is kept)."""
 LEFT_OUT = frozenset({"ground-draft"})
 
 
@@ -30,25 +32,27 @@ def paper(kind: str, body: bytes) -> Paper:
 
 
 def select(
-    records: Sequence[Mapping[str, Any]], credentials: Iterable[tuple[str, bytes]], field: str | None
+    records: Sequence[tuple[str, Mapping[str, Any]]], credentials: Iterable[tuple[str, bytes]], field: str | None
 ) -> tuple[frozenset[int], tuple[Paper, ...]]:
-    """The places in `records` (each a record's data) that are shown, and the papers that go with them.
+    """The places in `records` (type and data) that are shown, and the papers that go with them.
 
     Without a field all of them. With one: the records that concern it, the papers that those name and that these rest
-    on in turn, and the records that took such a paper in.
+    on in turn, and the records that tell of such a paper; of releases only those that concern the field.
     """
     papers = [paper(kind, body) for kind, body in credentials if kind not in LEFT_OUT]
     if field is None:
         return frozenset(range(len(records))), tuple(papers)
-    named = [mentions(data) for data in records]
-    shown = {place for place, data in enumerate(records) if concerns(data, field)}
+    named = [mentions(data) for _, data in records]
+    shown = {place for place, (_, data) in enumerate(records) if concerns(data, field)}
+    telling = [place for place, (kind, _) in enumerate(records) if kind != event.RELEASE]
     taken = {one.digest: one for one in papers if one.kind == "enrolment"}
     known: frozenset[str] = frozenset().union(*(named[place] for place in shown))
     while True:
         fresh = [one for one in papers if one.digest not in taken and _belongs(one, known, taken.values())]
         taken |= {one.digest: one for one in fresh}
         known = known.union(*(one.names for one in fresh if one.kind not in FOLLOWING))
-        more = {place for place, names in enumerate(named) if place not in shown and names & taken.keys()}
+        ids = {one.id for one in taken.values() if one.kind in ENDABLE} | taken.keys()
+        more = {place for place in telling if place not in shown and named[place] & ids}
         shown |= more
         known = known.union(*(named[place] for place in more))
         if not fresh and not more:

@@ -25,7 +25,8 @@ from protocol.did import Did, Keys
 from protocol.errors import EvidenceError
 
 FOLDER = "credentials/"
-LOGGED = ("EnrolmentCredential", "ConsentCredential", "ConsentWithdrawalCredential", "StatutoryGroundCredential")
+WITHDRAWAL = answers.WITHDRAWAL_TYPE
+LOGGED = (enrolment.ENROLMENT_TYPE, consent.CONSENT_TYPE, WITHDRAWAL, ground.GROUND_TYPE)
 """Credentials on which something rests must stand in the log before it; asks are tied to it by their consents."""
 
 
@@ -70,14 +71,14 @@ def read(files: Mapping[str, bytes], story: Story, controller: Did, keys: Keys) 
     papers = Papers(controller)
     at = times.parse(story.claim.exported, field="exported")
     kinds: dict[str, Callable[[VerifiedCredential], None]] = {
-        "EnrolmentCredential": lambda one: _enrolment(papers, one),
-        "ConsentRequestCredential": lambda one: _put(papers.asks, consent.parse_ask(one)),
-        "ConsentCredential": lambda one: _put(papers.consents, consent.parse_consent(one)),
-        "ConsentWithdrawalCredential": lambda one: _put(papers.withdrawals, answers.parse_withdrawal(one)),
-        "ConsentRefusalCredential": lambda one: _put(papers.refusals, answers.parse_refusal(one)),
-        "ConsentReceiptCredential": lambda one: _put(papers.receipts, receipt.parse_receipt(one)),
-        "StatutoryGroundCredential": lambda one: _put(papers.grounds, ground.parse_ground(one)),
-        "DispositionCertificate": lambda one: _put(papers.certificates, certificate.parse_certificate(one)),
+        enrolment.ENROLMENT_TYPE: lambda one: _enrolment(papers, one),
+        consent.ASK_TYPE: lambda one: _put(papers.asks, consent.parse_ask(one)),
+        consent.CONSENT_TYPE: lambda one: _put(papers.consents, consent.parse_consent(one)),
+        WITHDRAWAL: lambda one: _put(papers.withdrawals, answers.parse_withdrawal(one)),
+        answers.REFUSAL_TYPE: lambda one: _put(papers.refusals, answers.parse_refusal(one)),
+        receipt.RECEIPT_TYPE: lambda one: _put(papers.receipts, receipt.parse_receipt(one)),
+        ground.GROUND_TYPE: lambda one: _ground(papers, one),
+        certificate.CERTIFICATE_TYPE: lambda one: _put(papers.certificates, certificate.parse_certificate(one)),
     }
     for name in sorted(name for name in files if name.startswith(FOLDER)):
         try:
@@ -92,7 +93,7 @@ def read(files: Mapping[str, bytes], story: Story, controller: Did, keys: Keys) 
             kinds[known[0]](verified)
             papers.digests[verified.id] = verified.digest
             if known[0] in LOGGED:
-                _check_logged(story, verified)
+                _check_logged(story, verified, known[0])
         except EvidenceError as error:
             raise EvidenceError(error.code, f"{name}: {error.detail}", field=error.field) from error
     _check_parties(papers, story.claim)
@@ -125,6 +126,14 @@ def _put(known: dict[str, Any], paper: Any) -> None:
     known[paper.id] = paper
 
 
+def _ground(papers: Papers, verified: VerifiedCredential) -> None:
+    """Two people and the controller itself must have signed."""
+    found = ground.parse_ground(verified)
+    if papers.controller not in found.signers or len(found.signers - {papers.controller}) < 2:
+        raise EvidenceError("not_approved", "a ground needs the proofs of two people and of the controller")
+    papers.grounds[found.id] = found
+
+
 def _enrolment(papers: Papers, verified: VerifiedCredential) -> None:
     """An enrolment counts only with the wallet's own presentation (DESIGN, "What must always hold", 5)."""
     found = enrolment.parse_enrolment(verified)
@@ -144,8 +153,10 @@ def _enrolment(papers: Papers, verified: VerifiedCredential) -> None:
     papers.enrolments[found.id] = found
 
 
-def _check_logged(story: Story, verified: VerifiedCredential) -> None:
-    if not any(verified.digest in mentions(event.data) for event in (*story.own, *story.organisation)):
+def _check_logged(story: Story, verified: VerifiedCredential, kind: str) -> None:
+    """By its digest; a withdrawal's id will do, it can take nothing but what it names by digest itself."""
+    names = {verified.digest, verified.id} if kind == WITHDRAWAL else {verified.digest}
+    if not any(names & mentions(event.data) for event in (*story.own, *story.organisation)):
         raise EvidenceError("not_logged", "the log does not hold its digest")
 
 

@@ -16,7 +16,7 @@ from audit.report import IncompleteError
 from audit.verify_chain import Story
 from audit.verify_credentials import Papers
 from protocol import event as events
-from protocol.consent import USE, Process
+from protocol.consent import USE, Process, SubjectId
 from protocol.errors import EvidenceError
 
 UNDER_WAY = timedelta(seconds=10)
@@ -74,7 +74,8 @@ class Ending:
     """The end of a consent, and what has to follow it: the gate shut, each stored field disposed of, a certificate."""
 
     id: str
-    version: int
+    version: int | None
+    """Of the standing; a statutory ground has none, its shut names it."""
     open_fields: set[str]
     shut: bool = False
     jobs: set[str] = field(default_factory=set)
@@ -85,6 +86,7 @@ class Walk:
     """Where the walk along the log has come to."""
 
     papers: Papers
+    subject: SubjectId
     only: str | None
     lives: dict[str, Life] = field(default_factory=dict)
     stored: set[str] = field(default_factory=set)
@@ -99,7 +101,7 @@ def check_story(story: Story, papers: Papers) -> Walk:
     Raises EvidenceError: `release_without_ground`, `ground_unknown`, `ground_ended`, `ground_does_not_cover`,
     `release_after_shut`, `bad_release`, `bad_version`, `credential_missing`.
     """
-    walk = Walk(papers, story.claim.field)
+    walk = Walk(papers, SubjectId(story.claim.subject), story.claim.field)
     for event in story.in_order:
         _STEPS.get(event.type, _pass)(walk, event)
     return walk
@@ -142,10 +144,16 @@ def _begin(walk: Walk, name: str) -> None:
 def _narrowed(walk: Walk, event: Event) -> None:
     """A smaller consent in the place of a larger one: one ends, one begins."""
     named = mentions(event.data) & walk.papers.consents.keys()
-    replaced = {walk.papers.asks[walk.papers.consents[name].ask_id].replaces for name in named}
-    for name in named - replaced:
+    pairs = {(name, _replaced(walk, name)) for name in named if _replaced(walk, name) in named}
+    for name, _ in pairs:
         _begin(walk, name)
-    _end(walk, event, {name for name in replaced if name is not None})
+    _end(walk, event, {old for _, old in pairs if old is not None})
+
+
+def _replaced(walk: Walk, name: str) -> str | None:
+    """The consent in whose place the ask of this one was made."""
+    ask = walk.papers.asks.get(walk.papers.consents[name].ask_id)
+    return None if ask is None else ask.replaces
 
 
 def _ended(walk: Walk, event: Event) -> None:
@@ -165,10 +173,7 @@ def _end(walk: Walk, event: Event, consents: AbstractSet[str]) -> None:
             raise EvidenceError("ground_unknown", f"record {event.sequence} ends a consent that was never given")
         if life.ended is None:
             life.ended = version
-        covered = {str(one) for process in life.processes for one in process.fields}
-        lost = covered & walk.stored
-        if walk.only is not None:
-            lost &= {walk.only}
+        lost = _stored(walk, life)
         still = {str(one) for other in _living(walk, event) for process in other.processes for one in process.fields}
         if event.type == events.CONSENT_NARROWED:
             lost -= still  # what the smaller consent keeps was not lost
@@ -179,26 +184,40 @@ def _living(walk: Walk, event: Event) -> Iterator[Life]:
     return (life for life in walk.lives.values() if life.ended is None and life.lives(event.at, 0))
 
 
+def _stored(walk: Walk, life: Life) -> set[str]:
+    """The fields with a value that this ground covers, as far as the bundle tells of them."""
+    covered = {str(one) for process in life.processes for one in process.fields} & walk.stored
+    return covered if walk.only is None else covered & {walk.only}
+
+
 def _shut(walk: Walk, event: Event) -> None:
     version = _version(event)
-    walk.shut_at = max(walk.shut_at, version)
+    named = mentions(event.data)
     for ending in walk.endings:
-        ending.shut = ending.shut or ending.version <= version
+        if ending.version is None and ending.id in named:
+            ending.shut = True
+            walk.lives[ending.id].ended = 0
+        elif event.subject is not None and ending.version is not None and ending.version <= version:
+            ending.shut = True
+    if event.subject is not None:
+        walk.shut_at = max(walk.shut_at, version)
 
 
 def _approved(walk: Walk, event: Event) -> None:
     named = mentions(event.data)
     for name, paper in walk.papers.grounds.items():
-        if name in named and paper.digest in named:
+        if name in named and paper.digest in named and paper.concerns(walk.subject):
             walk.lives[name] = Life(
                 paper.processes, paper.valid_from, paper.valid_until, paper.roles, paper.until_enrolled
             )
 
 
 def _ground_ended(walk: Walk, event: Event) -> None:
-    for name in mentions(event.data) & walk.lives.keys():
-        version = event.data.get("version")
-        walk.lives[name].ended = version if type(version) is int else 0
+    """A ground for many has no version of one subject's standing: reads under way end with the shut that names it."""
+    for name in sorted(mentions(event.data) & walk.lives.keys()):
+        life = walk.lives[name]
+        life.valid_until = min(life.valid_until, event.at)
+        walk.endings.append(Ending(name, None, _stored(walk, life)))
 
 
 def _enrolled(walk: Walk, event: Event) -> None:
@@ -210,19 +229,20 @@ def _enrolled(walk: Walk, event: Event) -> None:
 
 
 def _released(walk: Walk, event: Event) -> None:
-    header, released = event.header, event.data.get("released")
-    if not isinstance(released, dict) or not all(isinstance(grounds, list) for grounds in released.values()):
-        raise EvidenceError("bad_release", f"record {event.sequence} does not say what was released")
+    header, released, used = event.header, event.data.get("released"), event.data.get("grounds")
+    if not isinstance(released, list) or not isinstance(used, dict):
+        raise EvidenceError("bad_release", f"record {event.sequence} does not say what was released on which ground")
     version = _version(event)
     walk.releases += 1
-    for name, grounds in released.items():
+    for name in released:
         if walk.only not in (None, name):
             continue
+        grounds = [ground for ground, fields in used.items() if isinstance(fields, list) and name in fields]
         if version < walk.shut_at:
             detail = f"record {event.sequence} releases {name} under a version that was shut before"
-            raise EvidenceError("release_after_shut", detail, field=name)
+            raise EvidenceError("release_after_shut", detail, field=str(name))
         wanted = Wanted(
-            field=name,
+            field=str(name),
             purpose=header.get("purpose"),
             recipient=header.get("recipient"),
             processing=header.get("processing", USE),
@@ -232,11 +252,11 @@ def _released(walk: Walk, event: Event) -> None:
         _check_grounds(walk, event, wanted, grounds, version)
 
 
-def _check_grounds(walk: Walk, event: Event, wanted: Wanted, grounds: list[Any], version: int) -> None:
+def _check_grounds(walk: Walk, event: Event, wanted: Wanted, grounds: list[str], version: int) -> None:
     where = f"record {event.sequence} releases {wanted.field}"
     if not grounds:
         raise EvidenceError("release_without_ground", f"{where} and names no ground", field=wanted.field)
-    lives = [walk.lives.get(name) for name in grounds if isinstance(name, str)]
+    lives = [walk.lives.get(name) for name in grounds]
     known = [life for life in lives if life is not None]
     if not known:
         raise EvidenceError("ground_unknown", f"{where} under a ground that was not in force", field=wanted.field)

@@ -2,8 +2,8 @@
 
     kill_drain.py HOME WORK [swapped]
 
-HOME is a platform with a waiting outbox; each run gets a copy under WORK. Prints one JSON line per run. With `swapped` the
-head is signed before its tiles are written: the control, which must be seen to fail.
+HOME is a platform with a waiting outbox; each run gets a copy under WORK. Prints one JSON line per run. With `swapped`
+the head is signed before its tiles are written: the control, which must be seen to fail.
 """
 
 import json

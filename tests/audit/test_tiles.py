@@ -56,7 +56,7 @@ def test_writing_the_same_tiles_again_changes_nothing(tmp_path: Path) -> None:
 def test_other_leaves_in_the_place_of_written_ones_are_a_fork(tmp_path: Path) -> None:
     Tiles(tmp_path).extend(0, leaves(10))
     with pytest.raises(EvidenceError, match="log_forked"):
-        Tiles(tmp_path).extend(0, leaves(9) + [b"another"])
+        Tiles(tmp_path).extend(0, [*leaves(9), b"another"])
 
 
 def test_a_full_tile_replaces_its_partial_ones_and_still_answers_for_them(tmp_path: Path) -> None:

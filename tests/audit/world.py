@@ -148,17 +148,13 @@ class World:
 
     def narrow(self, old: Consent, fields: Iterable[str]) -> Consent:
         kept = sorted(fields)
-        lost = sorted({str(one) for process in old.processes for one in process.fields} - set(kept))
         ask = self.ask(kept, replaces=old.id)
         body = self.answer(ask, kept)
         gone = self.withdrawal(old)
         self.version += 1
-        self.emit(
-            "consent.narrowed",
-            self.told(body, fields=lost, version=self.version, withdrawal=canonical.parse(gone)["id"])
-            | {"withdrawal_digest": canonical.digest(gone)},
-        )
-        self.shut(lost)
+        told = {"replaces": old.id, "withdrawal": canonical.parse(gone)["id"], "version": self.version}
+        self.emit("consent.narrowed", self.told(body, fields=kept, **told))
+        self.shut(old.id)
         return consent.parse_consent(self.verified(body, "ConsentCredential"))
 
     def withdrawal(self, given: Consent) -> bytes:
@@ -176,12 +172,13 @@ class World:
         body = self.withdrawal(given)
         fields = sorted({str(one) for process in given.processes for one in process.fields})
         self.version += 1
-        self.emit("consent.withdrawn", self.told(body, fields=fields, version=self.version))
+        told = self.told(body, withdrawal=canonical.parse(body)["id"], fields=fields, version=self.version)
+        self.emit("consent.withdrawn", told | {"credential": given.id})
         if shut:
-            self.shut(fields)
+            self.shut(given.id)
 
-    def shut(self, fields: list[str]) -> None:
-        self.emit("consent.shut", {"fields": fields, "version": self.version})
+    def shut(self, ended: str) -> None:
+        self.emit("consent.shut", {"credential": ended, "how": "withdrawn", "version": self.version})
 
     def ground(self, fields: Iterable[str], *, approvers: int = 2, **changed: Any) -> str:
         now = self.clock.now()
@@ -198,7 +195,7 @@ class World:
             valid_until=now + timedelta(days=365),
             **changed,
         )
-        body = self.sign("ground", document, *[self.dpo, self.approver][:approvers])
+        body = self.sign("ground", document, *[self.dpo, self.approver][:approvers], self.platform.signer)
         told = self.told(body)
         self.emit("ground.approved", {"ground": told["credential"], "digest": told["digest"]}, subject=None)
         return str(told["credential"])
@@ -207,7 +204,16 @@ class World:
         self.emit("value.collected", {"fields": list(fields), "source": "export.csv", "row": 1})
 
     def release(self, grounds: dict[str, list[str]], *, version: int | None = None, **header: Any) -> str:
-        data = {"released": grounds, "withheld": {"contact.phone": "no_ground"}, "version": version or self.version}
+        """Fields → the grounds that released them."""
+        data = {
+            "released": sorted(grounds),
+            "withheld": {"contact.phone": "no_ground"},
+            "version": version or self.version,
+            "grounds": {
+                one: sorted(field for field, used in grounds.items() if one in used)
+                for one in sorted({one for used in grounds.values() for one in used})
+            },
+        }
         return self.emit("release", data, header=self.header(**header))
 
     def header(self, **changed: Any) -> dict[str, Any]:
