@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pieces
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from protocol import consent
 from protocol.consent import Did, Field, Jurisdiction, NoticeRef, Process, Processing, Purpose, StatusRef
 from protocol.errors import EvidenceError
+from tests.protocol import pieces
 
 ASK = pieces.ask()
 OK = pieces.given(ASK)

@@ -9,7 +9,6 @@ import zlib
 from datetime import timedelta
 from typing import Any
 
-import pieces
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from protocol.errors import EvidenceError
 from protocol.proof import sign
 from protocol.status import SIZE, Bitstring
 from protocol.vocabulary import StatusRef
+from tests.protocol import pieces
 
 URL = "http://localhost:8700/issuer/status/7"
 

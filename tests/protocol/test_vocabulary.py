@@ -5,13 +5,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import pieces
 import pytest
 
 from protocol import answers, canonical, certificate, consent, context, credential, enrolment, ground, proof, receipt
 from protocol.credential import CONSENT_V1
 from protocol.did import Keys
 from protocol.errors import EvidenceError
+from tests.protocol import pieces
 
 PARSERS: dict[str, Any] = {
     consent.ASK_TYPE: consent.parse_ask,
@@ -251,9 +251,13 @@ def test_a_bare_receipt_and_a_bare_disposition_read_back() -> None:
     assert (read.consent, read.notice, read.status, read.shut_at, read.processes) == (None, None, None, None, ())
     one = certificate.Disposition(field=consent.Field("contact.phone"), disposition="shred")
     document = certificate.build_certificate(
-        id=consent.fresh_id(), controller=pieces.CONTROLLER.did, subject_did=pieces.SUBJECT.did, items=[one], cause="expiry",
+        id=consent.fresh_id(),
+        controller=pieces.CONTROLLER.did,
+        subject_did=pieces.SUBJECT.did,
+        items=[one],
+        cause="expiry",
         at=pieces.AT,
-    )  # fmt: skip
+    )
     certified = pieces.verified(
         proof.sign(document, pieces.CONTROLLER, created=pieces.AT), type_=certificate.CERTIFICATE_TYPE
     )
