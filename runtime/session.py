@@ -4,7 +4,7 @@ import importlib.util
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from alembic import command
@@ -14,6 +14,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
+
+from runtime.turn import Turns
 
 BUSY_TIMEOUT = 10.0  # seconds that a statement waits for another process's write lock
 _WRITES = "fieldgrant_writes"
@@ -40,6 +42,8 @@ class Database:
         if sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        file = parsed.database if sqlite and parsed.database not in (None, "", ":memory:") else None
+        self._turns = Turns(Path(file)) if file else None
         self._writer: Engine = self.engine.execution_options(**{_WRITES: True})
 
     @contextmanager
@@ -51,7 +55,8 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that holds the write lock from its first statement; commits at exit, rolls back on any error."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+        turn = self._turns.taken() if self._turns else nullcontext()
+        with turn, Session(self._writer, expire_on_commit=False) as session, session.begin():
             session.connection()  # BEGIN IMMEDIATE now: what is read here must not change until the commit
             yield session
 
