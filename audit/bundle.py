@@ -39,7 +39,7 @@ def export(log: Log, credentials: Credentials, *, subject: SubjectId, field: Fie
         if session.exec(select(LogRecord.seq).where(LogRecord.subject == subject).limit(1)).first() is None:
             raise EvidenceError("unknown_subject", "the log holds nothing about this subject", field="subject")
         data = {"fields": [field]} if field is not None else {}
-        header = {"by": by, "role": role}
+        header = {"reader": by, "role": role}
         at = platform.clock.now()
         name = outbox.emit(session, event.BUNDLE_EXPORTED, at=at, header=header, records=[(subject, data)])
     drain.drain_all(log)
