@@ -9,7 +9,7 @@ from protocol import credential as credentials
 from protocol.consent import Ask, Consent, Process, StatusRef
 from protocol.errors import EvidenceError
 from protocol.receipt import Receipt
-from wallet.client import Client
+from wallet.client import SKEW, Client
 from wallet.errors import WalletError
 from wallet.holding import Holding, own_receipt
 
@@ -19,11 +19,11 @@ def give(
 ) -> dict[str, Any]:
     """A signed consent to ``processes``, good for this ask's challenge and domain alone.
 
-    It begins now (a clock a little behind the organisation's may not make it begin before the ask) and ends with
-    ``until`` or when the ask says; WalletError ``bad_until``.
+    It begins at once, whichever clock is a little ahead, but never before it was asked for; it ends with ``until`` or
+    when the ask says; WalletError ``bad_until``.
     """
-    begins, ends = max(at, ask.issued), until or ask.latest_until
-    if not begins + timedelta(seconds=1) <= ends <= ask.latest_until:
+    begins, ends = max(at - SKEW, ask.issued), until or ask.latest_until
+    if not max(at, begins) + timedelta(seconds=1) <= ends <= ask.latest_until:
         raise WalletError("bad_until", f"choose a last day in the future, at most {ask.latest_until:%Y-%m-%d}")
     unsigned = consent.build_consent(
         ask, processes=processes, valid_from=begins, valid_until=ends, id=consent.fresh_id()
@@ -33,14 +33,14 @@ def give(
 
 def refuse(ask: Ask, holding: Holding, *, at: datetime) -> dict[str, Any]:
     """A signed refusal of the whole ask."""
-    unsigned = answers.build_refusal(ask, id=consent.fresh_id(), at=at)
+    unsigned = answers.build_refusal(ask, id=consent.fresh_id(), at=at - SKEW)
     return proof.sign(unsigned, holding.signer, created=at, challenge=ask.challenge, domain=ask.domain)
 
 
 def withdraw(given: Consent, holding: Holding, *, at: datetime) -> dict[str, Any]:
     """A signed withdrawal of one consent."""
     unsigned = answers.build_withdrawal(
-        given.id, given.digest, holding.did, holding.controller, id=consent.fresh_id(), at=at
+        given.id, given.digest, holding.did, holding.controller, id=consent.fresh_id(), at=at - SKEW
     )
     return proof.sign(unsigned, holding.signer, created=at)
 
@@ -115,7 +115,7 @@ def revoked(client: Client, holding: Holding, reference: StatusRef, *, at: datet
     verified = credentials.verify(
         client.fetch(reference.list_url),
         holding.keys,
-        at=at,
+        at=at + SKEW,
         expected_type=status.LIST_TYPE,
         expected_issuer=holding.controller,
     )

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -16,6 +16,8 @@ from wallet.errors import WalletError
 MAX_ANSWER = 8 * 1024 * 1024
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 """A withdrawal is acknowledged only when the last read in flight has ended, so answers may take a while."""
+SKEW = timedelta(seconds=60)
+"""How far a wallet's clock may be from an organisation's, either way, before they stop understanding each other."""
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

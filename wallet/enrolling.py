@@ -7,7 +7,7 @@ from datetime import datetime
 from protocol import canonical, credential, enrolment, presentation
 from protocol.errors import EvidenceError
 from wallet import answer, link, offer
-from wallet.client import Client
+from wallet.client import SKEW, Client
 from wallet.holding import Holding
 from wallet.link import Link
 
@@ -61,7 +61,7 @@ def complete(client: Client, enrolling: Enrolling, code: str, *, at: datetime) -
     verified = credential.verify(
         canonical.jcs(document),
         holding.keys,
-        at=at,
+        at=at + SKEW,
         expected_type=enrolment.ENROLMENT_TYPE,
         expected_issuer=holding.controller,
     )

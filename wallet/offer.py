@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from protocol import canonical, consent, credential
 from protocol.consent import Ask, NoticeRef, Process
 from protocol.errors import EvidenceError
-from wallet.client import Client
+from wallet.client import SKEW, Client
 from wallet.errors import WalletError
 from wallet.holding import Holding
 
@@ -41,7 +41,7 @@ def verify(document: Mapping[str, Any], holding: Holding, *, at: datetime) -> As
     verified = credential.verify(
         canonical.jcs(document),
         holding.keys,
-        at=at,
+        at=at + SKEW,
         expected_type=consent.ASK_TYPE,
         expected_issuer=holding.controller,
     )

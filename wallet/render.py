@@ -131,14 +131,12 @@ def history(items: Sequence[Mapping[str, Any]], language: str) -> Table:
     """What is on record, newest first."""
     table = _table(language, "when", "what", "reader", "purpose", "fields")
     for item in items:
-        told = {**_mapping(item.get("header")), **_mapping(item.get("data"))}
-        fields = told.get("released", told.get("fields", told.get("field", "")))
         table.add_row(
-            plain(item.get("time", "")),
-            plain(item.get("type", "")),
-            plain(told.get("role", told.get("reader", ""))),
-            plain(offer.short(str(told.get("purpose", "")))),
-            plain("\n".join(map(str, fields)) if isinstance(fields, list) else str(fields)),
+            plain(str(item.get("time", ""))[:19].replace("T", " ")),
+            plain(item.get("kind", "")),
+            plain(item.get("role") or ""),
+            plain(offer.short(str(item.get("purpose") or ""))),
+            plain(_fields(item)),
         )
     return table
 
@@ -173,8 +171,12 @@ def console() -> Console:
     return Console(highlight=False)
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _fields(item: Mapping[str, Any]) -> str:
+    """What was read, and what was withheld for which reason; for other events the fields concerned."""
+    released, withheld, fields = item.get("released") or [], item.get("withheld") or {}, item.get("fields") or []
+    lines = [str(one) for one in [*released, *fields]]
+    lines += [f"({field}: {reason})" for field, reason in withheld.items()] if isinstance(withheld, Mapping) else []
+    return "\n".join(lines)
 
 
 def _table(language: str, *columns: str) -> Table:
