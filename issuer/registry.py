@@ -19,7 +19,8 @@ from issuer.desk import Desk
 from issuer.evidence import Evidence, evidence
 from issuer.settling import settle
 from protocol import answers as wire
-from protocol import consent, credential, event, receipt
+from protocol import canonical, consent, credential, event, receipt
+from protocol import did as dids
 from protocol.consent import Reference, SubjectId
 from protocol.credential import VerifiedCredential
 from protocol.did import Did
@@ -165,7 +166,10 @@ class Registry(Desk):
         return tuple(settled)
 
     def _verify(self, body: bytes, type_: str, did: Did) -> VerifiedCredential:
-        """Outside the transaction: a slow proof must not hold the write lock."""
+        """Outside the transaction: a slow proof must not hold the write lock. A wallet is a did:key and nothing else."""
+        issuer = canonical.parse(body).get("issuer")
+        if isinstance(issuer, str):
+            dids.public_of(issuer)
         return credential.verify(
             body, self.platform.keys, at=self.platform.clock.now(), expected_type=type_, expected_issuer=did
         )

@@ -1,0 +1,201 @@
+"""Statutory grounds: two people, an end, never where only consent may open, and visible to whom they cover."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from httpx import Response
+
+from issuer import grounds, worker
+from protocol import credential, ground
+from protocol.times import iso
+from tests.issuer.world import EMAIL, GIVEN, Crash, Wallet, World
+
+
+def _body(world: World, **changes: Any) -> dict[str, Any]:
+    return {
+        "key": "contract",
+        "citation": "PIPL art. 13(2), GDPR art. 6(1)(b)",
+        "evidence": "Customer contract, general terms 2026, clause 4",
+        "processes": [{"purpose": "administration", "fields": [GIVEN]}],
+        "valid_until": iso(world.now + timedelta(days=365)),
+        **changes,
+    }
+
+
+def _declare(world: World, **changes: Any) -> str:
+    answer = world.post("dpo", "/issuer/grounds", _body(world, **changes))
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["standing"] == "draft"
+    return str(answer.json()["id"])
+
+
+def _approve(world: World, id_: str, role: str = "dpo", account: str = "dpo2") -> Response:
+    return world.post(role, f"/issuer/grounds/{id_}/approval", account=account)
+
+
+def test_a_ground_lives_once_a_second_person_signed_the_same_document(world: World, wallet: Wallet) -> None:
+    other = world.customer()
+    id_ = _declare(world)
+    assert wallet.call("GET", "/issuer/wallet/grounds").json()["items"] == []
+    with world.platform.database.read() as session:
+        assert _evidence(world, wallet) == 0
+        assert grounds.unfinished(session) == []
+    before = {one: world.version(one) for one in (wallet.subject, other)}
+    world.compiled.clear()
+    answer = _approve(world, id_)
+    assert answer.status_code == 200, answer.text
+    (row,) = world.rows("ground")
+    read = ground.parse_ground(
+        credential.verify(row.body, world.platform.keys, at=world.now, expected_type=ground.GROUND_TYPE)
+    )
+    assert read.signers == {world.staff("dpo").did, world.staff("dpo", "dpo2").did, world.platform.controller}
+    assert sorted(world.compiled) == sorted([wallet.subject, other])
+    assert {one: world.version(one) for one in before} == {one: version + 1 for one, version in before.items()}
+    assert [one["id"] for one in wallet.call("GET", "/issuer/wallet/grounds").json()["items"]] == [id_]
+    assert _evidence(world, wallet) == 1
+    assert [one.type for one in world.events()][-2:] == ["ground.declared", "ground.approved"]
+    assert _approve(world, id_).status_code == 200
+    assert len(world.events("ground.approved")) == 1
+
+
+def _evidence(world: World, wallet: Wallet) -> int:
+    from issuer.evidence import evidence
+
+    with world.platform.database.read() as session:
+        return len(evidence(session, wallet.subject).grounds)
+
+
+def test_nobody_approves_their_own_ground(world: World) -> None:
+    id_ = _declare(world)
+    before = world.state()
+    answer = _approve(world, id_, account="dpo")
+    assert (answer.status_code, answer.json()["code"]) == (403, "second_approver")
+    assert _approve(world, id_, "marketing", "marketing").json()["code"] == "role"
+    assert world.state() == before
+    assert world.attempts() == [("ground-approval", "second_approver")]
+    assert _approve(world, id_, "admin", "admin").status_code == 200
+
+
+def test_a_ground_for_named_customers_touches_only_them(world: World, wallet: Wallet) -> None:
+    other = world.enrolled()
+    world.compiled.clear()
+    _approve(world, _declare(world, subjects=[wallet.subject]))
+    assert world.compiled == [wallet.subject]
+    assert other.call("GET", "/issuer/wallet/grounds").json()["items"] == []
+    assert world.events("ground.approved")[0].records[0][0] == wallet.subject
+
+
+def test_ending_a_ground_is_a_narrowing(world: World, wallet: Wallet) -> None:
+    id_ = _declare(world)
+    _approve(world, id_)
+    drains, version = world.drains, world.version(wallet.subject)
+    answer = world.post("dpo", f"/issuer/grounds/{id_}/end")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["standing"] == "revoked"
+    assert world.platform.journal.ended(id_)
+    assert world.drains == drains + 1
+    assert world.version(wallet.subject) == version + 1
+    assert len(world.events("ground.ended")) == 1
+    assert len(world.events("consent.shut")) == 1
+    assert world.post("dpo", f"/issuer/grounds/{id_}/end").status_code == 200
+    assert len(world.events("ground.ended")) == 1
+    assert _approve(world, id_).json()["code"] == "ground_ended"
+    assert world.post("admin", f"/issuer/grounds/{id_}/end").json()["code"] == "role"
+
+
+def test_a_draft_can_be_ended_too(world: World) -> None:
+    id_ = _declare(world)
+    world.post("dpo", f"/issuer/grounds/{id_}/end")
+    assert _approve(world, id_).json()["code"] == "ground_ended"
+    listed = world.get("auditor", "/issuer/grounds").json()["items"]
+    assert [one["standing"] for one in listed] == ["draft"]
+
+
+def test_a_ground_that_ran_out_is_marked_by_the_worker(world: World, wallet: Wallet) -> None:
+    id_ = _declare(world, valid_until=iso(world.now + timedelta(days=2)))
+    _approve(world, id_)
+    version = world.version(wallet.subject)
+    world.clock.advance(timedelta(days=2))
+    worker.run_once(world.registry)
+    worker.run_once(world.registry)
+    assert world.version(wallet.subject) == version + 1
+    assert world.platform.journal.ended(id_)
+    assert len(world.events("ground.ended")) == 1
+
+
+@pytest.mark.parametrize("place", ["compile", "drain"])
+def test_what_a_crash_left_undone_the_worker_finishes(world: World, wallet: Wallet, place: str) -> None:
+    id_ = _declare(world)
+    _approve(world, id_)
+    world.crash_in.add(place)
+    with pytest.raises(Crash):
+        grounds.end(world.registry, world.staff("dpo"), id_)
+    world.crash_in.clear()
+    assert world.platform.journal.ended(id_)
+    worker.run_once(world.registry)
+    assert world.compiled[-1] == wallet.subject
+    assert len(world.events("consent.shut")) == 1
+    worker.run_once(world.registry)
+    assert len(world.events("consent.shut")) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"processes": [{"purpose": "marketing", "fields": [EMAIL]}]}, "consent_only"),
+        ({"processes": [{"purpose": "administration", "fields": [EMAIL]}]}, "field_not_needed"),
+        ({"processes": [{"purpose": "nothing", "fields": [EMAIL]}]}, "unknown_purpose"),
+        ({"processes": []}, "bad_request"),
+        ({"basis": "dpv:Consent"}, "bad_basis"),
+        ({"evidence": ""}, "bad_request"),
+        ({"citation": ""}, "bad_request"),
+        ({"valid_until": "2026-11-21T00:00:00Z"}, "bad_valid_until"),
+        ({"valid_until": "2046-11-21T00:00:00Z"}, "bad_valid_until"),
+        ({"roles": ["mailer"]}, "role_not_allowed"),
+        ({"subjects": ["sub_nobody"]}, "unknown_subject"),
+        ({"subjects": []}, "bad_request"),
+        ({"subjects": "everybody"}, "bad_request"),
+    ],
+)
+def test_a_ground_that_must_not_be_is_refused(world: World, changes: dict[str, Any], code: str) -> None:
+    before = world.state()
+    answer = world.post("dpo", "/issuer/grounds", _body(world, **changes))
+    assert answer.json()["code"] == code
+    assert world.state() == before
+
+
+def test_a_ground_needs_an_end_and_an_officer(world: World) -> None:
+    body = _body(world)
+    del body["valid_until"]
+    assert world.post("dpo", "/issuer/grounds", body).json()["field"] == "valid_until"
+    assert world.post("admin", "/issuer/grounds", _body(world)).json()["code"] == "role"
+    assert _approve(world, "urn:uuid:none").json()["code"] == "unknown_ground"
+
+
+def test_the_mailers_ground_names_its_only_reader(world: World) -> None:
+    id_ = _declare(
+        world, key="invitation", roles=["mailer"], until_enrolled=True,
+        processes=[{"purpose": "invitation", "fields": [EMAIL, "contact.phone"]}],
+    )  # fmt: skip
+    _approve(world, id_)
+    (row,) = world.rows("ground")
+    read = ground.parse_ground(
+        credential.verify(row.body, world.platform.keys, at=world.now, expected_type=ground.GROUND_TYPE)
+    )
+    assert (read.roles, read.until_enrolled, read.subjects) == (frozenset({"mailer"}), True, None)
+
+
+def test_the_verbs_check_the_role_by_themselves(world: World) -> None:
+    from runtime.problem import Problem
+
+    staff = world.staff("marketing")
+    id_ = _declare(world)
+    for act in (
+        lambda: grounds.approve(world.registry, staff, id_),
+        lambda: grounds.end(world.registry, staff, id_),
+        lambda: world.registry.revoke("urn:uuid:none", staff),
+    ):
+        with pytest.raises(Problem) as caught:
+            act()
+        assert caught.value.code == "role"
