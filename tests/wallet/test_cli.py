@@ -30,8 +30,10 @@ class Terminal:
         self.path = path
         monkeypatch.setattr(keystore.Keystore.create.__func__, "__kwdefaults__", {"strength": WEAK})  # type: ignore[attr-defined]
         monkeypatch.setattr(
-            Wallet.create.__func__, "__kwdefaults__", {"strength": WEAK, "clock": now, "transport": None}
-        )  # type: ignore[attr-defined]
+            Wallet.create.__func__,  # type: ignore[attr-defined]
+            "__kwdefaults__",
+            {"strength": WEAK, "clock": now, "transport": None},
+        )
         monkeypatch.setattr(keystore.backup, "__kwdefaults__", {"strength": WEAK})
         monkeypatch.setattr(Wallet.backup, "__kwdefaults__", {"strength": WEAK})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _Bridge)
@@ -116,7 +118,7 @@ def test_nothing_is_ticked_for_the_owner(terminal: Terminal) -> None:
     ask = terminal.organisation.make_ask()
     nothing = terminal("consent", ask.id, typed="\n\n")
     assert nothing.exit_code == 1
-    assert nothing.stderr.strip().splitlines()[-1].startswith("nothing_chosen")
+    assert "[y/N]:nothing_chosen: no field was chosen" in nothing.stderr
     done = terminal("consent", ask.id, typed="y\nn\n")
     assert done.exit_code == 0, done.output
     (given, _) = next(iter(terminal.organisation.consents.values()))
@@ -252,20 +254,9 @@ def test_the_language_follows_the_locale(monkeypatch: pytest.MonkeyPatch, locale
 
 
 def test_every_command_explains_itself_with_an_example() -> None:
-    for name in [
-        "init",
-        "enrol",
-        "asks",
-        "consent",
-        "narrow",
-        "withdraw",
-        "refuse",
-        "history",
-        "receipts",
-        "backup",
-        "restore",
-        "show",
-    ]:
+    names = [command.callback.__name__ for command in cli.app.registered_commands if command.callback is not None]
+    assert len(names) == 12
+    for name in names:
         done = CliRunner().invoke(cli.app, [name, "--help"], env={"COLUMNS": "120"})
         assert done.exit_code == 0
         assert f"Example: fieldgrant wallet {name}" in done.stdout
