@@ -19,6 +19,7 @@ from issuer.catalogue import Catalogue
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
 from runtime import outbox
+from runtime.keyring import BUCKETS
 from runtime.platform import Platform
 
 MAX_ROWS = 50_000
@@ -111,6 +112,8 @@ def run(
     """
     tally = _Tally()
     customers = _read(catalogue, data, columns or {}, tally)
+    for bucket in range(min(len(customers), BUCKETS)):
+        platform.keyring.current(bucket)  # made now, where it keeps nobody waiting for the write lock
     with platform.database.write() as session:
         digest = origin.digest(platform, data)
         at = platform.clock.now()

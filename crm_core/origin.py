@@ -63,7 +63,7 @@ def digest(platform: Platform, data: bytes) -> str:
 
 
 def note(session: Session, origin: Origin, collected: Collection[Collected], *, event_id: str) -> None:
-    """Remember where the values of these subjects came from."""
+    """Remember where the values of these subjects came from; there is at least one."""
     common = {
         "event_id": event_id,
         "source": origin.source,
@@ -76,8 +76,7 @@ def note(session: Session, origin: Origin, collected: Collection[Collected], *, 
         for each in collected
         for field, row in each.rows.items()
     ]
-    if rows:
-        session.connection().execute(TABLE.insert(), rows)
+    session.connection().execute(TABLE.insert(), rows)
 
 
 def collected_fields(session: Session, subject: SubjectId) -> frozenset[Field]:

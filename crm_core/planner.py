@@ -96,14 +96,14 @@ class Planner:
 
     def _snapshot(self, passage: Passage, visit: Visit, work: Callable[["_Read"], T]) -> T:
         """Run `work` over one snapshot, and over a newer one when a key that it needs was rotated away meanwhile."""
-        for left in reversed(range(_TRIES)):
+        for _ in range(_TRIES - 1):
             try:
                 with self.platform.database.read() as session:
-                    return work(_Read(self.platform, self.gate, passage, visit, session, last_try=left == 0))
+                    return work(_Read(self.platform, self.gate, passage, visit, session, last_try=False))
             except KeyGone:
-                if not left:
-                    raise
-        raise AssertionError("unreachable")  # pragma: no cover
+                continue
+        with self.platform.database.read() as session:
+            return work(_Read(self.platform, self.gate, passage, visit, session, last_try=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,8 @@ class _Read:
     def open(self, seen: _Seen, fields: Collection[Field]) -> tuple[dict[Field, Value], tuple[Field, ...]]:
         """The values of those fields that are released and stored; and the released ones that do not open."""
         released = [field for field in fields if field in seen.verdict.released]
+        if not released:  # not even how many values lie there may cost time
+            return {}, ()
         try:
             return records.open_readable(self.platform, seen.record, released)
         except KeyGone:

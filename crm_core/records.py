@@ -3,7 +3,7 @@
 Only the planner, the writer and `redaction` reach this module (import-linter checks it).
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
 from typing import Any
@@ -84,9 +84,10 @@ def every(session: Session) -> Iterator[Record]:
         after = rows[-1].subject
 
 
-def insert(session: Session, record: Record) -> None:
-    """Add a new record."""
-    session.connection().execute(TABLE.insert().values(**asdict(record)))
+def insert(session: Session, records: Sequence[Record]) -> None:
+    """Add new records."""
+    if records:
+        session.connection().execute(TABLE.insert(), [asdict(record) for record in records])
 
 
 def replace(

@@ -37,19 +37,20 @@ class Batch:
 
     def __init__(self, session: Session, platform: Platform, catalogue: Catalogue, origin: Origin) -> None:
         self._session, self._platform, self._catalogue, self._origin = session, platform, catalogue, origin
-        self._created: list[SubjectId] = []
+        self._created: list[records.Record] = []
         self._collected: list[Collected] = []
         self._corrected: list[Collected] = []
 
     def create(self, values: Values, rows: Mapping[Field, int] | None = None) -> SubjectId:
-        """Make a customer; `rows` says which row of the source each value stands in. EvidenceError `unknown_field`."""
+        """Make a customer, stored at `close`; `rows` says in which row of the source each value stands.
+
+        EvidenceError `unknown_field`.
+        """
         self._check(values)
         subject = new_subject()
         at = times.iso_ms(self._origin.at)
         record = records.seal_record(self._platform, subject, generation=1, created_at=at, values=values)
-        records.insert(self._session, record)
-        registry.open_standing(self._session, subject)
-        self._created.append(subject)
+        self._created.append(record)
         self._gather(self._collected, subject, values, rows)
         return subject
 
@@ -79,7 +80,10 @@ class Batch:
         return frozenset(changed)
 
     def close(self) -> None:
-        """Emit the events, note the origins, compile the allowances of new customers. The batch is empty then."""
+        """Store the new customers with standing and allowances, emit the events, note the origins; empty then."""
+        records.insert(self._session, self._created)
+        for record in self._created:
+            registry.open_standing(self._session, record.subject)
         for type_, collected in (("value.collected", self._collected), ("value.corrected", self._corrected)):
             if collected:
                 event_id = outbox.emit(
@@ -91,7 +95,8 @@ class Batch:
                 )
                 origins.note(self._session, self._origin, collected, event_id=event_id)
         if self._created:
-            allowance.compile_many(self._session, self._platform, self._catalogue, self._created)
+            subjects = [record.subject for record in self._created]
+            allowance.compile_many(self._session, self._platform, self._catalogue, subjects)
         self._created, self._collected, self._corrected = [], [], []
 
     def _check(self, values: Values) -> None:
