@@ -1,13 +1,17 @@
 """To enrol: pin the organisation, prove a DID made for it alone, hand in the code from the second channel."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from protocol import canonical, credential, enrolment, presentation
+from protocol.enrolment import Enrolment
 from protocol.errors import EvidenceError
 from wallet import answer, link, offer
 from wallet.client import SKEW, Client
+from wallet.errors import WalletError
 from wallet.holding import Holding
 from wallet.link import Link
 
@@ -58,6 +62,25 @@ def complete(client: Client, enrolling: Enrolling, code: str, *, at: datetime) -
     )
     body = {"token": enrolling.token, "code": code.strip(), "presentation": presented}
     document = answer.document(client.post(holding.at("FieldgrantIssuer", "/issuer/enrolments"), body), "enrolment")
+    read = _read(holding, document, at)
+    if read.presentation != canonical.jcs(presented):
+        raise EvidenceError("foreign_enrolment", "the enrolment is not what this wallet signed")
+    return replace(holding, enrolment=document)
+
+
+def recover(client: Client, holding: Holding, *, at: datetime) -> Holding:
+    """Fetch the enrolment whose answer was lost on the way; the holding as it was, if there is none."""
+    try:
+        reply = client.call("GET", holding.at("FieldgrantIssuer", "/issuer/wallet/enrolments"), holding.signer)
+    except WalletError:
+        return holding
+    for document in answer.documents(reply, "enrolments"):
+        _read(holding, document, at)
+        holding = replace(holding, enrolment=document)
+    return holding
+
+
+def _read(holding: Holding, document: Mapping[str, Any], at: datetime) -> Enrolment:
     verified = credential.verify(
         canonical.jcs(document),
         holding.keys,
@@ -66,6 +89,6 @@ def complete(client: Client, enrolling: Enrolling, code: str, *, at: datetime) -
         expected_issuer=holding.controller,
     )
     read = enrolment.parse_enrolment(verified)
-    if read.wallet_did != holding.did or read.presentation != canonical.jcs(presented):
-        raise EvidenceError("foreign_enrolment", "the enrolment is not what this wallet signed")
-    return replace(holding, enrolment=document)
+    if read.wallet_did != holding.did:
+        raise EvidenceError("foreign_enrolment", "the enrolment is for another wallet")
+    return read

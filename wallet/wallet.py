@@ -111,6 +111,8 @@ class Wallet:
         """
         opened = link.read(invitation)
         known = self._holdings.get(opened.did)
+        if known is not None and known.enrolment is None:
+            known = self._keep(enrolling.recover(self._client, known, at=self._clock()))
         if known is not None and known.enrolment is not None:
             raise WalletError("already_enrolled", "this wallet is enrolled with this organisation already")
         return enrolling.begin(self._client, opened, known)

@@ -54,6 +54,7 @@ class Organisation:
         self.keys = Keys([self.document])
         self.bits = status.Bitstring()
         self.wallet: Did | None = None
+        self.enrolment: Json = {}
         self.asks: dict[str, Ask] = {}
         self.consents: dict[str, tuple[Consent, Json]] = {}
         self.receipts: dict[str, Json] = {}
@@ -139,6 +140,7 @@ class Organisation:
         signed: dict[str, Callable[[], Json]] = {
             "/issuer/wallet/asks": lambda: {"items": [{"credential": one.document} for one in self.asks.values()]},
             "/issuer/wallet/consents": lambda: self._consent(body) if body else self._consents(),
+            "/issuer/wallet/enrolments": lambda: {"items": [{"credential": self.enrolment}]},
             "/issuer/wallet/refusals": lambda: self._refuse(body),
             "/issuer/wallet/narrowings/offers": lambda: self._offer(body),
             "/issuer/wallet/narrowings": lambda: self._narrow(body),
@@ -183,7 +185,8 @@ class Organisation:
             id=consent.fresh_id(),
             at=self.at,
         )
-        return {"enrolment": proof.sign(unsigned, self.signer, created=self.at)}
+        self.enrolment = proof.sign(unsigned, self.signer, created=self.at)
+        return {"enrolment": self.enrolment}
 
     def _status(self) -> Json:
         unsigned = status.build_list(f"{self.base}/issuer/status/1", self.did, self.bits, self.at)

@@ -520,3 +520,11 @@ def test_clocks_may_differ_a_little(tmp_path: Path, organisation: Organisation, 
         assert narrowed is not None
         assert wallet.withdraw(narrowed.id).event == "withdrawn"
         assert wallet.refuse(organisation.make_ask().id).event == "refused"
+
+
+def test_an_enrolment_whose_answer_was_lost_is_found_again(opened: Wallet, organisation: Organisation) -> None:
+    organisation.down = "after /issuer/enrolments"
+    assert code(lambda: opened.enrol(organisation.link, lambda channel: CODE)) == "unreachable"
+    organisation.down = None
+    assert code(lambda: opened.begin(organisation.link)) == "already_enrolled"
+    assert opened.holding().did == organisation.wallet
