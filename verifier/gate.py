@@ -21,11 +21,11 @@ Without GatedResponse the passage ends with the `with`.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists
+from sqlalchemy import Boolean, ColumnElement, SQLColumnExpression, and_, literal_column
 from sqlmodel import SQLModel
 
 from issuer.catalogue import Catalogue
@@ -41,7 +41,7 @@ from verifier import quarantine
 from verifier.allowance import Allowance
 from verifier.drain import Turnstile
 from verifier.passage import Bench, Passage, Reader, StandingMoved, Verdict, Visit
-from verifier.quarantine import Cause, Quarantine
+from verifier.quarantine import Cause
 from verifier.reading import Reading
 from verifier.recorder import Recorder
 from verifier.rule import Reason
@@ -51,10 +51,14 @@ __all__ = ["Allowance", "Field", "Gate", "Passage", "Reader", "Reason", "Standin
 
 T = TypeVar("T")
 PATIENCE = 2.0  # seconds that a standing below the journal's floor may be a change in progress
+LONGEST = 10.0  # seconds after which a read that keeps meeting such changes gives up
 _PAUSE = 0.02
 
 _ALLOWANCE = SQLModel.metadata.tables[str(Allowance.__tablename__)]
-_QUARANTINE = SQLModel.metadata.tables[str(Quarantine.__tablename__)]
+# As text: SQLAlchemy's own subquery would cost each statement more than the look-up itself.
+_QUARANTINED: ColumnElement[bool] = literal_column(
+    "EXISTS (SELECT 1 FROM quarantine WHERE quarantine.subject = allowance.subject)", Boolean
+)
 
 
 class Gate:
@@ -67,10 +71,9 @@ class Gate:
         self._seal = Seal(platform.keyring.secret("allowance-mac"))
         self._home = Jurisdiction(platform.settings.home_jurisdiction)
         names = ("mask", "reasons", "grounds", "next_change_at", "version", "catalogue", "mac")
-        shut = exists().where(_QUARANTINE.c.subject == _ALLOWANCE.c.subject).correlate(_ALLOWANCE)
         self._columns: tuple[ColumnElement[Any], ...] = (
             *(_ALLOWANCE.c[name].label(f"gate_{name}") for name in names),
-            shut.label("gate_quarantined"),
+            _QUARANTINED.label("gate_quarantined"),
         )
 
     @classmethod
@@ -126,7 +129,7 @@ class Gate:
     @contextmanager
     def passage(self, visit: Visit) -> Iterator[Passage]:
         """Hold the gate open. `judge` raises StandingMoved (503) while a change is under way: prefer `read`."""
-        passage = self._enter(visit, final=False)
+        passage = self._enter(visit, ())
         try:
             yield passage
         finally:
@@ -173,27 +176,30 @@ class Gate:
         self._recorder.record(event.ATTEMPT_REFUSED, header=header, records=[(None, {"code": code})])
 
     def _try(self, visit: Visit, work: Callable[[Passage], T]) -> tuple[Passage, T]:
-        until: float | None = None
+        begun = time.monotonic()
+        met: dict[SubjectId, float] = {}
         while True:
-            final = until is not None and time.monotonic() >= until
-            passage = self._enter(visit, final=final)
+            now = time.monotonic()
+            passage = self._enter(visit, {subject for subject, since in met.items() if now - since >= PATIENCE})
             try:
                 return passage, work(passage)
-            except StandingMoved:
+            except StandingMoved as moved:
                 passage.release()
-                until = until or time.monotonic() + PATIENCE
+                met.setdefault(moved.subject, now)
+                if now - begun > LONGEST:
+                    raise
                 time.sleep(_PAUSE)
             except BaseException:
                 passage.release()
                 raise
 
-    def _enter(self, visit: Visit, *, final: bool) -> Passage:
+    def _enter(self, visit: Visit, waited_for: Collection[SubjectId]) -> Passage:
         hold = self._turnstile.passage()
         try:
             # Inside the lock: what is ended from here on waits for us; what ended before is in the journal by now.
             self._platform.journal.refresh()
             bench = self._bench(visit)
-            return Passage(visit, bench, hold, self._platform.clock.now(), final=final)
+            return Passage(visit, bench, hold, self._platform.clock.now(), waited_for)
         except (ClockError, JournalError) as error:
             hold.release()
             raise Problem(503, error.code, "What this rests on cannot be believed now, so nothing is shown.") from error

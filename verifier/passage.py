@@ -1,10 +1,11 @@
 """A passage: the gate held open for one read. It judges rows, keeps the record, and ends when the last byte is out."""
 
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row
 
@@ -53,10 +54,27 @@ class Verdict:
     grounds: Mapping[GroundId, frozenset[Field]]
 
 
+class Stored(NamedTuple):
+    """An allowance as it lies in a row, before anything of it is believed. Where there is none, `mac` is None."""
+
+    mask: bytes
+    reasons: bytes
+    grounds: str
+    next_change_at: str | None
+    version: int
+    catalogue: str
+    mac: bytes | None
+    quarantined: bool
+
+
+_of_row = attrgetter(*(f"gate_{name}" for name in Stored._fields))
+
+
 class StandingMoved(Problem):
     """A subject's standing is below what the journal knows: it is being changed this moment, or was rolled back."""
 
-    def __init__(self) -> None:
+    def __init__(self, subject: SubjectId) -> None:
+        self.subject = subject
         super().__init__(
             503,
             "standing_moving",
@@ -82,12 +100,12 @@ class Bench:
 class Passage:
     """The gate held open for one read: shared lock, judging, recording. One thread at a time."""
 
-    __slots__ = ("_bench", "_final", "_handed_over", "_hold", "_now", "_recorded", "visit")
+    __slots__ = ("_bench", "_handed_over", "_hold", "_now", "_recorded", "_waited_for", "visit")
 
-    def __init__(self, visit: Visit, bench: Bench, hold: Hold, at: datetime, *, final: bool) -> None:
-        """`at`: when it began, the instant that it judges by; `final`: what is in doubt is not to be tried again."""
+    def __init__(self, visit: Visit, bench: Bench, hold: Hold, at: datetime, waited_for: Collection[SubjectId]) -> None:
+        """`at`: when it began, the instant that it judges by; `waited_for`: below the floor for too long already."""
         self.visit = visit
-        self._bench, self._hold, self._now, self._final = bench, hold, iso(at), final
+        self._bench, self._hold, self._now, self._waited_for = bench, hold, iso(at), waited_for
         self._handed_over = self._recorded = False
 
     @property
@@ -102,15 +120,16 @@ class Passage:
             StandingMoved: in a passage of its own (`gate.passage`); `gate.read` catches it and tries again.
         """
         who: SubjectId = row.subject if subject is None else subject
-        if row.gate_quarantined:
+        stored = Stored._make(_of_row(row))
+        if stored.quarantined:
             return self._nothing(who, Reason.NO_GROUND)
-        flaw = self._flaw(who, row)
+        flaw = self._flaw(who, stored)
         if flaw == "missing" and not (self._bench.to_us and self._bench.at_home):
             return self._nothing(who, Reason.JURISDICTION if self._bench.to_us else Reason.RECIPIENT)
         if flaw is not None:
             self._bench.suspect(who, flaw)
             return self._nothing(who, Reason.NO_GROUND)
-        return self._read(who, row)
+        return self._read(who, stored)
 
     def record(self, entries: Sequence[tuple[Verdict, frozenset[Field]]], *, query: Mapping[str, Any]) -> str:
         """Make the release durable; (verdict, fields asked for) per subject. Returns the event's id.
@@ -152,49 +171,43 @@ class Passage:
         """Let go of the lock; harmless when repeated."""
         self._hold.release()
 
-    def _flaw(self, subject: SubjectId, row: Row[Any]) -> Cause | None:
+    def _flaw(self, subject: SubjectId, stored: Stored) -> Cause | None:
         """What shows that this row is not what we wrote last; every subject has its rows from its first moment."""
-        if row.gate_mac is None:
+        if stored.mac is None:
             return "missing"
-        if row.gate_catalogue != self._bench.reading.catalogue:
+        if stored.catalogue != self._bench.reading.catalogue:
             return "catalogue"
-        if not self._authentic(subject, row):
+        if not self._authentic(subject, stored):
             return "bad_mac"
-        if row.gate_version < self._bench.journal.floor(subject):
-            if not self._final:
-                raise StandingMoved
+        if stored.version < self._bench.journal.floor(subject):
+            if subject not in self._waited_for:
+                raise StandingMoved(subject)
             return "below_floor"
         return None
 
-    def _authentic(self, subject: SubjectId, row: Row[Any]) -> bool:
+    def _authentic(self, subject: SubjectId, stored: Stored) -> bool:
         try:
-            expected = self._bench.mac(
-                subject,
-                mask=row.gate_mask,
-                reasons=row.gate_reasons,
-                grounds=row.gate_grounds,
-                next_change_at=row.gate_next_change_at,
-                version=row.gate_version,
-            )
-            return type(row.gate_version) is int and hmac.compare_digest(expected, row.gate_mac)
+            expected = self._bench.mac(subject, *stored[:5])
+            return type(stored.version) is int and hmac.compare_digest(expected, stored.mac or b"")
         except (TypeError, ValueError, AttributeError):  # values of types that we never write
             return False
 
-    def _read(self, subject: SubjectId, row: Row[Any]) -> Verdict:
+    def _read(self, subject: SubjectId, stored: Stored) -> Verdict:
         if self.visit.processing != USE:
-            return self._nothing(subject, Reason.PURPOSE, row.gate_version)
-        released, reasons = self._bench.reading.mask(row.gate_mask, row.gate_reasons)
-        grounds = self._bench.reading.grounds(row.gate_grounds)
-        if row.gate_next_change_at is not None and row.gate_next_change_at <= self._now:
+            return self._nothing(subject, Reason.PURPOSE, stored.version)
+        reading, journal = self._bench.reading, self._bench.journal
+        released, reasons = reading.mask(stored.mask, stored.reasons)
+        grounds = reading.grounds(stored.grounds)
+        if stored.next_change_at is not None and stored.next_change_at <= self._now:
             # Time has changed the answer and nobody has compiled it yet: deny what was released until then.
             reasons = {**reasons, **dict.fromkeys(released, Reason.EXPIRED)}
             released, grounds = frozenset(), {}
-        elif ended := [ground for ground in grounds if self._bench.journal.ended(ground)]:
+        elif ended := [ground for ground in grounds if journal.ended(ground)]:
             # A ground for many is in the journal before each of them is compiled: it releases nothing from then on.
             lost = frozenset[Field]().union(*(grounds[ground] for ground in ended))
             reasons = {**reasons, **dict.fromkeys(lost, Reason.WITHDRAWN)}
             released, grounds = released - lost, {key: grounds[key] for key in grounds if key not in ended}
-        return Verdict(subject=subject, released=released, reasons=reasons, version=row.gate_version, grounds=grounds)
+        return Verdict(subject=subject, released=released, reasons=reasons, version=stored.version, grounds=grounds)
 
     def _nothing(self, subject: SubjectId, why: Reason, version: int = 0) -> Verdict:
         reasons = dict.fromkeys(self._bench.reading.fields, why)

@@ -24,7 +24,7 @@ class Seal:
         self._secret = secret
 
     def under(self, key: Key) -> Callable[..., bytes]:
-        """`mac(subject, mask=…, reasons=…, grounds=…, next_change_at=…, version=…)` for rows with this key.
+        """`mac(subject, mask, reasons, grounds, next_change_at, version)` for rows with this key.
 
         What the rows share is hashed once. The inner function raises TypeError, ValueError or AttributeError for
         values that no allowance has (whoever writes to the database may put anything anywhere).
@@ -32,8 +32,8 @@ class Seal:
         shared = hashlib.blake2b(key=self._secret, digest_size=_SIZE, person=_PERSON)
         shared.update(b"".join(b"%d:%b" % (len(part), part) for part in (text.encode() for text in key)))
 
-        def mac(
-            subject: str, *, mask: bytes, reasons: bytes, grounds: str, next_change_at: str | None, version: int
+        def mac(  # noqa: PLR0917 - called for every row: keywords cost more than the hash
+            subject: str, mask: bytes, reasons: bytes, grounds: str, next_change_at: str | None, version: int
         ) -> bytes:
             who, why = subject.encode(), grounds.encode()
             when = b"-" if next_change_at is None else next_change_at.encode()

@@ -34,7 +34,7 @@ def token(client: TestClient, account: str) -> dict[str, str]:
 
 def decide(
     client: TestClient, account: str, subject: str, *fields: str, purpose: str = "marketing"
-) -> tuple[int, dict]:
+) -> tuple[int, dict[str, Any]]:
     body = {"subject": subject, "purpose": purpose, "fields": list(fields)}
     answer = client.post("/verifier/decisions", json=body, headers=token(client, account))
     return answer.status_code, answer.json()

@@ -267,14 +267,45 @@ def test_a_statutory_ground_never_opens_what_only_consent_may(stage: Stage) -> N
     document = json.loads(stage.row(id_).body)
     for purpose in (stage.catalogue.purpose("marketing").iri, "https://w3id.org/dpv#Unknown"):
         del document["proof"]
-        document["id"] = consent.fresh_id()
+        document["id"], document["issuer"] = consent.fresh_id(), stage.platform.controller
         document["credentialSubject"]["declaresGround"]["hasProcess"][0]["hasPurpose"] = purpose
-        for signer in (Ed25519Signer.generate(), stage.platform.signer):
+        for signer in (Ed25519Signer.generate(), Ed25519Signer.generate(), stage.platform.signer):
             document = proof.sign(document, signer, created=stage.clock.now())
-        document["issuer"] = stage.platform.controller
         stage.sql("INSERT INTO ground_subject VALUES (?, ?)", document["id"], subject)
         plant(stage, document, "ground", subject, stage.platform.controller)
     assert stage.released(subject) == set()
+    assert complaints(stage) == set()
+
+
+def test_a_ground_of_another_controller_is_none_here(stage: Stage) -> None:
+    subject = stage.subject()
+    document = json.loads(stage.row(stage.ground("administration", GIVEN)).body)
+    del document["proof"]
+    document["id"], document["issuer"] = consent.fresh_id(), stage.platform.controller
+    document["credentialSubject"]["id"] = "did:web:elsewhere.example"
+    document["credentialSubject"]["declaresGround"]["hasDataController"] = "did:web:elsewhere.example"
+    document["credentialSubject"]["declaresGround"]["hasProcess"][0]["hasPersonalData"] = [PHONE]
+    for signer in (Ed25519Signer.generate(), Ed25519Signer.generate(), stage.platform.signer):
+        document = proof.sign(document, signer, created=stage.clock.now())
+    stage.sql("INSERT INTO ground_subject VALUES (?, ?)", document["id"], subject)
+    plant(stage, document, "ground", subject, stage.platform.controller)
+    assert stage.released(subject, "administration", "sales") == {GIVEN}
+    assert complaints(stage) == {"foreign_ground"}
+
+
+def test_a_presentation_without_one_proof_enrols_nobody(stage: Stage, customer: Customer) -> None:
+    (row,) = stage.sql("SELECT body FROM credential WHERE kind = 'enrolment'")
+    document = json.loads(row[0])
+    del document["proof"]
+    document["id"] = consent.fresh_id()
+    carried = document["credentialSubject"]["hasEnrolment"]["walletPresentation"]
+    presented = json.loads(carried["presentationDocument"])
+    presented["proof"] = [presented["proof"], presented["proof"]]
+    body = canonical.jcs(presented)
+    carried["presentationDocument"], carried["digestMultibase"] = body.decode(), canonical.digest(body)
+    signed_ = proof.sign(document, stage.platform.signer, created=stage.clock.now())
+    plant(stage, signed_, "enrolment", customer.subject, customer.wallet.did)
+    assert complaints(stage) == {"bad_proof"}
 
 
 def test_a_revived_enrolment_does_not_revive_its_wallets_consents(stage: Stage, customer: Customer) -> None:

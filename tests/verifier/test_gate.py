@@ -4,12 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from issuer import registry
 from protocol import event
-from protocol.consent import Jurisdiction, Processing
+from protocol.consent import Jurisdiction, Processing, SubjectId
 from runtime.clock import ClockError
 from runtime.problem import Problem
 from tests.verifier.stage import ASKED, CITY, EMAIL, FAMILY, GIVEN, PHONE, Customer, Stage, foreign_did, look
-from verifier import allowance
+from verifier import allowance, grounds, quarantine
+from verifier import gate as gates
 from verifier.gate import StandingMoved
 
 
@@ -226,6 +228,31 @@ def test_a_change_in_progress_is_waited_for_and_not_taken_for_a_rollback(stage: 
     assert stage.sql("SELECT * FROM quarantine") == []
 
 
+def test_a_read_that_keeps_meeting_changes_gives_up_and_puts_nobody_in_doubt(
+    stage: Stage, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "LONGEST", 0.05)
+    stage.platform.journal.append(
+        {"kind": "narrowing", "subject": customer.subject, "version": 99, "ended": [], "at": "-"}
+    )
+    with pytest.raises(StandingMoved):
+        stage.see(customer.subject)
+    assert stage.sql("SELECT * FROM quarantine") == []
+    stage.gate.turnstile.drain(1.0)
+
+
+def test_an_unforeseen_error_at_the_door_leaves_nothing_locked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    visit = stage.gate.visit(stage.reader(), "marketing")
+
+    def broken() -> None:
+        raise OSError("disk")
+
+    monkeypatch.setattr(stage.clock, "now", broken)
+    with pytest.raises(OSError, match="disk"), stage.gate.passage(visit):
+        pass
+    stage.gate.turnstile.drain(1.0)
+
+
 def test_in_a_passage_of_its_own_a_moving_standing_fails_closed(stage: Stage, customer: Customer) -> None:
     stage.give(customer)
     stage.platform.journal.append(
@@ -247,3 +274,18 @@ def test_whatever_a_read_raises_the_passage_is_left(stage: Stage) -> None:
     with pytest.raises(KeyError), stage.gate.read(visit, work):
         pass
     stage.gate.turnstile.drain(1.0)
+
+
+def test_grants_are_read_by_others_as_the_gate_reads_them(stage: Stage, customer: Customer) -> None:
+    given = stage.give(customer)
+    with stage.platform.database.read() as session:
+        (evidence,) = grounds.collect(session, [customer.subject])
+        assert evidence == registry.evidence(session, customer.subject)
+    (grant,) = grounds.grants(stage.platform, stage.catalogue, evidence)
+    assert (grant.ground, grant.kind, grant.fields, grant.ended) == (given.id, "consent", ASKED, None)
+
+
+def test_only_who_is_under_quarantine_can_be_freed(stage: Stage) -> None:
+    with stage.platform.database.write() as session:
+        assert not quarantine.lift(session, SubjectId("sub_nobody"), stage.clock.now())
+    assert stage.events(event.SUBJECT_QUARANTINED) == []

@@ -88,9 +88,7 @@ def test_a_restored_enrolment_is_replayed_and_ends_the_mailers_ground(stage: Sta
             id_ = stage.store_enrolment(session, customer)
             version = stage.registry.moved(session, subject)
         document = stage.row(id_).body
-        stage.registry.journal(
-            subject, version, [], {"enrolment": __import__("json").loads(document)}, at=stage.clock.now()
-        )
+        stage.registry.journal(subject, version, [], {"enrolment": json.loads(document)}, at=stage.clock.now())
     reconcile.reconcile(stage.platform, stage.catalogue)
     assert stage.released(subject, "invitation", "mailer") == set()
     assert stage.row(id_).did == customer.wallet.did
