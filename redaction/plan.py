@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import or_
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from crm_core import records
@@ -29,6 +30,9 @@ from verifier.quarantine import Quarantine
 
 BATCH: Final = 500  # subjects looked at in one snapshot
 RETRY: Final = timedelta(seconds=30)  # until evidence that could not be believed is looked at again
+
+
+Seen = tuple[int, datetime | None]  # version of the standing, and when the next ground runs out by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,19 +114,25 @@ def look(session: Session, platform: Platform, catalogue: Catalogue, evidence: E
 def plan_due(platform: Platform, catalogue: Catalogue) -> tuple[int, bool]:
     """Look at the next batch of subjects; how many jobs were planned and whether there is more to look at."""
     at = platform.clock.now()
-    idle: dict[SubjectId, Look] = {}
+    idle: dict[SubjectId, Seen] = {}
     busy: list[SubjectId] = []
     broken: dict[SubjectId, str] = {}
     with platform.database.read() as session:
         subjects = due(session, at)
+        archived = set(session.exec(select(Archived.subject).where(col(Archived.subject).in_(subjects))))
         for evidence in grounds.collect(session, subjects):
             try:
+                grants = proved(platform, catalogue, evidence, at)
+                if evidence.subject not in archived and not any(lapse.over(grant, at) for grant in grants):
+                    # nothing ended and nothing to bring back: no need to read the record
+                    idle[evidence.subject] = (evidence.version, lapse.lapse((), grants, at).next_at)
+                    continue
                 looked = look(session, platform, catalogue, evidence, at)
             except EvidenceError as error:
                 broken[evidence.subject] = error.code
                 continue
             if looked.idle:
-                idle[evidence.subject] = looked
+                idle[evidence.subject] = (looked.version, looked.found.next_at)
             else:
                 busy.append(evidence.subject)
     _remember(platform, idle, broken, at)
@@ -144,7 +154,7 @@ def plan(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> bool:
             return False
         at = platform.clock.now()
         looked = look(session, platform, catalogue, registry.evidence(session, subject), at)
-        _mark(session, subject, looked.version, looked.found.next_at)
+        _mark(session, {subject: (looked.version, looked.found.next_at)})
         for key, ground in looked.wanted.items():
             row = session.get_one(Archived, key)
             row.wanted_by, row.wanted_at, row.waiting = ground, times.iso_ms(at), None
@@ -189,22 +199,34 @@ def _ending(looked: Look, at: datetime) -> tuple[datetime, str, str]:
     return max(endings)
 
 
-def _mark(session: Session, subject: SubjectId, version: int, next_at: datetime | None) -> None:
-    session.merge(
-        LapseRow(subject=subject, done_version=version, next_at=None if next_at is None else times.iso_ms(next_at))
-    )
+def _mark(session: Session, seen: Mapping[SubjectId, Seen]) -> None:
+    """Remember that these subjects were looked at: at which version, and when to look again."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    rows = [
+        {
+            "subject": subject,
+            "done_version": version,
+            "next_at": None if next_at is None else times.iso_ms(next_at),
+            "retry_at": None,
+            "error": None,
+        }
+        for subject, (version, next_at) in seen.items()
+    ]
+    insert = dialect.insert(LapseRow)
+    changed = {name: insert.excluded[name] for name in ("done_version", "next_at", "retry_at", "error")}
+    session.connection().execute(insert.on_conflict_do_update(index_elements=["subject"], set_=changed), rows)
 
 
 def _remember(
-    platform: Platform, idle: Mapping[SubjectId, Look], broken: Mapping[SubjectId, str], at: datetime
+    platform: Platform, idle: Mapping[SubjectId, Seen], broken: Mapping[SubjectId, str], at: datetime
 ) -> None:
     """One transaction for all subjects with nothing to do, and for those whose evidence cannot be believed."""
     if not idle and not broken:
         return
     with platform.database.write() as session:
-        for subject, looked in idle.items():
-            # the version that we looked at, not the present one: whatever moved meanwhile is looked at next time
-            _mark(session, subject, looked.version, looked.found.next_at)
+        if idle:
+            # the versions that we looked at, not the present ones: whatever moved meanwhile is looked at next time
+            _mark(session, idle)
         for subject, code in broken.items():
             row = session.get(LapseRow, subject) or LapseRow(subject=subject, done_version=0)
             row.retry_at, row.error = times.iso_ms(at + RETRY), code

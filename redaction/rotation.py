@@ -14,7 +14,7 @@ from sqlmodel import Session, SQLModel, col, select
 from crm_core import records
 from protocol import event, times
 from protocol.consent import SubjectId
-from redaction import crash, disposition
+from redaction import crash, disposition, replica
 from redaction.disposition import DONE, DROPPED, JOURNALLED, RESEALED, Job
 from runtime import outbox
 from runtime.platform import Platform
@@ -118,6 +118,7 @@ def _destroy(platform: Platform, row: Rotation) -> bool:
             stored.rewrapped += late
             session.add(stored)
             return False  # committed first; the keys go at the next pass
+        replica.write(session, platform, row.bucket)
         for epoch in row.old:
             platform.keyring.destroy(row.bucket, epoch)
         stored.destroyed_at = times.iso_ms(at)

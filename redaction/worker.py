@@ -21,6 +21,7 @@ from protocol import times
 from protocol.errors import EvidenceError
 from redaction import archive, certificate, plan, restore, rotation, seal, shred
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, SEALED, Job
+from redaction.watch import Watch
 from runtime.clock import ClockError
 from runtime.journal import JournalError
 from runtime.keyring import KeyGone, RingError
@@ -38,8 +39,9 @@ WAITS: Final = 64  # doublings are bounded before they overflow
 class Pass:
     """What one pass did.
 
-    `left` counts what is still under way by itself (jobs, rotations, subjects to look at); fields that wait for an
-    archive key are not among them. `failed` counts the steps that failed and will be tried again.
+    `left` counts what is still under way by itself (jobs, rotations, and one when there are more subjects to look at,
+    as `more` says); fields that wait for an archive key are not among them. `failed` counts the steps that failed and
+    will be tried again.
     """
 
     planned: int
@@ -47,22 +49,23 @@ class Pass:
     restored: int
     failed: int
     left: int
+    more: bool = False
 
 
-def run_once(platform: Platform, catalogue: Catalogue) -> Pass:
-    """One pass over the subjects whose standing changed and over all jobs under way.
+def run_once(platform: Platform, catalogue: Catalogue, *, look: bool = True) -> Pass:
+    """One pass over the subjects whose standing changed (unless told not to `look`) and over all jobs under way.
 
     A step that fails is noted on its job and tried again with growing pauses; the others go on. Raises ClockError
     when the clock cannot be believed: then nothing is destroyed.
     """
     platform.clock.now()
-    planned, more = plan.plan_due(platform, catalogue)
+    planned, more = plan.plan_due(platform, catalogue) if look else (0, False)
     failed = _advance(platform, catalogue)
     ended, unrotated = _rotate(platform)
     finished, broken = _certify(platform)
     restored, stuck = _restore(platform, catalogue)
     if ended:
-        checkpoint(platform)
+        platform.database.checkpoint()
     with platform.database.read() as session:
         left = len(session.exec(select(Job.id).where(Job.step != DONE)).all()) + len(rotation.buckets(session))
     return Pass(
@@ -71,21 +74,27 @@ def run_once(platform: Platform, catalogue: Catalogue) -> Pass:
         restored=restored,
         failed=failed + unrotated + broken + stuck,
         left=left + more,
+        more=more,
     )
 
 
 def run(platform: Platform, catalogue: Catalogue, stop: threading.Event) -> None:
     """Pass after pass, every 0.2 s, until `stop` is set; after an error with pauses that double up to 30 s."""
-    errors = 0
+    errors, watch = 0, Watch()
     while not stop.wait(pause(errors)):
         try:
-            run_once(platform, catalogue)
+            look = watch.stirred(platform)
+            done = run_once(platform, catalogue, look=look)
+            if look:
+                watch.looked(more=done.more)
             errors = 0
         except ClockError:
             errors += 1
+            watch.failed()
             LOG.warning("redaction pauses: the clock cannot be believed")
         except Exception as error:  # noqa: BLE001 - the loop must outlive whatever one pass meets
             errors += 1
+            watch.failed()
             LOG.error("a redaction pass failed: %s", code_of(error))  # the kind only: a text could hold a value
 
 
@@ -100,17 +109,6 @@ def code_of(error: Exception) -> str:
     # SQLAlchemy's own codes are numbers of pages in its manual
     ours = isinstance(error, FAILURES) and not isinstance(error, SQLAlchemyError)
     return code if isinstance(code, str) and ours else type(error).__name__
-
-
-def checkpoint(platform: Platform) -> None:
-    """Empty SQLite's write-ahead log, best effort: a reader may hold it, and what lies there is sealed anyhow."""
-    if platform.database.engine.dialect.name != "sqlite":
-        return
-    connection = platform.database.engine.raw_connection()
-    try:
-        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    finally:
-        connection.close()
 
 
 def _jobs(session: Session, steps: tuple[str, ...], at: datetime) -> list[Job]:

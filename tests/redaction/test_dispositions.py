@@ -1,22 +1,25 @@
 """Withdrawal, narrowing, expiry, revocation: what becomes of each field, once, and what the customer is told."""
 
+import base64
 from datetime import timedelta
+from pathlib import Path
 
 import orjson
 import pytest
 from sqlmodel import select
 
-from crm_core import writer
+from crm_core import records, writer
 from issuer.credentials import Credential, Standing
 from protocol import certificate, credential
 from protocol.certificate import Certificate
 from protocol.consent import SubjectId
-from redaction import archive, plan, worker
+from redaction import archive, plan, replica, worker
 from redaction.archive import Archived
 from redaction.disposition import DONE, Disposition, Job, LapseRow
 from redaction.rotation import Rotation
 from runtime.clock import FixedClock
 from runtime.keyring import KeyGone, bucket_of
+from runtime.session import Database
 from tests.redaction.world import CITY, EMAIL, GIVEN, NAMES, PHONE, SERVICE, VALUES, Customer, World, settle
 from verifier import quarantine
 
@@ -331,6 +334,46 @@ def test_control_without_the_rotation_the_old_copy_opens_everything(
     monkeypatch.setattr("redaction.rotation.rotate", lambda platform, bucket: False)
     worker.run_once(world.platform, world.catalogue)
     assert world.opens(old, who.subject) == VALUES
+
+
+def roll_forward(world: World, backup: Path) -> None:
+    """What a restore does with an older backup: survivors' cells from the journal, data keys from the replica."""
+    old = Database(f"sqlite:///{backup}")
+    with old.write() as session:
+        for one in world.platform.journal.entries():
+            if one.body["kind"] == "survivors":
+                row = session.get_one(records.RecordRow, one.body["subject"])
+                row.cells, row.wrapped = (base64.b64decode(one.body[name]) for name in ("cells", "wrapped"))
+                row.generation, row.epoch = one.body["generation"], one.body["epoch"]
+                session.add(row)
+        for row in session.exec(select(records.RecordRow)):
+            newest = replica.read(world.platform, row.bucket).get(SubjectId(row.subject))
+            if newest is not None and newest[0] == row.generation:
+                _, row.epoch, row.wrapped = newest
+                session.add(row)
+    old.dispose()
+
+
+def test_an_older_backup_rolled_forward_opens_every_survivor_and_nothing_shredded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = world.customer()
+    new_subject, bucket = writer.new_subject, bucket_of(who.subject)
+    monkeypatch.setattr(
+        writer, "new_subject", lambda: next(one for one in iter(new_subject, None) if bucket_of(one) == bucket)
+    )
+    mate, later = world.customer(), world.customer()
+    first, second = world.consent(who, ALL), world.consent(later, [PHONE])
+    backup = world.copy("backup.db")
+    for customer, given in ((who, first), (later, second)):  # two rotations, one after the other
+        world.withdraw(customer, given)
+        settle(world)
+    assert len(world.rows(Rotation)) == 2
+    assert [world.opens(backup, one.subject) for one in (who, mate, later)] == [{}, {}, {}]
+    roll_forward(world, backup)
+    assert world.opens(backup, who.subject) == {GIVEN: VALUES[GIVEN]}
+    assert world.opens(backup, mate.subject) == VALUES
+    assert world.opens(backup, later.subject) == {field: VALUES[field] for field in (EMAIL, CITY, GIVEN)}
 
 
 def test_the_journal_holds_the_survivors_before_the_key_is_destroyed(world: World) -> None:

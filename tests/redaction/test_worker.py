@@ -11,10 +11,13 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from crm_core import records
+from protocol import event
 from protocol.errors import EvidenceError
 from redaction import rotation, shred, status, worker
 from redaction.disposition import Disposition, Job
 from redaction.rotation import Rotation
+from redaction.watch import Watch
+from runtime import outbox
 from runtime.clock import ClockError, FixedClock
 from runtime.journal import JournalError
 from runtime.keyring import bucket_of
@@ -100,7 +103,7 @@ def test_the_loop_outlives_whatever_a_pass_meets_and_logs_no_text_of_it(
 ) -> None:
     passes = 0
 
-    def fail(platform: Platform, catalogue: object) -> None:
+    def fail(platform: Platform, catalogue: object, **_: object) -> None:
         nonlocal passes
         passes += 1
         raise ValueError("li.wei@customers.example")
@@ -115,6 +118,33 @@ def test_the_loop_outlives_whatever_a_pass_meets_and_logs_no_text_of_it(
         thread.join()
     assert "ValueError" in caplog.text
     assert "customers.example" not in caplog.text
+
+
+def test_an_idle_worker_looks_only_when_something_other_than_a_read_happened(world: World) -> None:
+    watch = Watch()
+    assert watch.stirred(world.platform)
+    watch.looked(more=False)
+    assert not watch.stirred(world.platform)
+    with world.platform.database.write() as session:
+        outbox.emit(session, event.RELEASE, at=world.now())
+    assert not watch.stirred(world.platform)
+    with world.platform.database.write() as session:
+        outbox.emit(session, event.CONSENT_WITHDRAWN, at=world.now())
+    assert watch.stirred(world.platform)
+    watch.looked(more=True)
+    assert watch.stirred(world.platform)
+    watch.looked(more=False)
+    watch.failed()
+    assert watch.stirred(world.platform)
+
+
+def test_every_few_seconds_it_looks_without_a_sign(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch()
+    watch.stirred(world.platform)
+    watch.looked(more=False)
+    assert not watch.stirred(world.platform)
+    monkeypatch.setattr("redaction.watch.AT_LEAST", 0.0)
+    assert watch.stirred(world.platform)
 
 
 def test_pauses_double_up_to_half_a_minute() -> None:
