@@ -59,7 +59,7 @@ def write(
     ).all()
     shelf = _Shelf(log, session)
     records = [(row.type, shelf.data(row)) for row in rows]
-    shown, papers = selection.select(records, credentials(session, subject), field)
+    shown, papers = selection.select(records, credentials(session, subject), subject=subject, field=field)
     files = _papers(papers)
     for row in [*(rows[place] for place in sorted(shown)), *_organisation(session, shelf, papers, last.leaf_index)]:
         one = shelf.file(row)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.provenance import concerns, mentions
-from protocol import canonical, event
+from protocol import canonical, event, ground
 
 FOLLOWING = frozenset({"receipt", "certificate", "withdrawal", "revocation"})
 """Kinds that nothing else need name: they are taken in because of what they name."""
@@ -32,7 +32,11 @@ def paper(kind: str, body: bytes) -> Paper:
 
 
 def select(
-    records: Sequence[tuple[str, Mapping[str, Any]]], credentials: Iterable[tuple[str, bytes]], field: str | None
+    records: Sequence[tuple[str, Mapping[str, Any]]],
+    credentials: Iterable[tuple[str, bytes]],
+    *,
+    subject: str,
+    field: str | None,
 ) -> tuple[frozenset[int], tuple[Paper, ...]]:
     """The places in `records` (type and data) that are shown, and the papers that go with them.
 
@@ -40,6 +44,8 @@ def select(
     on in turn, and the records that tell of such a paper; of releases only those that concern the field.
     """
     papers = [paper(kind, body) for kind, body in credentials if kind not in LEFT_OUT]
+    # a ground for others than this subject is nobody's business here
+    papers = [one for one in papers if one.kind != "ground" or one.names & {ground.EVERYONE, subject}]
     if field is None:
         return frozenset(range(len(records))), tuple(papers)
     named = [mentions(data) for _, data in records]

@@ -592,6 +592,7 @@ def test_a_statutory_ground_that_was_never_shut_releases_nothing_for_long(world:
 def test_a_ground_for_others_releases_nothing_of_this_subject(world: World) -> None:
     world.collect("contact.email")
     name = world.ground(["contact.email"], subjects=[OTHER])
+    assert not [file for file in container.unpack(world.export()) if file.startswith("credentials/")]
     world.release({"contact.email": [name]})
     assert releases(world) == [("releases", "ground_unknown")]
 
