@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlmodel import SQLModel
 
 from crm_core import app, records, writer
 from crm_core.origin import Origin
@@ -20,7 +19,6 @@ from issuer import catalogue as catalogues
 from issuer import credentials, signed
 from issuer.catalogue import Catalogue
 from issuer.credentials import EVERYONE, GroundSubject
-from migrations.tables import import_tables
 from protocol import canonical, consent, credential, enrolment, ground, presentation, proof
 from protocol.consent import Field, NoticeRef, Process, Purpose, StatusRef, SubjectId
 from protocol.keys import Ed25519Signer
@@ -232,9 +230,6 @@ def open_stage(home: Path) -> Stage:
     clock = FixedClock(START)
     settings = Settings(home=home, mail_dir=home / "mail")
     platform = Platform.create(settings, clock)
-    import_tables()
-    with platform.database.write() as session:
-        SQLModel.metadata.create_all(session.connection())
     catalogue = catalogues.load()
     gate = Gate(platform, catalogue, Turnstile(settings.data_dir / "turnstile"), Recorder(platform))
     return Stage(platform, catalogue, gate, clock)
