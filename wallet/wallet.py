@@ -1,5 +1,6 @@
 """The customer's side: enrol, look at what is asked, consent, narrow, withdraw, refuse, keep the receipts."""
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -229,15 +230,16 @@ class Wallet:
         return self._settle(holding, Pending(settle.WITHDRAWALS, {"withdrawal": document}))
 
     def resume(self) -> tuple[Receipt, ...]:
-        """Send again what the network swallowed; the receipts. Answers that were refused meanwhile are dropped."""
+        """Send again what the network swallowed; the receipts that came.
+
+        Answers that were refused meanwhile are dropped. What still fails waits on: it may not keep the owner from
+        another verb, least of all from withdrawing.
+        """
         received = []
         for holding in self.holdings:
             for pending in holding.pending:
-                try:
+                with contextlib.suppress(WalletError, EvidenceError):
                     received.append(self._settle(self._holdings[holding.controller], pending))
-                except WalletError as error:
-                    if not settle.refused(error):
-                        raise
         return tuple(received)
 
     def history(self, organisation: str | None = None, *, limit: int = 50, before: str | None = None) -> History:

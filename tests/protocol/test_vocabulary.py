@@ -279,3 +279,19 @@ def test_the_context_defines_every_term_that_we_use() -> None:
     }
     ours = {name for name in used if isinstance(name, str)} - {"id", "type", "digestMultibase"}
     assert ours == consent.TERMS
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [(("credentialSubject", "hasReceipt"), "text"), (("credentialSubject", "hasReceipt", "standing"), "unsure")],
+)
+def test_a_receipt_of_another_shape_is_refused(path: tuple[str, ...], value: str) -> None:
+    document: Any = pieces.every_document()[receipt.RECEIPT_TYPE][0]
+    node = document
+    for step in path[:-1]:
+        node = node[step]
+    node[path[-1]] = value
+    signed_again = proof.sign(document, pieces.CONTROLLER, created=pieces.AT)
+    with pytest.raises(EvidenceError) as caught:
+        receipt.parse_receipt(pieces.verified(signed_again, type_=receipt.RECEIPT_TYPE))
+    assert caught.value.code in ("bad_credential", "undefined_term")

@@ -392,7 +392,8 @@ def test_an_answer_that_never_left_is_sent_later_and_a_refused_one_is_dropped(
     ask = organisation.make_ask()
     organisation.down = "/issuer/wallet/consents"
     assert code(lambda: enrolled.consent(ask.id, BOTH)) == "unreachable"
-    assert code(enrolled.resume) == "unreachable"
+    assert enrolled.resume() == ()
+    assert len(enrolled.holding().pending) == 1
     organisation.down = None
     organisation.asks.clear()
     assert enrolled.resume() == ()
@@ -528,3 +529,13 @@ def test_an_enrolment_whose_answer_was_lost_is_found_again(opened: Wallet, organ
     organisation.down = None
     assert code(lambda: opened.begin(organisation.link)) == "already_enrolled"
     assert opened.holding().did == organisation.wallet
+
+
+def test_a_false_receipt_does_not_keep_the_owner_from_withdrawing(enrolled: Wallet, organisation: Organisation) -> None:
+    first = given(enrolled, organisation)
+    organisation.twist["/issuer/wallet/consents"] = lambda answer: lie(answer, organisation, decidedAt="never")
+    assert code(lambda: given(enrolled, organisation)) == "bad_datetime"
+    assert enrolled.resume() == ()
+    assert len(enrolled.holding().pending) == 1
+    assert enrolled.withdraw(first).event == "withdrawn"
+    assert code(lambda: enrolled.withdraw("urn:uuid")) == "ambiguous"
