@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, insert
+from sqlalchemy import ColumnElement, delete, insert
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from issuer import credentials
@@ -72,21 +72,12 @@ def compile_many(session: Session, platform: Platform, catalogue: Catalogue, sub
 
 def compile_due(platform: Platform, catalogue: Catalogue) -> int:
     """Compile each subject that has an allowance past its `next_change_at`; returns how many were compiled."""
-    due, compiled, after = iso(platform.clock.now()), 0, ""
-    while True:
-        with platform.database.write() as session:
-            statement = (
-                select(Allowance.subject)
-                .where(col(Allowance.next_change_at) <= due, col(Allowance.subject) > after)
-                .distinct()
-                .order_by(col(Allowance.subject))
-                .limit(BATCH)
-            )
-            batch = [SubjectId(subject) for subject in session.exec(statement)]
-            if not batch:
-                return compiled
-            compiled += compile_many(session, platform, catalogue, batch)
-            after = batch[-1]
+    return _compile_where(platform, catalogue, col(Allowance.next_change_at) <= iso(platform.clock.now()))
+
+
+def compile_stale(platform: Platform, catalogue: Catalogue) -> int:
+    """Compile each subject that has an allowance of another catalogue: before serving, after a change of catalogue."""
+    return _compile_where(platform, catalogue, col(Allowance.catalogue) != catalogue.digest)
 
 
 def compile_all(platform: Platform, catalogue: Catalogue) -> int:
@@ -95,6 +86,24 @@ def compile_all(platform: Platform, catalogue: Catalogue) -> int:
     while True:
         with platform.database.write() as session:
             batch = credentials.subjects_after(session, after, BATCH)
+            if not batch:
+                return compiled
+            compiled += compile_many(session, platform, catalogue, batch)
+            after = batch[-1]
+
+
+def _compile_where(platform: Platform, catalogue: Catalogue, condition: ColumnElement[bool]) -> int:
+    compiled, after = 0, ""
+    while True:
+        with platform.database.write() as session:
+            statement = (
+                select(Allowance.subject)
+                .where(condition, col(Allowance.subject) > after)
+                .distinct()
+                .order_by(col(Allowance.subject))
+                .limit(BATCH)
+            )
+            batch = [SubjectId(subject) for subject in session.exec(statement)]
             if not batch:
                 return compiled
             compiled += compile_many(session, platform, catalogue, batch)

@@ -14,6 +14,7 @@ from collections import deque
 from pathlib import Path
 
 from runtime.problem import Problem
+from runtime.settings import Settings
 
 _PAUSES = (0.0002, 0.0005, 0.001, 0.002)  # seconds between looks at the room, the last one repeated
 
@@ -75,6 +76,11 @@ class Turnstile:
         self._directory = directory
         self._free: deque[_Place] = deque()
         self._pid = os.getpid()
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Turnstile":
+        """The one turnstile of a platform: every process that reads or withdraws must use this."""
+        return cls(settings.data_dir / "gate")
 
     def passage(self) -> Hold:
         """Enter as a reader; waits while somebody drains."""

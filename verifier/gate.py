@@ -79,7 +79,7 @@ class Gate:
     @classmethod
     def open(cls, platform: Platform, catalogue: Catalogue) -> "Gate":
         """The gate of a platform, at the turnstile that all its processes share (`gate.turnstile.drain`)."""
-        return cls(platform, catalogue, Turnstile(platform.settings.data_dir / "gate"), Recorder(platform))
+        return cls(platform, catalogue, Turnstile.of(platform.settings), Recorder(platform))
 
     @property
     def turnstile(self) -> Turnstile:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -255,18 +256,30 @@ def look(stage: Stage, passage: Passage, subject: SubjectId, asked: frozenset[Fi
     return verdict
 
 
-def open_stage(home: Path) -> Stage:
-    clock = FixedClock(START)
-    platform = Platform.create(Settings(home=home, mail_dir=home / "mail", send_deadline=0.5), clock)
-    make_tables(platform)
-    catalogue = catalogues.load()
-    return Stage(platform, catalogue, Gate.open(platform, catalogue), clock)
-
-
-def make_tables(platform: Platform) -> None:
+def make(home: Path) -> None:
+    """An empty organisation in a directory; copies of it are as good."""
+    platform = Platform.create(settings_in(home), FixedClock(START))
     import_tables()
     with platform.database.write() as session:
         SQLModel.metadata.create_all(session.connection())
+    platform.close()
+
+
+def open_stage(home: Path) -> Stage:
+    """The stage on an organisation that `make` made, or on a copy of it."""
+    clock = FixedClock(START)
+    platform = Platform.open(settings_in(home), clock)
+    catalogue = default_catalogue()
+    return Stage(platform, catalogue, Gate.open(platform, catalogue), clock)
+
+
+def settings_in(home: Path) -> Settings:
+    return Settings(home=home, mail_dir=home / "mail", send_deadline=0.5)
+
+
+@lru_cache
+def default_catalogue() -> Catalogue:
+    return catalogues.load()
 
 
 def foreign_did() -> Did:

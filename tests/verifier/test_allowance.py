@@ -1,5 +1,6 @@
 """Compiling: one row per purpose and place, cheap for many, and only for time what time changes."""
 
+import dataclasses
 import threading
 import time
 from datetime import timedelta
@@ -10,6 +11,7 @@ from issuer import credentials
 from protocol.consent import SubjectId
 from tests.verifier.stage import ASKED, EMAIL, FAMILY, GIVEN, Customer, Stage, foreign_did
 from verifier import allowance, verdicts, worker
+from verifier.gate import Gate
 
 
 def test_each_purpose_has_a_row_at_home_and_every_other_granted_place_its_own(stage: Stage, customer: Customer) -> None:
@@ -39,6 +41,18 @@ def test_five_hundred_subjects_are_compiled_in_under_two_seconds(stage: Stage) -
     assert took < 2.0
     assert stage.released(subjects[499], "administration", "sales") == {GIVEN, FAMILY}
     assert allowance.compile_all(stage.platform, stage.catalogue) == 500
+
+
+def test_after_a_change_of_catalogue_everybody_is_compiled_once(stage: Stage, customer: Customer) -> None:
+    given = stage.give(customer)
+    stage.subject()
+    newer = dataclasses.replace(stage.catalogue, digest="zQmNewer")
+    assert allowance.compile_stale(stage.platform, newer) == 2
+    assert allowance.compile_stale(stage.platform, newer) == 0
+    gate = Gate.open(stage.platform, newer)
+    stage.gate = gate
+    assert stage.see(customer.subject).grounds == {given.id: ASKED}
+    assert stage.sql("SELECT * FROM quarantine") == []
 
 
 def test_an_unknown_subject_is_not_compiled(stage: Stage) -> None:
