@@ -54,7 +54,7 @@ def take_refusal(session: Session, desk: Desk, credential: VerifiedCredential, d
         raise EvidenceError("foreign_ask", "this is not the ask that we made", field="ask")
     at = desk.platform.clock.now()
     subject = SubjectId(row.subject)
-    new = _keep(session, credential, "refusal", did, subject, at, ask_id=ask.id)
+    new = _keep(session, credential, "refusal", did=did, subject=subject, at=at, ask_id=ask.id)
     _close(session, row, "refused", by=new.id, at=at)
     challenges.use(session, ask.challenge, at=at)
     statuslists.end(session, row.status_list, row.status_index, at=at)
@@ -72,7 +72,7 @@ def take_withdrawal(session: Session, desk: Desk, credential: VerifiedCredential
     old, withdrawal = _withdrawn(session, desk, credential, did)
     at = desk.platform.clock.now()
     subject = SubjectId(old.subject)
-    new = _keep(session, credential, "withdrawal", did, subject, at, about=old.id)
+    new = _keep(session, credential, "withdrawal", did=did, subject=subject, at=at, about=old.id)
     end_consent(session, old, "withdrawn", by=new.id, at=at)
     version = desk.moved(session, subject)
     data = {
@@ -100,7 +100,7 @@ def take_narrowing(
     consent.within(new, ask, at=at)
     consent.narrower(new, settling.consent_of(old, desk.platform))
     subject = SubjectId(row.subject)
-    _keep(session, leaving, "withdrawal", did, subject, at, about=old.id)
+    _keep(session, leaving, "withdrawal", did=did, subject=subject, at=at, about=old.id)
     kept = _keep_consent(session, coming, new, row, at, about=old.id)
     end_consent(session, old, "superseded", by=kept.id, at=at)
     version = desk.moved(session, subject)
@@ -198,13 +198,12 @@ def _keep_consent(
 ) -> Credential:
     """Store the consent, close its ask and use up its challenge."""
     new = _keep(
-        session, credential, "consent", Did(row.did), SubjectId(row.subject), at,
+        session, credential, "consent", did=Did(row.did), subject=SubjectId(row.subject), at=at,
         ask_id=row.id, status_list=row.status_list, status_index=row.status_index, **columns,
     )  # fmt: skip
     _close(session, row, "answered", by=given.id, at=at)
-    for proof in credential.proofs:
-        if proof.challenge is not None:
-            challenges.use(session, proof.challenge, at=at)
+    for challenge in {proof.challenge for proof in credential.proofs}:
+        challenges.use(session, challenge or "", at=at)
     return new
 
 
@@ -212,6 +211,7 @@ def _keep(
     session: Session,
     credential: VerifiedCredential,
     kind: str,
+    *,
     did: Did,
     subject: SubjectId,
     at: datetime,

@@ -1,4 +1,6 @@
-"""Asks: what an organisation would like to do, signed by the controller, with the challenge and status index of the answer."""
+"""Asks: what an organisation would like to do, signed by the controller,
+with the challenge and status index of the answer.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

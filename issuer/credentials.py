@@ -1,7 +1,8 @@
 """The tables of signed statements and of each subject's standing, and the queries on them.
 
-A credential rests as the JCS bytes that its signer signed. The columns beside the bytes say how it stands with us; whoever
-decides by them (the verifier) checks the signature over the bytes first, so a changed column can end a consent but not make one.
+A credential rests as the JCS bytes that its signer signed. The columns beside the bytes say how it stands with us;
+whoever decides by them (the verifier) checks the signature over the bytes first, so a changed column can end a
+consent but not make one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -110,7 +111,9 @@ def stored(row: Credential) -> StoredCredential:
 
 
 def open_standing(session: Session, subject: SubjectId) -> int:
-    """Give a new subject standing version 1 (the writer calls this when it makes a customer); known ones keep theirs."""
+    """Give a new subject standing version 1 (the writer calls this when it makes a customer);
+    known ones keep theirs.
+    """
     row = session.get(Standing, subject)
     if row is None:
         row = Standing(subject=subject, version=1)

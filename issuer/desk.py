@@ -34,8 +34,8 @@ class Desk:
     ) -> None:
         """Make a narrowing durable outside the database. Call it last: after it only the commit may follow.
 
-        If the commit then fails, the journal knows an end that the database does not: gates deny, and the retry with the
-        same bytes brings the database up to it. The other way round a restore could revive what was withdrawn.
+        If the commit then fails, the journal knows an end that the database does not: gates deny, and the retry
+        with the same bytes brings the database up to it. The other way round a restore could revive what was withdrawn.
         """
         entry = {
             "kind": "narrowing",

@@ -1,4 +1,6 @@
-"""Enrolment, the root of trust: a wallet's DID is bound to a subject, signed by the controller, with the wallet's own proof."""
+"""Enrolment, the root of trust: a wallet's DID is bound to a subject, signed by the controller,
+with the wallet's own proof.
+"""
 
 import hmac
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ from issuer.credentials import Credential
 from issuer.desk import Desk
 from issuer.invitation import Invitation
 from issuer.registry import Registry
-from protocol import consent, enrolment, event, presentation
+from protocol import consent, enrolment, event, presentation, times
 from protocol.consent import SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
@@ -24,9 +26,9 @@ from runtime.staff import Staff, StaffAccount
 def complete(desk: Desk, token: str, code: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """Enrol the wallet that signed the presentation; the enrolment credential.
 
-    Problem 404 `unknown_invitation`, 410 `invitation_used`, `invitation_expired`, `invitation_ended`, 403 `wrong_code` (five of
-    them end the invitation), `staff_not_wallet`, 409 `already_enrolled`, `did_enrolled`, `no_challenge`;
-    EvidenceError `challenge_used` and those of `protocol.presentation.verify`.
+    Problem 404 `unknown_invitation`, 410 `invitation_used`, `invitation_expired`, `invitation_ended`, 403
+    `wrong_code` (five of them end the invitation), `staff_not_wallet`, 409 `already_enrolled`, `did_enrolled`,
+    `no_challenge`; EvidenceError `challenge_used` and those of `protocol.presentation.verify`.
     """
     with attempts.recorded(desk.platform, "enrolment"):
         subject, shown = _shown(desk, token, document)
@@ -84,7 +86,7 @@ def _shown(desk: Desk, token: str, document: Mapping[str, Any]) -> tuple[Subject
         given = session.get(challenges.Challenge, row.challenge) if row.challenge else None
     if given is None:
         raise Problem(409, "no_challenge", "Ask for a challenge first.", field="token")
-    if at >= invitation.parse(given.expires_at, field="expires_at"):
+    if at >= times.parse(given.expires_at, field="expires_at"):
         raise EvidenceError("challenge_expired", "this challenge is over; ask for a new one", field="proof.challenge")
     shown = presentation.verify(
         document,
@@ -110,7 +112,10 @@ def _challenges(document: Mapping[str, Any]) -> list[str]:
 
 
 def _code_fits(session: Session, desk: Desk, row: Invitation, code: str) -> bool:
-    """Compare the code; a wrong one counts, and that stays although the attempt is refused. The fifth ends the invitation."""
+    """Compare the code; a wrong one counts, and that stays although the attempt is refused.
+
+    The fifth ends the invitation.
+    """
     known = row.code_hash or ""
     if hmac.compare_digest(known, invitation.code_hash(desk.platform, row.id, code)):
         return True

@@ -1,4 +1,6 @@
-"""Statutory grounds: declared by a data protection officer, alive only when a second person has signed the same document."""
+"""Statutory grounds: declared by a data protection officer,
+alive only when a second person has signed the same document.
+"""
 
 import json
 from collections.abc import Sequence
@@ -44,8 +46,8 @@ class Declaration:
 def declare(desk: Desk, staff: Staff, declared: Declaration) -> Credential:
     """Sign and store a draft; it grants nothing until `approve`.
 
-    Problem 403 `role`, 404 `unknown_subject`, 422 `consent_only`, `bad_basis`, `bad_valid_until`, `role_not_allowed` and those of
-    `asks.process_of`; EvidenceError `unknown_purpose`, `unknown_field`.
+    Problem 403 `role`, 404 `unknown_subject`, 422 `consent_only`, `bad_basis`, `bad_valid_until`,
+    `role_not_allowed` and those of `asks.process_of`; EvidenceError `unknown_purpose`, `unknown_field`.
     """
     if staff.role != "dpo":
         raise Problem(403, "role", "Only the data protection officer may declare a ground.")
@@ -80,7 +82,7 @@ def declare(desk: Desk, staff: Staff, declared: Declaration) -> Credential:
         row = signed.issue(session, unsigned, "ground-draft", signers=(signer,), subject=subject, did=staff.did, at=at)
         for subject in named:
             session.add(GroundSubject(ground_id=row.id, subject=subject))
-        _emit(session, event.GROUND_DECLARED, row, staff, at, {**asks.told(processes), "key": declared.key})
+        _emit(session, event.GROUND_DECLARED, row, staff, at=at, more={**asks.told(processes), "key": declared.key})
     return row
 
 
@@ -105,7 +107,10 @@ def approve(desk: Desk, staff: Staff, ground_id: str) -> Credential:
 
 
 def end(desk: Desk, staff: Staff, ground_id: str) -> Credential:
-    """End a ground for good: journal, allowances, drain. Problem 403 `role`, 404 `unknown_ground`. Again: nothing happens."""
+    """End a ground for good: journal, allowances, drain. Problem 403 `role`, 404 `unknown_ground`.
+
+    Again: nothing happens.
+    """
     if staff.role != "dpo":
         raise Problem(403, "role", "Only the data protection officer may end a ground.")
     with desk.platform.database.write() as session:
@@ -128,7 +133,10 @@ def expire(session: Session, desk: Desk, at: datetime) -> tuple[str, ...]:
 
 
 def finish(desk: Desk, ground_id: str) -> None:
-    """Compile whoever the ground covers, in batches, each its own transaction; then drain and note it. Do it again as you like."""
+    """Compile whoever the ground covers, in batches, each its own transaction; then drain and note it.
+
+    Do it again as you like.
+    """
     platform = desk.platform
     id_ = f"ground:{ground_id}"
     after: str | None = ""
@@ -203,7 +211,7 @@ def _countersign(session: Session, desk: Desk, row: Credential, staff: Staff, at
     session.add(row)
     session.flush()
     _parsed(desk, row, approved=True)
-    _emit(session, event.GROUND_APPROVED, row, staff, at, {})
+    _emit(session, event.GROUND_APPROVED, row, staff, at=at, more={})
     _begin(session, row, at)
 
 
@@ -211,7 +219,7 @@ def _end(
     session: Session, desk: Desk, row: Credential, ending: str, *, by: str, at: datetime, staff: Staff | None
 ) -> None:
     credentials.end(session, row, ending, by=by, at=at)
-    _emit(session, event.GROUND_ENDED, row, staff, at, {"how": ending})
+    _emit(session, event.GROUND_ENDED, row, staff, at=at, more={"how": ending})
     _begin(session, row, at)
     desk.journal(EVERYONE, 0, [row.id], {"ground": signed.document(row)}, at=at)
 
@@ -244,7 +252,7 @@ def _batch(session: Session, desk: Desk, ground_id: str, after: str) -> str | No
 
 
 def _emit(
-    session: Session, type_: str, row: Credential, staff: Staff | None, at: datetime, more: dict[str, Any]
+    session: Session, type_: str, row: Credential, staff: Staff | None, *, at: datetime, more: dict[str, Any]
 ) -> None:
     header = asks.by(staff) if staff is not None else {}
     data = {"ground": row.id, "digest": row.digest, **more}

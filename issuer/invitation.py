@@ -1,4 +1,6 @@
-"""Invitations: a link over one channel, a code over another, both single-use; nobody but the customer ever sees them."""
+"""Invitations: a link over one channel, a code over another, both single-use;
+nobody but the customer ever sees them.
+"""
 
 import hashlib
 import hmac
@@ -122,8 +124,8 @@ def link(platform: Platform, token: str) -> str:
 def open_(platform: Platform, channels: Callable[[SubjectId], Channels], post: Post, token: str) -> Opened:
     """Give a challenge for the token and send a new code over the second channel.
 
-    Problem 404 `unknown_invitation`, 410 `invitation_used`, `invitation_expired`, `invitation_ended`, 429 `too_many_codes`,
-    409 `no_second_channel`, 502 `mail_failed`.
+    Problem 404 `unknown_invitation`, 410 `invitation_used`, `invitation_expired`, `invitation_ended`, 429
+    `too_many_codes`, 409 `no_second_channel`, 502 `mail_failed`.
     """
     with attempts.recorded(platform, "enrolment-challenge"):
         at = platform.clock.now()

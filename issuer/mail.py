@@ -1,4 +1,7 @@
-"""Messages to customers: the link over e-mail, the code over the phone. Files in the embedded default, SMTP by setting."""
+"""Messages to customers: the link over e-mail, the code over the phone.
+
+Files in the embedded default, SMTP by setting.
+"""
 
 import os
 import secrets
@@ -42,7 +45,9 @@ class Carrier(Protocol):
 
 
 class FileCarrier:
-    """One `.eml` file per message, readable by its owner only: the embedded default, and the hand-over to an SMS gateway."""
+    """One `.eml` file per message, readable by its owner only: the embedded default,
+    and the hand-over to an SMS gateway.
+    """
 
     def __init__(self, directory: Path, clock: Clocks) -> None:
         self._directory, self._clock = directory, clock
@@ -63,7 +68,9 @@ class FileCarrier:
 
 
 class SmtpCarrier:
-    """A mail server by URL: `smtps://user:password@host:465/sender@example.com`, or `smtp://…` with STARTTLS where offered."""
+    """A mail server by URL: `smtps://user:password@host:465/sender@example.com`,
+    or `smtp://…` with STARTTLS where offered.
+    """
 
     def __init__(self, url: str) -> None:
         """ValueError for a URL without host or sender."""

@@ -27,7 +27,9 @@ def router(platform: Platform, catalogue: Catalogue) -> APIRouter:
 
     @routes.get("/issuer/catalogue", summary="Fields and purposes")
     def shown_catalogue() -> Json:
-        """Every field and purpose with labels in English and Chinese, the necessity per field, and the catalogue's digest."""
+        """Every field and purpose with labels in English and Chinese, the necessity per field,
+        and the catalogue's digest.
+        """
         return catalogue_document(catalogue)
 
     @routes.get(
@@ -41,7 +43,8 @@ def router(platform: Platform, catalogue: Catalogue) -> APIRouter:
         version: Annotated[str, Path(examples=["1"])],
         lang: Annotated[str, Query(examples=["en", "zh-CN"])] = "en",
     ) -> Response:
-        """The text that people read before they decide. With `Accept: text/plain` the very bytes that the digest is over.
+        """The text that people read before they decide. With `Accept: text/plain` the very bytes that the digest
+        is over.
 
         An ask for several purposes joins their keys and versions by `+`.
         """
@@ -59,7 +62,10 @@ def router(platform: Platform, catalogue: Catalogue) -> APIRouter:
 
     @routes.get("/issuer/status/{n}", summary="A status list")
     def status_list(n: int) -> JSONResponse:
-        """A Bitstring Status List of 131,072 entries, signed by the controller. Our registry is the truth; this is for others."""
+        """A Bitstring Status List of 131,072 entries, signed by the controller.
+
+        Our registry is the truth; this is for others.
+        """
         headers = {"Cache-Control": f"max-age={int(DEFAULT_TTL.total_seconds())}"}
         return JSONResponse(lists.get(n), media_type="application/vc+json", headers=headers)
 

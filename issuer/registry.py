@@ -1,8 +1,8 @@
 """The registry: consents, narrowings, refusals, withdrawals and revocations, each one change in one transaction.
 
-Credential, status bit, standing version, allowance and event commit together. What takes something away is in the journal before
-it commits, and is acknowledged only after the reads in flight have ended. The same bytes sent again, after a crash at any point,
-complete what is missing and get the same receipt.
+Credential, status bit, standing version, allowance and event commit together. What takes something away is in the
+journal before it commits, and is acknowledged only after the reads in flight have ended. The same bytes sent
+again, after a crash at any point, complete what is missing and get the same receipt.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,8 +42,9 @@ class Registry(Desk):
     def consent(self, body: bytes, did: Did) -> dict[str, Any]:
         """Take a consent by this wallet; its receipt.
 
-        Raises EvidenceError (those of `protocol.credential.verify`; unknown_field, unknown_purpose, foreign_ask, stale_ask,
-        challenge_used, wrong_challenge, wrong_domain, consent_wider_than_ask, status_mismatch), Problem `id_used`.
+        Raises EvidenceError (those of `protocol.credential.verify`; unknown_field, unknown_purpose, foreign_ask,
+        stale_ask, challenge_used, wrong_challenge, wrong_domain, consent_wider_than_ask, status_mismatch), Problem
+        `id_used`.
         """
         with self._recorded("consent", did):
             verified = self._verify(body, consent.CONSENT_TYPE, did)
@@ -101,7 +102,9 @@ class Registry(Desk):
         return _given(settle(self, id_))
 
     def revoke_within(self, session: Session, row: Credential, staff: Staff) -> tuple[str, Callable[[], None]]:
-        """Revoke inside the caller's transaction; the id to settle, and the journal entry to make just before the commit."""
+        """Revoke inside the caller's transaction; the id to settle,
+        and the journal entry to make just before the commit.
+        """
         at = self.platform.clock.now()
         held = settling.consent_of(row, self.platform)
         unsigned = receipt.build_receipt(
@@ -166,7 +169,10 @@ class Registry(Desk):
         return tuple(settled)
 
     def _verify(self, body: bytes, type_: str, did: Did) -> VerifiedCredential:
-        """Outside the transaction: a slow proof must not hold the write lock. A wallet is a did:key and nothing else."""
+        """Outside the transaction: a slow proof must not hold the write lock.
+
+        A wallet is a did:key and nothing else.
+        """
         issuer = canonical.parse(body).get("issuer")
         if isinstance(issuer, str):
             dids.public_of(issuer)

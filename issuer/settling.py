@@ -1,7 +1,7 @@
 """What follows a narrowing's commit: drain the reads in flight, record that the gate is shut, give the receipt.
 
-A row is written with the narrowing and settled once all that is done, so a crash in between leaves something to take up again:
-by the retry of the wallet, or by the worker.
+A row is written with the narrowing and settled once all that is done, so a crash in between leaves something to
+take up again: by the retry of the wallet, or by the worker.
 """
 
 from datetime import datetime
@@ -41,7 +41,10 @@ class Settling(SQLModel, table=True):
 
 
 def begin(session: Session, kind: str, *, subject: str, ended: str, by: str, version: int, at: datetime) -> Settling:
-    """Note, in the narrowing's transaction, what is to follow. The id is the narrowing credential's, else kind and end."""
+    """Note, in the narrowing's transaction, what is to follow.
+
+    The id is the narrowing credential's, else kind and end.
+    """
     row = Settling(
         id=by if kind in WITH_RECEIPT else f"{kind}:{ended}",
         kind=kind, subject=subject, ended=ended, by=by, version=version, at=iso_ms(at),
@@ -74,7 +77,9 @@ def unsettled(session: Session, limit: int = 100) -> list[str]:
 
 
 def of(session: Session, answered: Credential) -> str:
-    """The id to settle for a withdrawal or narrowing that was taken before; EvidenceError `foreign_ask` when it was neither."""
+    """The id to settle for a withdrawal or narrowing that was taken before;
+    EvidenceError `foreign_ask` when it was neither.
+    """
     if session.get(Settling, answered.id) is not None:
         return answered.id
     # the withdrawal inside a narrowing, sent by itself: the narrowing's receipt answers it

@@ -1,5 +1,9 @@
-"""What staff do: invite, ask, declare and approve grounds, revoke. Nothing here answers with a link, a code or an address."""
+"""What staff do: invite, ask, declare and approve grounds, revoke.
 
+Nothing here answers with a link, a code or an address.
+"""
+
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -94,26 +98,35 @@ class GroundBody(BaseModel):
         )  # fmt: skip
 
 
+Role = Callable[..., Any]
+
+
 def router(registry: Registry, inviting: Inviting) -> APIRouter:
     """Routes for staff with a bearer token."""
     routes = APIRouter(prefix="/issuer", tags=["staff"])
     platform, limit = registry.platform, RateLimit(PER_TOKEN)
-    per_subject = RateLimit(PER_SUBJECT)
 
     def role(*roles: str) -> Any:
         return Depends(signed_in(platform.database, platform.clock, frozenset(roles or ROLES), limit=limit))
 
+    routes.include_router(_enrolling(registry, inviting, role))
+    routes.include_router(_asking(registry, role))
+    routes.include_router(_declaring(registry, role))
+    return routes
+
+
+def _enrolling(registry: Registry, inviting: Inviting, role: Role) -> APIRouter:
+    routes, platform, per_subject = APIRouter(), registry.platform, RateLimit(PER_SUBJECT)
     Inviter = Annotated[Staff, role(*invitation.ROLES)]  # noqa: N806 - a type
     Anybody = Annotated[Staff, role()]  # noqa: N806
     Officer = Annotated[Staff, role("dpo")]  # noqa: N806
-    Second = Annotated[Staff, role("dpo", "admin")]  # noqa: N806
-    Overseer = Annotated[Staff, role("dpo", "admin", "auditor")]  # noqa: N806
 
     @routes.post("/invitations", status_code=201, summary="Invite a customer")
     def invite(body: InvitationBody, staff: Inviter) -> InvitationAnswer:
-        """Send a single-use link to the e-mail address on file; the code follows over the phone when the wallet asks for it.
+        """Send a single-use link to the e-mail address on file.
 
-        The mailer alone reads the addresses. Refused for a customer who has a wallet (`already_enrolled`).
+        The code follows over the phone when the wallet asks for it. The mailer alone reads the addresses. Refused for
+        a customer who has a wallet (`already_enrolled`).
         """
         per_subject.hit(body.subject)
         row = inviting.invite(staff, SubjectId(body.subject))
@@ -128,8 +141,20 @@ def router(registry: Registry, inviting: Inviting) -> APIRouter:
 
     @routes.post("/subjects/{subject}/enrolment/end", summary="End a lost wallet")
     def end_enrolment(subject: str, staff: Officer) -> Json:
-        """For a customer who lost the wallet: ends the enrolment and revokes its consents. A new invitation may follow."""
+        """For a customer who lost the wallet: ends the enrolment and revokes its consents.
+
+        A new invitation may follow.
+        """
         return enrolment.end(registry, SubjectId(subject), staff)
+
+    return routes
+
+
+def _asking(registry: Registry, role: Role) -> APIRouter:
+    routes, platform = APIRouter(), registry.platform
+    Anybody = Annotated[Staff, role()]  # noqa: N806 - a type
+    Officer = Annotated[Staff, role("dpo")]  # noqa: N806
+    Overseer = Annotated[Staff, role("dpo", "admin", "auditor")]  # noqa: N806
 
     @routes.post("/asks", status_code=201, summary="Ask for consent", responses={200: {"description": "Open already"}})
     def ask(body: AskBody, staff: Anybody, response: Response) -> Json:
@@ -172,6 +197,15 @@ def router(registry: Registry, inviting: Inviting) -> APIRouter:
         """End a consent without the wallet. Answers when no read under way can return its fields any more."""
         with attempts.recorded(platform, "revocation", did=staff.did):
             return {"receipt": registry.revoke(id, staff)}
+
+    return routes
+
+
+def _declaring(registry: Registry, role: Role) -> APIRouter:
+    routes, platform = APIRouter(), registry.platform
+    Officer = Annotated[Staff, role("dpo")]  # noqa: N806 - a type
+    Second = Annotated[Staff, role("dpo", "admin")]  # noqa: N806
+    Overseer = Annotated[Staff, role("dpo", "admin", "auditor")]  # noqa: N806
 
     @routes.post("/grounds", status_code=201, summary="Declare a statutory ground")
     def declare(body: GroundBody, staff: Officer) -> Json:

@@ -1,4 +1,6 @@
-"""Status lists of 131,072 entries (Bitstring Status List 1.0): random indexes, set aside at ask time, never used again."""
+"""Status lists of 131,072 entries (Bitstring Status List 1.0): random indexes, set aside at ask time,
+never used again.
+"""
 
 import secrets
 from datetime import datetime

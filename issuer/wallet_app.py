@@ -1,4 +1,7 @@
-"""What wallets do: enrol, see what is asked, answer, narrow, withdraw, fetch receipts. Bodies are signed bytes, parsed strictly."""
+"""What wallets do: enrol, see what is asked, answer, narrow, withdraw, fetch receipts.
+
+Bodies are signed bytes, parsed strictly.
+"""
 
 from typing import Annotated, Any
 
@@ -15,6 +18,7 @@ from runtime.problem import Problem, json_body
 Json = dict[str, Any]
 ENROLMENTS = "120/minute"  # per network address
 _PROOF = {"type": "DataIntegrityProof", "cryptosuite": "eddsa-jcs-2022", "proofValue": "z3FXQ…"}
+_INVITED = {"token": "qK3mV0…"}
 _UUID = "urn:uuid:3f0d8a52-8f0e-4d8c-9a2e-4ac3f9f2b1de"
 _CREDENTIAL = {
     "@context": ["https://www.w3.org/ns/credentials/v2", "https://ns.fieldgrant.example/consent/v1"],
@@ -64,10 +68,12 @@ def _enrolling(registry: Registry, inviting: Inviting) -> APIRouter:
 
     @routes.post(
         "/enrolments/challenge", dependencies=[Depends(newcomer)], summary="Open an invitation",
-        openapi_extra=_body(token="Zm9v…"),
+        openapi_extra=_body(**_INVITED),
     )  # fmt: skip
     def challenge(body: Body) -> Json:
-        """What to sign to enrol. A code of eight digits goes to the second channel on file; `code_channel` hints at which."""
+        """What to sign to enrol. A code of eight digits goes to the second channel on file;
+        `code_channel` hints at which.
+        """
         (token,) = _texts(registry, "enrolment-challenge", body, "token")
         opened = inviting.open(token)
         return {
@@ -79,7 +85,7 @@ def _enrolling(registry: Registry, inviting: Inviting) -> APIRouter:
 
     @routes.post(
         "/enrolments", status_code=201, dependencies=[Depends(newcomer)], summary="Enrol a wallet",
-        openapi_extra=_body(token="Zm9v…", code="01234567", presentation=_PRESENTATION),
+        openapi_extra=_body(**_INVITED, code="01234567", presentation=_PRESENTATION),
     )  # fmt: skip
     def enrol(body: Body) -> Json:
         """Bind the DID that signed the presentation to the customer. Five wrong codes end the invitation."""
@@ -136,7 +142,10 @@ def _answering(registry: Registry, caller: Any) -> APIRouter:
 
     @routes.post("/consents", status_code=201, summary="Give a consent", openapi_extra=_body(consent=_CREDENTIAL))
     def consent(body: Body, wallet: Wallet) -> Json:
-        """A ConsentCredential over the ask's challenge and domain, within what the ask offers. The same again: the same receipt."""
+        """A ConsentCredential over the ask's challenge and domain, within what the ask offers.
+
+        The same again: the same receipt.
+        """
         (given,) = _signed(registry, wallet, "consent", body, "consent")
         return {"receipt": registry.consent(given, wallet.did)}
 
@@ -158,7 +167,10 @@ def _answering(registry: Registry, caller: Any) -> APIRouter:
         openapi_extra=_body(withdrawal=_CREDENTIAL, consent=_CREDENTIAL),
     )  # fmt: skip
     def narrow(body: Body, wallet: Wallet) -> Json:
-        """Withdrawal of the old and the smaller consent, taken together or not at all. Answers once what was lost is shut."""
+        """Withdrawal of the old and the smaller consent, taken together or not at all.
+
+        Answers once what was lost is shut.
+        """
         withdrawal, given = _signed(registry, wallet, "narrowing", body, "withdrawal", "consent")
         return {"receipt": registry.narrow(withdrawal, given, wallet.did)}
 
@@ -166,7 +178,9 @@ def _answering(registry: Registry, caller: Any) -> APIRouter:
         "/withdrawals", status_code=201, summary="Withdraw a consent", openapi_extra=_body(withdrawal=_CREDENTIAL)
     )
     def withdraw(body: Body, wallet: Wallet) -> Json:
-        """A ConsentWithdrawalCredential. When this answers, no read returns the fields any more, not even one under way."""
+        """A ConsentWithdrawalCredential. When this answers, no read returns the fields any more,
+        not even one under way.
+        """
         (withdrawal,) = _signed(registry, wallet, "withdrawal", body, "withdrawal")
         return {"receipt": registry.withdraw(withdrawal, wallet.did)}
 

@@ -1,4 +1,7 @@
-"""Who calls: wallets sign each request (RFC 9421), each nonce once, and need a living enrolment. Staff tokens are refused."""
+"""Who calls: wallets sign each request (RFC 9421), each nonce once, and need a living enrolment.
+
+Staff tokens are refused.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -51,7 +54,8 @@ def wallet_caller(
     """A FastAPI dependency that gives the WalletCaller or refuses.
 
     `service` names whose base URL (settings.urls) wallets sign as the target. Problem 401 with the codes of
-    `protocol.signature.verify_request` and `nonce_used`, 403 `not_enrolled`, `staff_not_wallet`, 429 `too_many_requests`.
+    `protocol.signature.verify_request` and `nonce_used`, 403 `not_enrolled`, `staff_not_wallet`, 429
+    `too_many_requests`.
     """
     base = platform.settings.urls[service]
     wallets, addresses = RateLimit(per_wallet), RateLimit(per_address)

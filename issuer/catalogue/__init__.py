@@ -1,4 +1,6 @@
-"""The catalogue: which fields exist, for which purposes they may be asked, and the notices people read before they decide."""
+"""The catalogue: which fields exist, for which purposes they may be asked,
+and the notices people read before they decide.
+"""
 
 from issuer.catalogue.entries import Catalogue, FieldEntry, Notice, PurposeEntry
 from issuer.catalogue.loading import CatalogueError, load

@@ -16,8 +16,9 @@ ANY = "*"
 class FieldEntry:
     """One field of personal data.
 
-    `bit` (0..127) is its place in every mask and is never reused. A sealed field names the legal ground that allows the archive,
-    the archive period (whose key is destroyed as a whole) and how long after the lapse it is destroyed (ISO 8601).
+    `bit` (0..127) is its place in every mask and is never reused. A sealed field names the legal ground that
+    allows the archive, the archive period (whose key is destroyed as a whole) and how long after the lapse it is
+    destroyed (ISO 8601).
     """
 
     id: str
@@ -36,8 +37,9 @@ class FieldEntry:
 class PurposeEntry:
     """One purpose: `iri` is what credentials say, `key` what staff type.
 
-    `necessity` lists the fields it may be asked for. `recipients` and `jurisdictions` are those allowed beside the controller and
-    home; `*` allows any that an ask names. `duration` is the data life, `consent_life` the longest life of a consent (ISO 8601).
+    `necessity` lists the fields it may be asked for. `recipients` and `jurisdictions` are those allowed beside the
+    controller and home; `*` allows any that an ask names. `duration` is the data life, `consent_life` the longest
+    life of a consent (ISO 8601).
     """
 
     key: str

@@ -29,7 +29,10 @@ _PURPOSE_KEYS = frozenset(
 
 
 class CatalogueError(Exception):
-    """The catalogue cannot be used. `code` is `bad_catalogue`, `place` the path to the fault, e.g. `fields.contact.email.bit`."""
+    """The catalogue cannot be used. `code` is `bad_catalogue`, `place` the path to the fault, e.g.
+
+    `fields.contact.email.bit`.
+    """
 
     code = "bad_catalogue"
 
@@ -46,7 +49,7 @@ class _StrictLoader(yaml.SafeLoader):
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if key in seen:
             raise CatalogueError(f"line {key_node.start_mark.line + 1}", f"{key!r} is given twice")
         seen.add(key)

@@ -245,7 +245,9 @@ def test_a_narrowing_needs_the_offer_made_for_that_consent(world: World, wallet:
     leaving = canonical.jcs(wallet.withdrawal(old))
     for ask in (ordinary, _offer(world, wallet, second)):
         coming = canonical.jcs(wallet.consent(ask, (EMAIL,)))
-        refused(world, "narrowing", "foreign_ask", lambda c=coming: world.registry.narrow(leaving, c, wallet.signer.did))  # type: ignore[misc]
+        refused(
+            world, "narrowing", "foreign_ask", lambda c=coming: world.registry.narrow(leaving, c, wallet.signer.did)
+        )  # type: ignore[misc]
 
 
 def test_an_offer_to_narrow_is_no_ask_for_a_second_consent(world: World, wallet: Wallet) -> None:
