@@ -27,7 +27,8 @@ def drain(log: Log, *, limit: int = RECORDS) -> int:
     """Log what the outbox holds and was not logged yet, oldest first; returns how many events that were.
 
     At most `limit` events, and no more than about `limit` records: nobody else can write meanwhile, and withdrawals
-    wait for nobody. One drain at a time across processes; after a kill at any step the next drain reaches the same tree.
+    wait for nobody. One drain at a time across processes; after a kill at any step the next drain reaches the same
+    tree.
     Raises EvidenceError `log_forked`, `log_ahead_of_database` when disk and database differ.
     """
     database = log.platform.database

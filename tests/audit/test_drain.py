@@ -274,6 +274,7 @@ def whole(seen: Path) -> bool:
     return rfc6962.mth(leaves) == root
 
 
+@pytest.mark.slow
 def test_killed_at_any_line_it_comes_to_the_same_tree(tmp_path: Path) -> None:
     _, home = waiting(tmp_path)
     runs = kills(home, tmp_path)

@@ -92,45 +92,51 @@ def test_a_changed_record_in_the_database_is_noticed_at_export(world: World) -> 
 def test_a_flip_of_any_byte_makes_it_invalid(world: World) -> None:
     world.collect("contact.email")
     data = world.export()
+    assert result(world, data).status == 0
     for changed in flips(data, range(len(data))):
         assert result(world, changed).status == 1
 
 
-def test_a_flip_inside_any_file_is_found_when_the_zip_itself_is_made_good(world: World) -> None:
-    world.journey()
-    files = container.unpack(world.export())
+def test_a_flip_of_any_byte_of_a_larger_bundle_makes_it_invalid(finished: World) -> None:
+    data = finished.exported
+    for changed in flips(data, range(3, len(data), 17)):
+        assert result(finished, changed).status == 1
+
+
+def test_a_flip_inside_any_file_is_found_when_the_zip_itself_is_made_good(finished: World) -> None:
+    files = container.unpack(finished.exported)
     for name, content in files.items():
         for changed in flips(content, range(0, len(content), max(1, len(content) // 40))):
-            assert result(world, container.pack(files | {name: changed})).status == 1, name
+            assert result(finished, container.pack(files | {name: changed})).status == 1, name
 
 
-def test_a_flip_is_found_even_where_the_logs_own_key_vouches_for_the_files(world: World) -> None:
-    world.journey()
-    files = container.unpack(world.export())
+def test_a_flip_is_found_even_where_the_logs_own_key_vouches_for_the_files(finished: World) -> None:
+    files = container.unpack(finished.exported)
     for name, content in files.items():
         if name in ("manifest.json", "statement.dsse.json", "README.txt"):
             continue  # the first two are made anew, and the text proves nothing
         for changed in flips(content, range(0, len(content), max(1, len(content) // 25))):
-            assert result(world, resealed(world, files | {name: changed})).status == 1, (name, changed)
+            assert result(finished, resealed(finished, files | {name: changed})).status == 1, (name, changed)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"\0" * 100, b"PK\x05\x06" + bytes(18), b"{}"])
-def test_what_is_no_bundle_is_invalid(world: World, data: bytes) -> None:
-    assert trouble(result(world, data)) == [("container", "not_canonical")]
+def test_what_is_no_bundle_is_invalid(finished: World, data: bytes) -> None:
+    assert trouble(result(finished, data)) == [("container", "not_canonical")]
 
 
-def test_a_bundle_under_another_logs_key_is_invalid(world: World, tmp_path: Path) -> None:
-    world.journey()
-    data = world.export()
+def test_a_bundle_under_another_logs_key_is_invalid(finished: World, tmp_path: Path) -> None:
+    data = finished.exported
     other = Ed25519Signer.generate()
     from protocol import note
 
-    assert trouble(verify.verify(data, note.vkey(world.log.origin, other.public))) == [("statement", "wrong_log_key")]
-    assert trouble(verify.verify(data, note.vkey("else/audit", world.log.signer.public))) == [
+    assert trouble(verify.verify(data, note.vkey(finished.log.origin, other.public))) == [
         ("statement", "wrong_log_key")
     ]
-    name, _, key = world.log.vkey.split("+", 2)
-    for bad in ("", "x", world.log.vkey[:-4], "a+b+c", f"{name}+00000000+{key}", "名+1+2"):
+    assert trouble(verify.verify(data, note.vkey("else/audit", finished.log.signer.public))) == [
+        ("statement", "wrong_log_key")
+    ]
+    name, _, key = finished.log.vkey.split("+", 2)
+    for bad in ("", "x", finished.log.vkey[:-4], "a+b+c", f"{name}+00000000+{key}", "名+1+2"):
         assert trouble(verify.verify(data, bad)) == [("statement", "bad_vkey")], bad
 
 
@@ -147,72 +153,69 @@ def test_another_logs_bundle_is_invalid_under_this_key(world: World, tmp_path: P
 
 def changed(world: World, change: Callable[[dict[str, bytes]], None]) -> list[tuple[str, str | None]]:
     """What is wrong after a change that the log's own key vouches for."""
-    world.journey()
-    files = container.unpack(world.export())
+    files = container.unpack(world.exported)
     change(files)
     return trouble(result(world, resealed(world, files)))
 
 
-def test_without_the_logs_key_nothing_can_be_taken_out_or_put_in(world: World) -> None:
-    world.journey()
-    files = container.unpack(world.export())
+def test_without_the_logs_key_nothing_can_be_taken_out_or_put_in(finished: World) -> None:
+    files = container.unpack(finished.exported)
     for name in files:
         less = {other: content for other, content in files.items() if other != name}
-        assert result(world, container.pack(less)).status == 1
+        assert result(finished, container.pack(less)).status == 1
     more = container.pack(files | {"credentials/extra.json": b"{}"})
-    assert trouble(result(world, more)) == [("manifest", "bad_manifest")]
-    assert trouble(result(world, container.pack(files | {"notes.txt": b"{}"}))) == [("manifest", "unexpected_file")]
+    assert trouble(result(finished, more)) == [("manifest", "bad_manifest")]
+    assert trouble(result(finished, container.pack(files | {"notes.txt": b"{}"}))) == [("manifest", "unexpected_file")]
 
 
-def test_a_manifest_that_is_not_the_one_signed_is_refused(world: World) -> None:
-    world.journey()
-    files = container.unpack(world.export())
+def test_a_manifest_that_is_not_the_one_signed_is_refused(finished: World) -> None:
+    files = container.unpack(finished.exported)
     manifest = json.loads(files["manifest.json"])
     manifest["subject"] = OTHER
     files["manifest.json"] = canonical.jcs(manifest)
-    assert trouble(result(world, container.pack(files))) == [("statement", "manifest_mismatch")]
+    assert trouble(result(finished, container.pack(files))) == [("statement", "manifest_mismatch")]
 
 
-def test_a_bundle_without_its_first_record_is_incomplete(world: World) -> None:
-    assert changed(world, lambda files: files.pop("events/00000.json") and None)[0] == ("bodies", "body_missing")
+def test_a_bundle_without_its_first_record_is_incomplete(finished: World) -> None:
+    assert changed(finished, lambda files: files.pop("events/00000.json") and None)[0] == ("bodies", "body_missing")
 
 
-def test_a_chain_cut_at_its_end_is_refused(world: World) -> None:
+def test_a_chain_cut_at_its_end_is_refused(finished: World) -> None:
     def cut(files: dict[str, bytes]) -> None:
         listed = json.loads(files["chain.json"])["commitments"]
         files["chain.json"] = canonical.jcs({"commitments": listed[:-1]})
         files.pop(f"events/{len(listed) - 1:05d}.json")
 
-    assert changed(world, cut) == [("chain", "chain_gap")]
+    assert changed(finished, cut) == [("chain", "chain_gap")]
 
 
-def test_a_chain_with_a_record_left_out_is_refused(world: World) -> None:
+def test_a_chain_with_a_record_left_out_is_refused(finished: World) -> None:
     def cut(files: dict[str, bytes]) -> None:
         listed = json.loads(files["chain.json"])["commitments"]
         files["chain.json"] = canonical.jcs({"commitments": listed[:4] + listed[5:]})
 
-    assert changed(world, cut) == [("chain", "chain_gap")]
+    assert changed(finished, cut) == [("chain", "chain_gap")]
 
 
-def test_a_chain_whose_last_record_is_not_shown_is_refused(world: World) -> None:
+def test_a_chain_whose_last_record_is_not_shown_is_refused(finished: World) -> None:
     def hide(files: dict[str, bytes]) -> None:
         files.pop(max(name for name in files if name.startswith("events/")))
 
-    assert changed(world, hide) == [("chain", "chain_gap")]
+    assert changed(finished, hide) == [("chain", "chain_gap")]
 
 
 @pytest.mark.parametrize(
     "content", [b"{}", b'{"commitments":1}', b'{"commitments":["AA=="]}', b'{"commitments":[1]}', b"[]"]
 )
-def test_a_chain_that_is_no_chain_is_refused(world: World, content: bytes) -> None:
-    assert changed(world, lambda files: files.update({"chain.json": content}))[0][0] == "chain"
+def test_a_chain_that_is_no_chain_is_refused(finished: World, content: bytes) -> None:
+    assert changed(finished, lambda files: files.update({"chain.json": content}))[0][0] == "chain"
 
 
-def test_two_records_in_each_others_place_are_refused(world: World) -> None:
+def test_two_records_in_each_others_place_are_refused(finished: World) -> None:
     def swap(files: dict[str, bytes]) -> None:
         files["events/00002.json"], files["events/00003.json"] = files["events/00003.json"], files["events/00002.json"]
 
-    assert changed(world, swap) == [("inclusion", "bad_event")]
+    assert changed(finished, swap) == [("inclusion", "bad_event")]
 
 
 def edit(name: str, *path: str, value: Any) -> Callable[[dict[str, bytes]], None]:
@@ -248,8 +251,10 @@ def edit(name: str, *path: str, value: Any) -> Callable[[dict[str, bytes]], None
         (("log", "leaf"), base64.b64encode(b"nonsense").decode(), "bad_leaf"),
     ],
 )
-def test_a_forged_record_does_not_lead_to_the_root(world: World, path: tuple[str, ...], value: Any, code: str) -> None:
-    assert changed(world, edit("events/00004.json", *path, value=value)) == [("inclusion", code)]
+def test_a_forged_record_does_not_lead_to_the_root(
+    finished: World, path: tuple[str, ...], value: Any, code: str
+) -> None:
+    assert changed(finished, edit("events/00004.json", *path, value=value)) == [("inclusion", code)]
 
 
 def test_a_record_about_somebody_else_is_refused(world: World) -> None:
@@ -277,11 +282,10 @@ def test_a_statement_about_another_head_is_refused(world: World) -> None:
 
 @pytest.mark.parametrize("member", ["payload", "payloadType", "signatures"])
 @pytest.mark.parametrize("value", [None, 1, "AA", [], [{}], [{"keyid": "x", "sig": "AA=="}], "application/json"])
-def test_an_envelope_of_another_form_is_refused(world: World, member: str, value: Any) -> None:
-    world.collect("contact.email")
-    files = container.unpack(world.export())
+def test_an_envelope_of_another_form_is_refused(finished: World, member: str, value: Any) -> None:
+    files = container.unpack(finished.exported)
     edit("statement.dsse.json", member, value=value)(files)
-    ((name, code),) = trouble(result(world, container.pack(files)))
+    ((name, code),) = trouble(result(finished, container.pack(files)))
     assert name == "statement"
     assert code in ("bad_statement", "wrong_log_key", "bad_signature")
 
@@ -299,9 +303,8 @@ def test_an_envelope_of_another_form_is_refused(world: World, member: str, value
         (("subject", 0, "name"), "another.json"),
     ],
 )
-def test_a_signed_statement_of_another_form_is_refused(world: World, path: tuple[Any, ...], value: Any) -> None:
-    world.collect("contact.email")
-    files = container.unpack(world.export())
+def test_a_signed_statement_of_another_form_is_refused(finished: World, path: tuple[Any, ...], value: Any) -> None:
+    files = container.unpack(finished.exported)
     envelope = json.loads(files["statement.dsse.json"])
     document = json.loads(base64.b64decode(envelope["payload"]))
     node = document
@@ -310,10 +313,10 @@ def test_a_signed_statement_of_another_form_is_refused(world: World, path: tuple
     node[path[-1]] = value
     payload = canonical.jcs(document)
     envelope["payload"] = base64.b64encode(payload).decode()
-    signed = world.log.signer.sign(statement.pae(statement.PAYLOAD_TYPE, payload))
+    signed = finished.log.signer.sign(statement.pae(statement.PAYLOAD_TYPE, payload))
     envelope["signatures"][0]["sig"] = base64.b64encode(signed).decode()
     files["statement.dsse.json"] = canonical.jcs(envelope)
-    assert trouble(result(world, container.pack(files)))[0][1] in ("bad_statement", "manifest_mismatch")
+    assert trouble(result(finished, container.pack(files)))[0][1] in ("bad_statement", "manifest_mismatch")
 
 
 def test_deep_nesting_is_refused_and_does_not_crash(world: World) -> None:
@@ -345,25 +348,25 @@ def test_a_swapped_credential_is_refused(world: World) -> None:
     assert trouble(result(world, resealed(world, files | {name: wide}))) == [("credentials", "not_logged")]
 
 
-def test_a_controller_document_that_was_never_logged_is_refused(world: World) -> None:
+def test_a_controller_document_that_was_never_logged_is_refused(finished: World) -> None:
     def swap(files: dict[str, bytes]) -> None:
         files["controller.json"] = canonical.jcs({"id": "did:web:evil.example", "verificationMethod": []})
 
-    assert changed(world, swap) == [("controller", "controller_not_logged")]
+    assert changed(finished, swap) == [("controller", "controller_not_logged")]
 
 
-def test_a_credential_of_a_type_that_no_bundle_holds_is_refused(world: World) -> None:
+def test_a_credential_of_a_type_that_no_bundle_holds_is_refused(finished: World) -> None:
     def add(files: dict[str, bytes]) -> None:
         files["credentials/x.json"] = canonical.jcs({"type": ["VerifiableCredential", "DrivingLicence"]})
 
-    assert changed(world, add) == [("credentials", "unexpected_credential")]
+    assert changed(finished, add) == [("credentials", "unexpected_credential")]
 
 
-def test_the_same_credential_twice_is_refused(world: World) -> None:
+def test_the_same_credential_twice_is_refused(finished: World) -> None:
     def twice(files: dict[str, bytes]) -> None:
         files["credentials/z.json"] = files[named(files, "consent")]
 
-    assert changed(world, twice) == [("credentials", "duplicate_id")]
+    assert changed(finished, twice) == [("credentials", "duplicate_id")]
 
 
 def test_a_consent_that_the_wallet_did_not_sign_is_refused(world: World) -> None:

@@ -43,6 +43,7 @@ class World:
         self.papers: list[tuple[str, bytes]] = []
         self.version = 1
         self.count = 0
+        self.exported = b""
         self.log.introduce()
 
     # -- what others hand in ------------------------------------------------------------------------------------------
