@@ -166,12 +166,9 @@ def offer(
 
 def renew_for(session: Session, platform: Platform, old: Credential, consented: Consent) -> Credential:
     """The ask under which a living consent may be narrowed; an open one is given again."""
-    at = platform.clock.now()
     for known in open_asks(session, platform, Did(old.did)):
         if known.replaces == old.id:
             return session.get_one(Credential, known.id)
-    if consented.valid_until <= at:
-        raise Problem(409, "consent_ended", "This consent has expired.")
     return offer(
         session, platform, SubjectId(old.subject), Did(old.did),
         processes=consented.processes, notice=consented.notice, latest_until=consented.valid_until, replaces=old.id,

@@ -174,6 +174,7 @@ class Registry(Desk):
         A wallet is a did:key and nothing else.
         """
         issuer = canonical.parse(body).get("issuer")
+        issuer = issuer.get("id") if isinstance(issuer, dict) else issuer
         if isinstance(issuer, str):
             dids.public_of(issuer)
         return credential.verify(
