@@ -71,6 +71,24 @@ class Database:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
+    def checkpoint(self) -> bool:
+        """Empty SQLite's write-ahead log if nobody reads just now; whether it was emptied. Waits for its turn only.
+
+        A checkpoint that waits for readers keeps every writer out meanwhile, and busy readers never end.
+        """
+        if self._turns is None:
+            return False
+        with self._turns.taken():
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                cursor.execute("PRAGMA busy_timeout=0")
+                busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                cursor.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT * 1000)}")
+            finally:
+                connection.close()
+        return not busy
+
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()

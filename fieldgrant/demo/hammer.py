@@ -16,6 +16,7 @@ import threading
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+CODE = re.compile(rb'"code": *"([a-z_]+)"')
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
@@ -64,7 +65,8 @@ class Reader(threading.Thread):
                 return
             end += len(head) + len(body)
             if b" 200 " not in head.split(b"\r\n", 1)[0] + b" ":
-                self.tally.failures.append(head.split(b"\r\n", 1)[0].decode(errors="replace"))
+                code = CODE.search(body)
+                self.tally.failures.append(code[1].decode() if code else head[:40].decode(errors="replace"))
             self._count(end, self._needle in body)
         self._socket.close()
 

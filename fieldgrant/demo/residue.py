@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+CONTROL = "residue control 对照值 №1"  # looks different in every encoding
 SHORTEST = 6  # bytes; anything shorter turns up in ciphertext by chance
 
 
@@ -41,19 +42,24 @@ def forms(value: str) -> dict[str, bytes]:
 
 def search(directory: Path, values: Iterable[str]) -> list[Hit]:
     """Every hit of every value in every regular file below `directory` (database, WAL, journal, logs, temporary files)."""
-    patterns: dict[bytes, tuple[int, str]] = {}
+    patterns: dict[bytes, list[tuple[int, str]]] = {}
     for number, value in enumerate(values):
         for name, form in forms(value).items():
-            patterns.setdefault(form, (number, name))
+            patterns.setdefault(form, []).append((number, name))
     hits = []
     for path in sorted(path for path in directory.rglob("*") if path.is_file() and not path.is_symlink()):
         content = path.read_bytes()
-        hits += [Hit(path, *where) for pattern, where in patterns.items() if pattern in content]
+        hits += [Hit(path, *one) for pattern, where in patterns.items() if pattern in content for one in where]
     return hits
 
 
-def plant(directory: Path, value: str) -> Path:
-    """The control: a file that holds each form of the value, for a search that must find them all. The caller removes it."""
+def control(directory: Path) -> tuple[int, int]:
+    """Plant a value in every encoding, search for it, and take it away again: (encodings found, encodings planted)."""
     path = directory / "residue-control.tmp"
-    path.write_bytes(b"\n".join(forms(value).values()))
-    return path
+    planted = forms(CONTROL)
+    path.write_bytes(b"\n".join(planted.values()))
+    try:
+        found = {hit.encoding for hit in search(directory, [CONTROL])}
+    finally:
+        path.unlink()
+    return len(found), len(planted)
