@@ -18,21 +18,6 @@ from protocol.times import iso_ms
 from runtime.problem import Problem
 
 EVERYONE = "*"
-KINDS = frozenset(
-    {
-        "enrolment",
-        "ask",
-        "consent",
-        "withdrawal",
-        "refusal",
-        "revocation",
-        "receipt",
-        "ground",
-        "ground-draft",
-        "certificate",
-    }
-)
-ENDINGS = frozenset({"withdrawn", "superseded", "revoked", "expired", "answered", "refused"})
 
 
 class Credential(SQLModel, table=True):
@@ -46,7 +31,7 @@ class Credential(SQLModel, table=True):
     )
 
     id: str = Field(primary_key=True)
-    kind: str
+    kind: str  # enrolment, ask, consent, withdrawal, refusal, revocation, receipt, ground, ground-draft, certificate
     subject: str  # "*" for a ground that covers every customer
     did: str  # the wallet concerned; for a ground the DPO who declared it
     body: bytes
@@ -59,7 +44,7 @@ class Credential(SQLModel, table=True):
     status_index: int | None = None
     ended_at: str | None = None
     ended_by: str | None = None  # id of the credential, or account of the staff, that ended it
-    ended_kind: str | None = None
+    ended_kind: str | None = None  # withdrawn, superseded, revoked, expired; of an ask also answered, refused
 
 
 class GroundSubject(SQLModel, table=True):

@@ -9,7 +9,6 @@ from protocol.errors import EvidenceError
 
 Disposition = Literal["keep", "seal", "shred"]
 Necessity = Literal["required", "optional"]
-ANY = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
