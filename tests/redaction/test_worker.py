@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from crm_core import records
 from protocol import event
 from protocol.errors import EvidenceError
-from redaction import rotation, shred, status, worker
+from redaction import replica, rotation, shred, status, worker
 from redaction.disposition import Disposition, Job
 from redaction.rotation import Rotation
 from redaction.watch import Watch
@@ -219,6 +219,26 @@ def test_the_key_stays_while_a_survivor_of_the_bucket_is_not_journalled(
     assert world.platform.keyring.epochs(job.bucket) == (2,)
 
 
+def test_a_worker_that_was_overtaken_moves_no_key_back(world: World) -> None:
+    who = world.customer()
+    world.withdraw(who, world.consent(who, [PHONE]))
+    settle(world)
+    (first,) = world.rows(Rotation)
+    world.withdraw(who, world.consent(who, [CITY]))
+    settle(world)
+    assert rotation._rewrap(world.platform, first) is False
+    assert rotation._destroy(world.platform, first) is False
+    with world.platform.database.read() as session:
+        record = records.load(session, who.subject)
+    assert record is not None
+    assert record.epoch == 3
+    assert GIVEN in world.readable(who)
+
+
+def test_a_bucket_that_never_rotated_has_no_replica(world: World) -> None:
+    assert replica.read(world.platform, 0) == {}
+
+
 def test_a_record_that_was_wrapped_late_with_the_old_epoch_is_moved_before_its_key_goes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,7 +395,7 @@ def test_nothing_waits_in_the_write_ahead_log_afterwards(world: World) -> None:
     who = world.customer()
     world.withdraw(who, world.consent(who, ALL))
     settle(world)
-    worker.checkpoint(world.platform)
+    world.platform.database.checkpoint()
     assert (world.settings.db_dir / "fieldgrant.db-wal").stat().st_size == 0
 
 
