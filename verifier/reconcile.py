@@ -6,23 +6,32 @@ quarantine is lifted only where every stored statement about the subject proves 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, select
 
-from issuer import credentials, signed, statuslists
+from issuer import credentials, settling, signed, statuslists
 from issuer.catalogue import Catalogue
 from issuer.credentials import EVERYONE, Credential, Standing
-from protocol import times
+from issuer.settling import Settling
+from protocol import event, times
 from protocol.consent import SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
+from runtime import outbox
 from runtime.journal import NARROWING, Journal
 from runtime.platform import Platform
 from verifier import allowance, grounds, quarantine
 from verifier.verdicts import Verdicts
 
 _BATCH = 500
+_EVENTS = {  # by how it ended: the event, the issuer's word for it, and the statement in the journal that did it
+    "withdrawn": (event.CONSENT_WITHDRAWN, "withdrawn", "withdrawal"),
+    "superseded": (event.CONSENT_NARROWED, "narrowed", "consent"),
+    "revoked": (event.CONSENT_REVOKED, "revoked", "revocation"),
+    "expired": (event.CONSENT_EXPIRED, "expired", "consent"),
+}
 _KINDS = ("consent", "enrolment", "ground")  # what can end, and whose end is in the journal
 
 
@@ -115,6 +124,7 @@ def _replay(session: Session, platform: Platform) -> tuple[list[str], set[Subjec
                 at = times.parse(entry.body["at"], field="at")
                 credentials.end(session, row, _ending(evidence), by="journal", at=at)
                 statuslists.end(session, row.status_list, row.status_index, at=at)
+                _tell(session, row, entry.body, at)
                 ended.append(row.id)
                 touched.add(subject)
     return ended, touched
@@ -156,6 +166,24 @@ def _describe(row: Credential, proved: Verdicts) -> None:
         given = proved.consent(row.body)
         row.ask_id, row.status_index = given.ask_id, given.status.index
         row.status_list = int(given.status.list_url.rpartition("/")[2])
+
+
+def _tell(session: Session, row: Credential, entry: Mapping[str, Any], at: datetime) -> None:
+    """The event that was lost with the change, and what was to follow it: drain, `shut` and the receipt."""
+    evidence: Mapping[str, Any] = entry.get("evidence", {})
+    if row.kind != "consent" or row.ended_kind not in _EVENTS:
+        return
+    type_, kind, by = _EVENTS[row.ended_kind]
+    credential = session.get(Credential, evidence[by]["id"]) if by in evidence else None
+    data = {"consent": row.id, "version": entry["version"], "replayed": True}
+    if credential is not None and credential.id != row.id:
+        data |= {credential.kind: credential.id, "digest": credential.digest}
+    subject = SubjectId(row.subject)
+    outbox.emit(session, type_, at=at, records=[(subject, data)], key=f"{kind}:{row.id}")
+    if credential is not None and credential.id != row.id and session.get(Settling, credential.id) is None:
+        settling.begin(
+            session, kind, subject=subject, ended=row.id, by=credential.id, version=int(entry["version"]), at=at
+        )
 
 
 def _raise_to_floor(session: Session, journal: Journal) -> set[SubjectId]:

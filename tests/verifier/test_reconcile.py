@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from issuer import settling
+from protocol import event
 from tests.verifier.stage import ASKED, CITY, EMAIL, GIVEN, PHONE, Customer, Stage
 from verifier import gate as gates
 from verifier import reconcile
@@ -35,6 +37,11 @@ def restored(stage: Stage) -> Iterator[None]:
         backup.backup(live)
 
 
+def settled(stage: Stage) -> list[str]:
+    with stage.platform.database.read() as session:
+        return settling.unsettled(session)
+
+
 def disagreement(stage: Stage) -> str | None:
     try:
         reconcile.startup_check(stage.platform)
@@ -54,8 +61,9 @@ def test_a_platform_in_order_may_serve(stage: Stage, customer: Customer) -> None
 
 def test_a_restored_withdrawal_is_replayed(stage: Stage, customer: Customer) -> None:
     given = stage.give(customer)
+    withdrawal = stage.withdrawal(customer, given)
     with restored(stage):
-        stage.withdraw(customer, given)
+        stage.registry.withdraw(withdrawal, customer.wallet.did)
     assert disagreement(stage) == "journal_ahead"
     assert stage.released(customer.subject) == set()
     report = reconcile.reconcile(stage.platform, stage.catalogue)
@@ -66,6 +74,12 @@ def test_a_restored_withdrawal_is_replayed(stage: Stage, customer: Customer) -> 
     row = stage.row(given.id)
     assert (row.ended_kind, row.ended_by) == ("withdrawn", "journal")
     assert stage.sql("SELECT about FROM credential WHERE kind = 'withdrawal'") == [(given.id,)]
+    (told,) = stage.events(event.CONSENT_WITHDRAWN)
+    assert told.records[0][1]["consent"] == given.id
+    assert stage.registry.withdraw(withdrawal, customer.wallet.did) == stage.registry.withdraw(
+        withdrawal, customer.wallet.did
+    )
+    assert len(stage.events(event.CONSENT_SHUT)) == 1
     stage.give(customer, [CITY])
     assert stage.released(customer.subject) == {CITY}
 
@@ -77,6 +91,8 @@ def test_a_restored_narrowing_leaves_the_narrower_consent(stage: Stage, customer
     reconcile.reconcile(stage.platform, stage.catalogue)
     assert stage.released(customer.subject) == {CITY}
     assert stage.row(given.id).ended_kind == "superseded"
+    settling.settle(stage.registry, *settled(stage))
+    assert len(stage.events(event.CONSENT_NARROWED)) == len(stage.events(event.CONSENT_SHUT)) == 1
 
 
 def test_a_restored_enrolment_is_replayed_and_ends_the_mailers_ground(stage: Stage) -> None:
