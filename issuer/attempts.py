@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from issuer import credentials
 from protocol import event
 from protocol.consent import SubjectId
 from protocol.did import Did
@@ -40,4 +41,6 @@ def record(
     if did is not None:
         data["did"] = did
     with platform.database.write() as session:
+        if subject is not None and credentials.version(session, subject) == 0:
+            subject = None  # somebody typed it: it may be anything, even an address
         outbox.emit(session, event.ATTEMPT_REFUSED, at=platform.clock.now(), records=[(subject, data)])

@@ -135,7 +135,10 @@ def test_a_second_channel_that_went_away_stops_the_code(world: World) -> None:
 
 
 def test_an_unknown_customer_cannot_be_invited(world: World) -> None:
-    assert _code(world.post("marketing", "/issuer/invitations", {"subject": "sub_nobody"})) == (404, "unknown_subject")
+    answer = world.post("marketing", "/issuer/invitations", {"subject": "lin.wei@example.cn"})
+    assert _code(answer) == (404, "unknown_subject")
+    (attempt,) = world.events("attempt.refused")
+    assert "lin.wei" not in str(attempt) + answer.text, "what was typed is not put on record"
 
 
 @pytest.mark.parametrize("role", ["dpo", "auditor"])
