@@ -27,7 +27,7 @@ def take_consent(session: Session, desk: Desk, credential: VerifiedCredential, d
     if ask.replaces is not None:
         raise EvidenceError("foreign_ask", "this ask offers a narrowing: send the withdrawal along", field="ask")
     at = desk.platform.clock.now()
-    consent.within(given, ask, at=at)
+    _refuse_wider(given, ask, at)
     new = _keep_consent(session, credential, given, row, at)
     version = desk.moved(session, SubjectId(row.subject))
     data = {**_told(given), "version": version}
@@ -97,7 +97,7 @@ def take_narrowing(
     if ask.replaces != old.id:
         raise EvidenceError("foreign_ask", "this ask was not made to replace that consent", field="ask")
     at = desk.platform.clock.now()
-    consent.within(new, ask, at=at)
+    _refuse_wider(new, ask, at)
     consent.narrower(new, settling.consent_of(old, desk.platform))
     subject = SubjectId(row.subject)
     _keep(session, leaving, "withdrawal", did=did, subject=subject, at=at, about=old.id)
@@ -191,6 +191,19 @@ def _withdrawn(session: Session, desk: Desk, credential: VerifiedCredential, did
     if old.ended_at is not None:
         raise Problem(409, "consent_ended", "This consent has ended already.", field="consent")
     return old, withdrawal
+
+
+def _refuse_wider(given: Consent, ask: Ask, at: datetime) -> None:
+    """`consent.within`, with the fields at fault named: the catalogue knows them by now."""
+    try:
+        consent.within(given, ask, at=at)
+    except EvidenceError as error:
+        offered = {process.purpose: process.fields for process in ask.processes}
+        beyond = {field for one in given.processes for field in one.fields - offered.get(one.purpose, one.fields)}
+        if error.code != "consent_wider_than_ask" or not beyond:
+            raise
+        detail = f"the ask did not offer {', '.join(sorted(beyond))}"
+        raise EvidenceError(error.code, detail, field=error.field) from None
 
 
 def _keep_consent(
