@@ -65,7 +65,7 @@ def wanted(lock: str) -> str:
 
 def set_up(lock: str) -> None:
     """Make `.venv` and install the locked versions, once; `dev` holds all that `run` holds."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - who runs this may have an older one
         sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Try python3.11 dev.py …")
     if PYTHON.exists() and installed() in (wanted(lock), wanted("dev")):
         return

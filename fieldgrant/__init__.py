@@ -1,1 +1,3 @@
 """Composition only: the command line, the wiring of the apps, the demo."""
+
+VERSION = "0.1.0"

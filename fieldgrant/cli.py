@@ -28,6 +28,12 @@ def _init(root: typer.Typer) -> None:
     root.command("init")(init)
 
 
+def _staff(root: typer.Typer) -> None:
+    from fieldgrant.staff import app
+
+    root.add_typer(app, name="staff")
+
+
 def _demo(root: typer.Typer) -> None:
     from fieldgrant.demo.cli import demo
 
@@ -86,6 +92,7 @@ COMMANDS: dict[str, Callable[[typer.Typer], None]] = {
     "demo": _demo,
     "serve": _serve,
     "init": _init,
+    "staff": _staff,
     "crm": _crm,
     "wallet": _wallet,
     "redaction": _redaction,

@@ -1,8 +1,8 @@
 """Composition: the parties wired together. What has to run against the order of the house is handed in here.
 
-The registry (issuer) is given the compiler of allowances, which shares its transaction, and the drain, which follows its
-commit (both verifier); the mailer (issuer) is given a gated way to a customer's channels (crm_core); the audit is given the
-wallets' sign-in and the signed credentials (issuer).
+The registry (issuer) is given the compiler of allowances, which shares its transaction, and the drain, which follows
+its commit (both verifier); the mailer (issuer) is given a gated way to a customer's channels (crm_core); the audit is
+given the wallets' sign-in and the signed credentials (issuer).
 """
 
 import threading
@@ -25,6 +25,7 @@ import redaction.worker
 import verifier.app
 import verifier.worker
 from audit.log import Log
+from fieldgrant import VERSION, glance
 from issuer import catalogue as shelf
 from issuer import wallet_auth
 from issuer.catalogue import Catalogue
@@ -96,7 +97,10 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
         with _working(works):
             yield
 
-    whole = FastAPI(title="Fieldgrant", version="0.1.0", description=_ABOUT, lifespan=lifespan)
+    # FastAPI's own pages load scripts from a stranger's server: `glance` and /openapi.json take their place
+    whole = FastAPI(
+        title="Fieldgrant", version=VERSION, description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     statuses = {**issuer.app.STATUSES, **verifier.app.STATUSES, **crm_core.app.STATUSES}
     problem.install(whole, larger=crm_core.app.BODY_LIMITS, statuses=statuses)
     settings = home.platform.settings
@@ -106,8 +110,10 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
 
     @whole.get("/health", tags=["health"], summary="Is this process up, and which parties does it run?")
     def health() -> dict[str, object]:
+        """Its parties and whose data it serves."""
         return {"parties": sorted(parties), "controller": home.platform.controller}
 
+    glance.add(whole)
     return whole
 
 

@@ -63,24 +63,21 @@ def fail(error: Exception) -> typer.Exit:
 
 
 def serve(
-    only: Annotated[list[str] | None, typer.Option("--only", help=f"One of {', '.join(PARTIES)}; repeat for more.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help=f"One of {', '.join(PARTIES)}; repeat for more.")
+    ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on localhost.")] = 8700,
     data: Data = None,
     keys: Keys = None,
     seed: Annotated[bool, typer.Option(help="Without --data: start from the demo's data, made at first.")] = True,
 ) -> None:
     """Run the platform, or some of its parties, on localhost."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     parties = tuple(only or PARTIES)
     if strangers := sorted(set(parties) - set(PARTIES)):
         raise typer.BadParameter(f"{strangers[0]} is not a party: {', '.join(PARTIES)}", param_hint="--only")
-    if seed and data is None:
-        from fieldgrant.demo import seed as seeding  # noqa: PLC0415 - only a first look needs the demo
-
-        settings = seeding.settings(port)
-    else:
-        settings = chosen(data, keys)
     try:
+        settings = _seeded(port) if seed and data is None else chosen(data, keys)
         platform = Platform.open(settings)
         try:
             home = compose.house(platform)
@@ -91,9 +88,19 @@ def serve(
         raise fail(error) from None
 
 
+def _seeded(port: int) -> Settings:
+    from fieldgrant.demo import seed  # noqa: PLC0415 - only a first look needs the demo
+    from fieldgrant.demo.stage import StageError  # noqa: PLC0415
+
+    try:
+        return seed.settings(port)
+    except StageError as error:
+        raise fail(error) from None
+
+
 def _tell(platform: Platform, parties: tuple[str, ...], port: int) -> None:
     table = Table.grid(padding=(0, 2))
-    table.add_row("here", f"http://localhost:{port}/docs")
+    table.add_row("here", f"http://localhost:{port}/")
     table.add_row("parties", ", ".join(parties))
     table.add_row("organisation", platform.controller)
     table.add_row("data", str(platform.settings.data_dir))
@@ -101,12 +108,23 @@ def _tell(platform: Platform, parties: tuple[str, ...], port: int) -> None:
     if accounts.exists():
         table.add_row("accounts", f"{accounts} (made for trying out)")
     table.add_row("stop", "Ctrl+C")
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    if accounts.exists():
+        console.print("\nTo see what marketing sees (its password is in the accounts file):")
+        console.print(
+            f"  curl -s localhost:{port}/staff/sessions -H 'Content-Type: application/json' \\", highlight=False
+        )
+        console.print('    -d \'{"account": "mei", "password": "…"}\'', highlight=False)
+        console.print(
+            f"  curl -s 'localhost:{port}/crm/customers?purpose=marketing&limit=3' -H 'Authorization: Bearer …'",
+            highlight=False,
+        )
 
 
 def init(
     admin: Annotated[str, typer.Option(help="Account of the first administrator.")],
-    base_url: Annotated[str, typer.Option(help="Public address of the issuer; the organisation's DID derives from it.")],
+    base_url: Annotated[str, typer.Option(help="Public address of the issuer; it makes the organisation's DID.")],
     data: Data = None,
     keys: Keys = None,
     service: Annotated[

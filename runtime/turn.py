@@ -1,9 +1,9 @@
 """Turns: writers of one SQLite file come in the order in which they asked, across threads and processes.
 
 SQLite lets whoever looks first have the write lock; the others sleep and look again. A process that commits without a
-pause, as the recorder of releases does under load, would starve a withdrawal in another process until it times out. So
-writers queue here first. Two flocks make the queue: whoever waits for the `turn` holds the `gate`, so that the one who has
-just had a turn must go to the end.
+pause, as the recorder of releases does under load, would starve a withdrawal in another process until it times out.
+So writers queue here first. Two flocks make the queue: whoever waits for the `turn` holds the `gate`, so that the one
+who has just had a turn must go to the end.
 """
 
 import fcntl

@@ -10,6 +10,7 @@ import hashlib
 import pathlib
 import subprocess
 import sys
+import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOCKS = {"run": "build", "dev": "dev"}
@@ -17,8 +18,6 @@ LOCKS = {"run": "build", "dev": "dev"}
 
 def declared() -> str:
     """SHA-256 of the lines of pyproject.toml that name dependencies."""
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = repr((project["requires-python"], project["dependencies"], project["optional-dependencies"]))
     return hashlib.sha256(named.encode()).hexdigest()
@@ -27,8 +26,9 @@ def declared() -> str:
 def main() -> None:
     """Compile both locks; the first line of each names the declaration that it was made from."""
     for name, extra in LOCKS.items():
-        command = ["uv", "pip", "compile", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header"]
-        command += ["--no-annotate", "--no-emit-index-url", "--extra", extra, "pyproject.toml", *sys.argv[1:]]
+        command = ["uv", "pip", "compile", "--universal", "--python-version", "3.11", "--generate-hashes"]
+        command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--extra", extra]
+        command += ["pyproject.toml", *sys.argv[1:]]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             sys.exit(done.stderr)

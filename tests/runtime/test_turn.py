@@ -11,7 +11,7 @@ from runtime.session import Database
 from runtime.turn import Turns
 
 
-@pytest.fixture()
+@pytest.fixture
 def database(tmp_path: Path) -> Database:
     made = Database(f"sqlite:///{tmp_path / 'db' / 'test.db'}")
     with made.write() as session:
