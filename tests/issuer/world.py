@@ -34,6 +34,7 @@ from runtime.staff import Staff, StaffAccount, StaffSession
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 EMAIL, CITY, GIVEN, PHONE = "contact.email", "address.city", "contact.given_name", "contact.phone"
 ASKED = (EMAIL, CITY, GIVEN)
+SHELF = catalogue.load()
 
 
 class Crash(RuntimeError):  # noqa: N818 - not an error of ours
@@ -127,7 +128,7 @@ class World:
         self.clock = FixedClock(START)
         self.settings = Settings(home=home, mail_dir=home / "mail")
         self.platform = Platform.create(self.settings, self.clock)
-        self.catalogue = catalogue.load()
+        self.catalogue = SHELF
         self.compiled: list[SubjectId] = []
         self.drains = 0
         self.crash_in: set[str] = set()
