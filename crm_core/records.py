@@ -9,7 +9,7 @@ from dataclasses import replace as changed
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Row, Table, select, update
+from sqlalchemy import Row, Table, bindparam, select, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
@@ -210,10 +210,18 @@ def rewrap_bucket(session: Session, platform: Platform, bucket: int, new_epoch: 
     bucket_key = platform.keyring.opener(bucket, new_epoch)
     statement = select(TABLE).where(TABLE.c.bucket == bucket, TABLE.c.epoch != new_epoch)
     rows = session.connection().execute(statement).all()
-    for record in map(of_row, rows):
-        place = changed(_place(platform, record), epoch=new_epoch)
-        wrapped = seal.wrap(_raw_key(platform, record), bucket_key, place)
-        _store(session, changed(record, epoch=new_epoch, wrapped=wrapped))
+    moved = [
+        {
+            "moved": record.subject,
+            "wrapped": seal.wrap(
+                _raw_key(platform, record), bucket_key, changed(_place(platform, record), epoch=new_epoch)
+            ),
+        }
+        for record in map(of_row, rows)
+    ]
+    if moved:  # one statement for all: the write lock is held meanwhile
+        move = update(TABLE).where(TABLE.c.subject == bindparam("moved"))
+        session.connection().execute(move.values(epoch=new_epoch, wrapped=bindparam("wrapped")), moved)
     return len(rows)
 
 
