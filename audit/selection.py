@@ -41,7 +41,8 @@ def select(
     """The places in `records` (type and data) that are shown, and the papers that go with them.
 
     Without a field all of them. With one: the records that concern it, the papers that those name and that these rest
-    on in turn, and the records that tell of such a paper; of releases only those that concern the field.
+    on in turn, and the records that tell of such a paper; of releases and of what
+    became of values only those that concern the field.
     """
     papers = [paper(kind, body) for kind, body in credentials if kind not in LEFT_OUT]
     # a ground for others than this subject is nobody's business here
@@ -50,7 +51,7 @@ def select(
         return frozenset(range(len(records))), tuple(papers)
     named = [mentions(data) for _, data in records]
     shown = {place for place, (_, data) in enumerate(records) if concerns(data, field)}
-    telling = [place for place, (kind, _) in enumerate(records) if kind != event.RELEASE]
+    telling = [place for place, (kind, _) in enumerate(records) if not _of_one_field(kind)]
     taken = {one.digest: one for one in papers if one.kind == "enrolment"}
     known: frozenset[str] = frozenset().union(*(named[place] for place in shown))
     while True:
@@ -63,6 +64,10 @@ def select(
         known = known.union(*(named[place] for place in more))
         if not fresh and not more:
             return frozenset(shown), tuple(taken.values())
+
+
+def _of_one_field(kind: str) -> bool:
+    return kind == event.RELEASE or kind.startswith("value.")
 
 
 def _belongs(one: Paper, known: frozenset[str], taken: Iterable[Paper]) -> bool:

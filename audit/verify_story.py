@@ -7,66 +7,19 @@ between that and `consent.shut` only reads already under way (they carry an olde
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
 
 from audit.event_file import Event
+from audit.life import Life, Wanted
 from audit.provenance import mentions
 from audit.report import IncompleteError
 from audit.verify_chain import Story
 from audit.verify_credentials import Papers
 from protocol import event as events
-from protocol.consent import USE, Process, SubjectId
+from protocol.consent import USE, SubjectId
 from protocol.errors import EvidenceError
 
-UNDER_WAY = timedelta(seconds=10)
-"""A read is judged when it comes in and recorded a little later; so much may lie between the two."""
-ENDINGS = frozenset({events.CONSENT_NARROWED, events.CONSENT_WITHDRAWN, events.CONSENT_REVOKED, events.CONSENT_EXPIRED})
 DISPOSED = frozenset({events.VALUE_SEALED, events.VALUE_SHREDDED, events.VALUE_KEPT})
-ARRIVED = frozenset({events.VALUE_COLLECTED, events.VALUE_CORRECTED, events.VALUE_RESTORED})
-
-
-@dataclass(slots=True)
-class Life:
-    """One ground's life as the log tells it. `ended` is the standing's version at its end."""
-
-    processes: tuple[Process, ...]
-    valid_from: datetime
-    valid_until: datetime
-    roles: frozenset[str] | None = None
-    until_enrolled: bool = False
-    ended: int | None = None
-
-    def covers(self, wanted: "Wanted") -> bool:
-        """Whether it is about this field, purpose, recipient, processing, jurisdiction and role at all."""
-        if self.roles is not None and wanted.role not in self.roles:
-            return False
-        return any(
-            wanted.field in one.fields
-            and wanted.purpose == one.purpose
-            and wanted.processing in one.processing
-            and wanted.recipient in one.recipients
-            and wanted.jurisdiction in one.jurisdictions
-            for one in self.processes
-        )
-
-    def lives(self, at: datetime, version: int) -> bool:
-        """Whether it could release at this instant, under this version of the standing."""
-        if self.ended is not None and version >= self.ended:
-            return False
-        return self.valid_from - UNDER_WAY <= at < self.valid_until + UNDER_WAY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What one release let out of one field."""
-
-    field: str
-    purpose: Any
-    recipient: Any
-    processing: Any
-    jurisdiction: Any
-    role: Any
+ARRIVED = frozenset({events.VALUE_COLLECTED, events.VALUE_CORRECTED})
 
 
 @dataclass(slots=True)
@@ -78,7 +31,8 @@ class Ending:
     """Of the standing; a statutory ground has none, its shut names it."""
     open_fields: set[str]
     shut: bool = False
-    jobs: set[str] = field(default_factory=set)
+    jobs: set[tuple[str, str]] = field(default_factory=set)
+    """(job, field): the certificate of that id must tell of that field."""
 
 
 @dataclass(slots=True)
@@ -89,7 +43,9 @@ class Walk:
     subject: SubjectId
     only: str | None
     lives: dict[str, Life] = field(default_factory=dict)
+    enrolled: set[str] = field(default_factory=set)
     stored: set[str] = field(default_factory=set)
+    archived: set[str] = field(default_factory=set)
     shut_at: int = -1
     endings: list[Ending] = field(default_factory=list)
     releases: int = 0
@@ -99,7 +55,8 @@ def check_story(story: Story, papers: Papers) -> Walk:
     """Walk along the log.
 
     Raises EvidenceError: `release_without_ground`, `ground_unknown`, `ground_ended`, `ground_does_not_cover`,
-    `release_after_shut`, `bad_release`, `bad_version`, `credential_missing`.
+    `release_after_shut`, `bad_release`, `bad_version`, `credential_missing`, `not_enrolled`, `restore_without_archive`,
+    `restore_without_ground`.
     """
     walk = Walk(papers, SubjectId(story.claim.subject), story.claim.field)
     for event in story.in_order:
@@ -112,7 +69,8 @@ def check_endings(walk: Walk) -> None:
 
     Raises IncompleteError: `shut_missing`, `disposition_missing`, `certificate_missing`.
     """
-    certified = walk.papers.certificates.keys()
+    certificates = walk.papers.certificates
+    certified = {(one.id, str(item.field)) for one in certificates.values() for item in one.items}
     for ending in walk.endings:
         if not ending.shut:
             raise IncompleteError("shut_missing", f"nothing says that reads had ended after {ending.id}")
@@ -138,6 +96,8 @@ def _given(walk: Walk, event: Event) -> None:
 
 def _begin(walk: Walk, name: str) -> None:
     paper = walk.papers.consents[name]
+    if paper.subject_did not in walk.enrolled:
+        raise EvidenceError("not_enrolled", f"{name} was given by a wallet that was not enrolled then")
     walk.lives.setdefault(name, Life(paper.processes, paper.valid_from, paper.valid_until))
 
 
@@ -174,7 +134,7 @@ def _end(walk: Walk, event: Event, consents: AbstractSet[str]) -> None:
         if life.ended is None:
             life.ended = version
         lost = _stored(walk, life)
-        still = {str(one) for other in _living(walk, event) for process in other.processes for one in process.fields}
+        still = {name for other in _living(walk, event) for name in other.fields()}
         if event.type == events.CONSENT_NARROWED:
             lost -= still  # what the smaller consent keeps was not lost
         walk.endings.append(Ending(name, version, lost, shut=event.type == events.CONSENT_EXPIRED))
@@ -186,7 +146,7 @@ def _living(walk: Walk, event: Event) -> Iterator[Life]:
 
 def _stored(walk: Walk, life: Life) -> set[str]:
     """The fields with a value that this ground covers, as far as the bundle tells of them."""
-    covered = {str(one) for process in life.processes for one in process.fields} & walk.stored
+    covered = life.fields() & walk.stored
     return covered if walk.only is None else covered & {walk.only}
 
 
@@ -222,10 +182,18 @@ def _ground_ended(walk: Walk, event: Event) -> None:
 
 def _enrolled(walk: Walk, event: Event) -> None:
     """With the first enrolment the grounds that were to reach the customer end (`untilEnrolled`)."""
+    named = mentions(event.data)
+    walk.enrolled |= {one.wallet_did for one in walk.papers.enrolments.values() if one.id in named}
     for life in walk.lives.values():
         if life.until_enrolled and life.ended is None:
             version = event.data.get("version")
             life.ended = version if type(version) is int else 0
+
+
+def _unenrolled(walk: Walk, event: Event) -> None:
+    """A wallet that was given up gives no consent any more."""
+    named = mentions(event.data)
+    walk.enrolled -= {one.wallet_did for one in walk.papers.enrolments.values() if one.id in named}
 
 
 def _released(walk: Walk, event: Event) -> None:
@@ -271,16 +239,34 @@ def _arrived(walk: Walk, event: Event) -> None:
     walk.stored |= _fields(event)
 
 
+def _restored(walk: Walk, event: Event) -> None:
+    """Only what was sealed can come back, and only under a living consent that covers it."""
+    fields = _fields(event)
+    if walk.only is not None:
+        fields &= {walk.only}
+    if not fields <= walk.archived:
+        raise EvidenceError("restore_without_archive", f"record {event.sequence} restores what was not sealed")
+    life = walk.lives.get(str(event.data.get("ground")))
+    if fields and (
+        life is None or life.ended is not None or not life.lives(event.at, 0) or not fields <= life.fields()
+    ):
+        raise EvidenceError("restore_without_ground", f"record {event.sequence} restores without a living ground")
+    walk.archived -= fields
+    walk.stored |= fields
+
+
 def _disposed(walk: Walk, event: Event) -> None:
     gone = _fields(event)
     job = event.data.get("job")
     for ending in walk.endings:
         if ending.open_fields & gone:
             ending.open_fields -= gone
-            if isinstance(job, str) and event.type != events.VALUE_KEPT:
-                ending.jobs.add(job)
+            if event.type != events.VALUE_KEPT:
+                ending.jobs |= {(str(job), name) for name in gone}
     if event.type != events.VALUE_KEPT:
         walk.stored -= gone
+    if event.type == events.VALUE_SEALED:
+        walk.archived |= gone
 
 
 def _fields(event: Event) -> set[str]:
@@ -309,6 +295,8 @@ _STEPS = (
         events.GROUND_APPROVED: _approved,
         events.GROUND_ENDED: _ground_ended,
         events.ENROLMENT_COMPLETED: _enrolled,
+        events.ENROLMENT_ENDED: _unenrolled,
+        events.VALUE_RESTORED: _restored,
         events.RELEASE: _released,
     }
     | dict.fromkeys(ARRIVED, _arrived)

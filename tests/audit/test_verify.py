@@ -689,3 +689,42 @@ def test_an_expired_consent_needs_its_disposition_but_no_shut(world: World) -> N
 
 def test_fields_of_the_world_are_those_of_the_catalogue() -> None:
     assert (EMAIL, CITY) == ("contact.email", "address.city")
+
+
+def test_a_consent_of_a_wallet_that_was_enrolled_only_later_is_invalid(world: World) -> None:
+    world.consent(["contact.email"])
+    world.enrol()
+    assert exported(world) == [("releases", "not_enrolled")]
+
+
+def test_a_consent_of_a_wallet_that_was_given_up_is_invalid(world: World) -> None:
+    body = world.enrol()
+    world.emit("enrolment.ended", world.told(body, version=2))
+    world.consent(["contact.email"])
+    assert exported(world) == [("releases", "not_enrolled")]
+
+
+def test_only_sealed_values_come_back(world: World) -> None:
+    world.withdraw(living(world))
+    world.dispose(contact__email="shred", address__city="seal")
+    again = world.consent(["contact.email", "address.city"])
+    world.emit("value.restored", {"field": "address.city", "ground": again.id})
+    for field in (None, "address.city", "contact.email"):
+        assert exported(world, field) == []
+    world.emit("value.restored", {"field": "contact.email", "ground": again.id})
+    assert exported(world) == [("releases", "restore_without_archive")]
+
+
+def test_sealed_values_do_not_come_back_without_a_living_consent(world: World) -> None:
+    given = living(world)
+    world.withdraw(given)
+    world.dispose(contact__email="seal", address__city="seal")
+    world.emit("value.restored", {"field": "address.city", "ground": given.id})
+    assert exported(world) == [("releases", "restore_without_ground")]
+
+
+def test_a_certificate_that_is_silent_about_a_field_is_not_enough(world: World) -> None:
+    world.withdraw(living(world))
+    job = world.dispose(contact__email="shred")
+    world.emit("value.shredded", {"field": "address.city", "job": job})
+    assert exported(world) == [("endings", "certificate_missing")]
