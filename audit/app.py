@@ -94,7 +94,7 @@ def build_app(platform: Platform, *, wallet_caller: Callable[..., Any], credenti
 
     app = FastAPI(title="Fieldgrant audit", version="0.1.0", lifespan=lifespan)
     problem.install(app)
-    app.include_router(staff.router(platform.database, platform.clock, rate=platform.settings.sign_in_rate))
+    app.include_router(staff.router(platform))
     app.include_router(build_router(platform, log, wallet_caller=wallet_caller, credentials=credentials))
     return app
 
@@ -137,7 +137,7 @@ def _wallet_routes(router: APIRouter, platform: Platform, wallet_caller: Callabl
 
 
 def _auditor_routes(router: APIRouter, platform: Platform, log: Log, credentials: Credentials) -> None:
-    auditor = staff.signed_in(platform.database, platform.clock, AUDITORS)
+    auditor = staff.signed_in(platform, AUDITORS)
 
     @router.get("/events", summary="Records of the log", dependencies=[Depends(auditor)])
     def find_events(

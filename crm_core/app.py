@@ -41,7 +41,7 @@ def create(platform: Platform, catalogue: Catalogue, gate: Gate) -> FastAPI:
     """The app on its own, with errors and staff sign-in, so that it can run without the other parties."""
     app = FastAPI(title="Fieldgrant CRM", version="0.1.0", description=text.APP)
     problem.install(app, larger=BODY_LIMITS, statuses=STATUSES)
-    app.include_router(staff.router(platform.database, platform.clock))
+    app.include_router(staff.router(platform))
     app.include_router(router(platform, catalogue, gate))
     return app
 
@@ -58,7 +58,7 @@ def router(platform: Platform, catalogue: Catalogue, gate: Gate) -> APIRouter:
 
 def _add_list(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: Gate) -> None:
     planner = Planner(platform, gate)
-    signed_in = staff.signed_in(platform.database, platform.clock)
+    signed_in = staff.signed_in(platform)
 
     @routes.get("/customers", summary="List customers", description=text.LIST, responses=text.LIST_RESPONSES)
     def customers(
@@ -89,7 +89,7 @@ def _add_list(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate:
 
 def _add_one(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: Gate) -> None:
     planner = Planner(platform, gate)
-    signed_in = staff.signed_in(platform.database, platform.clock)
+    signed_in = staff.signed_in(platform)
 
     @routes.get("/customers/{subject}", summary="Read one", description=text.ONE, responses=text.ONE_RESPONSES)
     def customer(
@@ -103,7 +103,7 @@ def _add_one(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: 
 
 
 def _add_import(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: Gate) -> None:
-    signed_in = staff.signed_in(platform.database, platform.clock)
+    signed_in = staff.signed_in(platform)
 
     def importing(caller: Staff = Depends(signed_in)) -> Staff:
         if caller.role not in IMPORTERS:
@@ -131,7 +131,7 @@ def _add_import(routes: APIRouter, platform: Platform, catalogue: Catalogue, gat
 
 
 def _add_fields(routes: APIRouter, platform: Platform, catalogue: Catalogue) -> None:
-    signed_in = staff.signed_in(platform.database, platform.clock)
+    signed_in = staff.signed_in(platform)
 
     @routes.get("/fields", summary="Fields and purposes", description=text.FIELDS, responses=text.FIELDS_RESPONSES)
     def fields(caller: Staff = Depends(signed_in)) -> dict[str, Any]:

@@ -103,8 +103,7 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
     )
     statuses = {**issuer.app.STATUSES, **verifier.app.STATUSES, **crm_core.app.STATUSES}
     problem.install(whole, larger=crm_core.app.BODY_LIMITS, statuses=statuses)
-    settings = home.platform.settings
-    whole.include_router(staff.router(home.platform.database, home.platform.clock, rate=settings.sign_in_rate))
+    whole.include_router(staff.router(home.platform))
     for router in routers:
         whole.include_router(router)
 

@@ -65,7 +65,7 @@ def list_(data: Data = None, keys: Keys = None) -> None:
 def end(account: Annotated[str, typer.Argument(help="The account.")], data: Data = None, keys: Keys = None) -> None:
     """End an account and all its sign-ins, for good."""
     with _platform(data, keys) as platform, platform.database.write() as session:
-        end_account(session, account, platform.clock.now())
+        end_account(session, platform.keyring, account, platform.clock.now())
     typer.echo(f"{account}: ended")
 
 

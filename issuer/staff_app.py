@@ -107,7 +107,7 @@ def router(registry: Registry, inviting: Inviting) -> APIRouter:
     platform, limit = registry.platform, RateLimit(PER_TOKEN)
 
     def role(*roles: str) -> Any:
-        return Depends(signed_in(platform.database, platform.clock, frozenset(roles or ROLES), limit=limit))
+        return Depends(signed_in(platform, frozenset(roles or ROLES), limit=limit))
 
     routes.include_router(_enrolling(registry, inviting, role))
     routes.include_router(_asking(registry, role))

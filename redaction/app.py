@@ -22,7 +22,7 @@ def create(platform: Platform) -> FastAPI:
     """The app on its own, errors and staff sign-in included; the worker is not: whoever serves it runs that beside."""
     app = FastAPI(title="Fieldgrant redaction", version="0.1.0", description=texts.APP)
     problem.install(app)
-    app.include_router(staff.router(platform.database, platform.clock))
+    app.include_router(staff.router(platform))
     app.include_router(router(platform))
     return app
 
@@ -63,7 +63,7 @@ def _add_wallet(routes: APIRouter, platform: Platform) -> None:
 
 
 def _add_staff(routes: APIRouter, platform: Platform) -> None:
-    officer_only = staff.signed_in(platform.database, platform.clock, roles=("dpo",))
+    officer_only = staff.signed_in(platform, roles=("dpo",))
 
     @routes.get(
         "/jobs",

@@ -1,6 +1,13 @@
-"""Staff accounts and their sign-in: Argon2id passwords, bearer tokens stored as digests, one role per account."""
+"""Staff accounts and their sign-in: Argon2id passwords, bearer tokens stored as keyed digests, one role per account.
+
+The database cannot sign in: accounts and sessions carry a MAC whose key is in the key-ring, so that whoever writes to the
+database can neither give an account another role or password nor make a session. (An older row put back whole is not
+noticed: who ends an account should end what it may still reach, too.)
+"""
 
 import hashlib
+import hmac
+import json
 import re
 import secrets
 import threading
@@ -8,7 +15,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import nacl.exceptions
 from fastapi import APIRouter, Depends, Request, Response, Security
@@ -16,20 +23,21 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from nacl.pwhash import argon2id
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as BodyField
-from sqlalchemy import Column, LargeBinary, Text, bindparam, delete, select, update
+from sqlalchemy import Column, LargeBinary, Row, Text, bindparam, delete, select
 from sqlmodel import Field, Session, SQLModel, col
 
 from protocol.did import Did
-from runtime.clock import Clocks, iso
+from runtime.clock import iso
 from runtime.keyring import KeyRing
 from runtime.limits import RateLimit
 from runtime.problem import Problem
-from runtime.session import Database
+
+if TYPE_CHECKING:
+    from runtime.platform import Platform
 
 ROLES = frozenset({"sales", "service", "marketing", "dpo", "auditor", "admin"})
 SESSION_LIFE = timedelta(hours=8)
 PASSWORD_MIN, PASSWORD_MAX = 12, 1024  # characters
-TOKEN_RATE = "60000/minute"  # noqa: S105 - a rate
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 # Each Argon2id run takes 64 MiB: more at once than this would let sign-ins eat the machine.
 _HASHING = threading.BoundedSemaphore(2)
@@ -48,21 +56,37 @@ class StaffAccount(SQLModel, table=True):
     password_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     created_at: str = Field(sa_column=Column(Text, nullable=False))
     ended_at: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    mac: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class StaffSession(SQLModel, table=True):
-    """A bearer token's SHA-256 and until when it holds."""
+    """A bearer token's keyed digest and until when it holds."""
 
     __tablename__ = "staff_session"
 
     token_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     account: str = Field(sa_column=Column(Text, nullable=False, index=True))
     expires_at: str = Field(sa_column=Column(Text, nullable=False))
+    mac: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 # Columns, not objects: this is on the way of every request of staff.
+_ACCOUNT_COLUMNS = (
+    col(StaffAccount.account),
+    col(StaffAccount.name),
+    col(StaffAccount.role),
+    col(StaffAccount.did),
+    col(StaffAccount.password_hash),
+    col(StaffAccount.created_at),
+    col(StaffAccount.ended_at),
+    col(StaffAccount.mac),
+)
 _CALLER = (
-    select(col(StaffAccount.account), col(StaffAccount.name), col(StaffAccount.role), col(StaffAccount.did))
+    select(
+        *_ACCOUNT_COLUMNS,
+        col(StaffSession.expires_at).label("session_expires_at"),
+        col(StaffSession.mac).label("session_mac"),
+    )
     .join(StaffSession, col(StaffSession.account) == col(StaffAccount.account))
     .where(
         col(StaffSession.token_hash) == bindparam("token_hash"),
@@ -107,71 +131,82 @@ def create_account(
     if session.get(StaffAccount, account) is not None:
         raise Problem(409, "account_exists", "there is an account of that name", field="account")
     did = keyring.signer(f"staff/{account}").did
-    session.add(
-        StaffAccount(account=account, name=name, role=role, did=did, password_hash=_hash(password), created_at=iso(at))
+    row = StaffAccount(
+        account=account, name=name, role=role, did=did, password_hash=_hash(password), created_at=iso(at), mac=b""
     )
+    row.mac = _account_mac(keyring, row)
+    session.add(row)
     session.flush()
     return Staff(account=account, name=name, role=role, did=did)
 
 
-def end_account(session: Session, account: str, at: datetime) -> None:
+def end_account(session: Session, keyring: KeyRing, account: str, at: datetime) -> None:
     """End an account and all its sessions. Problem unknown_account."""
     row = session.get(StaffAccount, account)
     if row is None:
         raise Problem(404, "unknown_account", "no such account")
-    session.execute(
-        update(StaffAccount)
-        .where(col(StaffAccount.account) == account, col(StaffAccount.ended_at).is_(None))
-        .values(ended_at=iso(at))
-    )
+    if row.ended_at is None:
+        row.ended_at = iso(at)
+        row.mac = _account_mac(keyring, row)
+        session.add(row)
+        session.flush()
     session.execute(delete(StaffSession).where(col(StaffSession.account) == account))
 
 
-def sign_in(database: Database, account: str, password: str, at: datetime) -> SignedIn:
+def sign_in(platform: "Platform", account: str, password: str, at: datetime) -> SignedIn:
     """Exchange a password for a token that holds for SESSION_LIFE. Problem(401, "bad_sign_in").
 
-    The same work is done for an account that does not exist. Takes the database, not a session: the write lock must not
+    The same work is done for an account that does not exist. Takes the platform, not a session: the write lock must not
     be held while a password is being hashed.
     """
+    database, keyring = platform.database, platform.keyring
     with database.read() as session:
         row = session.get(StaffAccount, account)
+    if row is not None and not hmac.compare_digest(row.mac, _account_mac(keyring, row)):
+        row = None  # somebody wrote to the database: nobody signs in with that
     fits = _fits(row.password_hash if row is not None else _nobody(), password)
     if row is None or not fits or row.ended_at is not None:
         raise Problem(401, "bad_sign_in", "the account or the password is wrong")
     token, expires_at = secrets.token_urlsafe(32), at + SESSION_LIFE
     with database.write() as session:
         session.execute(delete(StaffSession).where(col(StaffSession.expires_at) <= iso(at)))
-        session.add(StaffSession(token_hash=_digest(token), account=account, expires_at=iso(expires_at)))
+        made = StaffSession(token_hash=_digest(keyring, token), account=account, expires_at=iso(expires_at), mac=b"")
+        made.mac = _mac(keyring, "session", made.token_hash, made.account, made.expires_at)
+        session.add(made)
     return SignedIn(token, expires_at, row.role)
 
 
-def sign_out(session: Session, token: str) -> None:
+def sign_out(session: Session, keyring: KeyRing, token: str) -> None:
     """End a token. Idempotent."""
-    session.execute(delete(StaffSession).where(col(StaffSession.token_hash) == _digest(token)))
+    session.execute(delete(StaffSession).where(col(StaffSession.token_hash) == _digest(keyring, token)))
 
 
-def staff_of(session: Session, token: str, at: datetime) -> Staff:
-    """Whose token this is. Problem(401, "not_signed_in") when it is unknown, expired, or its account ended."""
-    row = session.execute(_CALLER, {"token_hash": _digest(token), "now": iso(at)}).first()
+def staff_of(session: Session, keyring: KeyRing, token: str, at: datetime) -> Staff:
+    """Whose token this is. Problem(401, "not_signed_in"): unknown, expired, its account ended, or a MAC does not fit."""
+    digest = _digest(keyring, token)
+    row = session.execute(_CALLER, {"token_hash": digest, "now": iso(at)}).first()
     if row is None:
+        raise _not_signed_in()
+    ours = _mac(keyring, "session", digest, row.account, row.session_expires_at)
+    if not (hmac.compare_digest(row.session_mac, ours) and hmac.compare_digest(row.mac, _account_mac(keyring, row))):
         raise _not_signed_in()
     return Staff(account=row.account, name=row.name, role=row.role, did=Did(row.did))
 
 
 def signed_in(
-    database: Database, clock: Clocks, roles: Collection[str] | None = None, *, limit: RateLimit | None = None
+    platform: "Platform", roles: Collection[str] | None = None, *, limit: RateLimit | None = None
 ) -> Callable[..., Staff]:
     """A FastAPI dependency: the member of staff who calls, if of one of `roles`.
 
     Problem: 401 not_signed_in, 403 role, 429 too_many_requests (counted per token).
     """
-    limit = limit or RateLimit(TOKEN_RATE)
+    limit = limit or RateLimit(platform.settings.token_rate)
 
     def caller(credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]) -> Staff:
         if credentials is None:
             raise _not_signed_in()
-        with database.read() as session:
-            staff = staff_of(session, credentials.credentials, clock.now())
+        with platform.database.read() as session:
+            staff = staff_of(session, platform.keyring, credentials.credentials, platform.clock.now())
         limit.hit(credentials.credentials)  # after the look-up: only tokens that exist take up memory
         if roles is not None and staff.role not in roles:
             raise Problem(403, "role", "this role may not do that")
@@ -206,25 +241,25 @@ class StaffAnswer(BaseModel):
     did: str
 
 
-def router(database: Database, clock: Clocks, *, rate: str = "10/minute") -> APIRouter:
-    """POST /staff/sessions, DELETE /staff/sessions/current, GET /staff/me. `rate` limits sign-ins, per account."""
+def router(platform: "Platform") -> APIRouter:
+    """POST /staff/sessions, DELETE /staff/sessions/current, GET /staff/me; sign-ins are limited per account."""
     routes = APIRouter(prefix="/staff", tags=["staff"])
-    per_account = RateLimit(rate)
-    caller = signed_in(database, clock)
+    per_account = RateLimit(platform.settings.sign_in_rate)
+    caller = signed_in(platform)
     _nobody()  # now, so that the first unknown account takes no longer than a known one
 
     @routes.post("/sessions", status_code=201, summary="Sign in")
     def sign_in_(body: SignInBody) -> SignInAnswer:
         """Exchange an account's password for a bearer token. Codes: bad_sign_in (401), too_many_requests (429)."""
         per_account.hit(body.account)
-        made = sign_in(database, body.account, body.password, clock.now())
+        made = sign_in(platform, body.account, body.password, platform.clock.now())
         return SignInAnswer(token=made.token, expires_at=iso(made.expires_at), role=made.role)
 
     @routes.delete("/sessions/current", status_code=204, summary="Sign out")
     def sign_out_(request: Request, _staff: Annotated[Staff, Depends(caller)]) -> Response:
         """End the token that this request carries."""
-        with database.write() as session:
-            sign_out(session, request.headers["authorization"].split(None, 1)[1].strip())
+        with platform.database.write() as session:
+            sign_out(session, platform.keyring, request.headers["authorization"].split(None, 1)[1].strip())
         return Response(status_code=204)
 
     @routes.get("/me", summary="Who am I")
@@ -239,9 +274,19 @@ def _not_signed_in() -> Problem:
     return Problem(401, "not_signed_in", "sign in first", headers={"www-authenticate": "Bearer"})
 
 
-def _digest(token: str) -> bytes:
-    # A plain SHA-256 will do: the token is 256 random bits, there is nothing to guess.
-    return hashlib.sha256(token.encode()).digest()
+def _digest(keyring: KeyRing, token: str) -> bytes:
+    return _mac(keyring, "token", token)
+
+
+def _account_mac(keyring: KeyRing, row: "StaffAccount | Row[Any]") -> bytes:
+    facts = (row.account, row.name, row.role, row.did, row.password_hash, row.created_at, row.ended_at)
+    return _mac(keyring, "account", *facts)
+
+
+def _mac(keyring: KeyRing, kind: str, *facts: str | bytes | None) -> bytes:
+    plain = [fact.hex() if isinstance(fact, bytes) else fact for fact in facts]
+    text = json.dumps([kind, *plain]).encode()
+    return hashlib.blake2b(text, key=keyring.secret("staff"), digest_size=32).digest()
 
 
 def _hash(password: str) -> bytes:

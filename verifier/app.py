@@ -59,7 +59,7 @@ def create(platform: Platform, catalogue: Catalogue, gate: Gate) -> FastAPI:
     """The app on its own, with errors and staff sign-in, so that it can run without the other parties."""
     app = FastAPI(title="Fieldgrant verifier", version="0.1.0", description=text.APP)
     problem.install(app, statuses=STATUSES)
-    app.include_router(staff.router(platform.database, platform.clock))
+    app.include_router(staff.router(platform))
     app.include_router(router(platform, catalogue, gate))
     return app
 
@@ -105,7 +105,7 @@ def _add_verify(routes: APIRouter, platform: Platform) -> None:
 
 
 def _add_decisions(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: Gate) -> None:
-    signed_in = staff.signed_in(platform.database, platform.clock)
+    signed_in = staff.signed_in(platform)
 
     @routes.post("/decisions", summary="Explain", description=text.DECISIONS, responses=text.DECISION_RESPONSES)
     def decisions(body: DecisionBody, caller: Staff = Depends(signed_in)) -> Response:

@@ -42,12 +42,15 @@ class Recorder:
         """The event's id, once it is durable.
 
         Raises:
-            Problem: 503 `not_recorded`. Then nothing may leave; that the record is written late does no harm.
+            Problem: 503 `not_recorded`. Then nothing may leave.
         """
         waiting = _Waiting(type_, self._clock.now(), header, records)
         with self._queue_lock:
             self._queue.append(waiting)
         if not self._turn.acquire(timeout=self._patience):
+            with self._queue_lock:
+                if waiting in self._queue:  # written later, it would tell of a read that nobody had
+                    self._queue.remove(waiting)
             raise _not_recorded()
         try:
             if not waiting.done.is_set():

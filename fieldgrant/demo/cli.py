@@ -11,6 +11,7 @@ from rich.table import Table
 from fieldgrant.compose import PARTIES
 from fieldgrant.demo import arrival, ending, journey, proof, reading
 from fieldgrant.demo.journey import Play, Step
+from fieldgrant.demo.seed import SAMPLE
 from fieldgrant.demo.stage import Stage, StageError, free_ports
 
 ACTS = [
@@ -23,7 +24,6 @@ ACTS = [
     ("She consents again: sealed fields come back, shredded ones never", ending.consent_again),
     ("The auditor takes the chain away and verifies it offline", proof.prove),
 ]
-SAMPLE = Path(__file__).parents[2] / "crm_core" / "sample" / "contacts.csv"
 
 _EXAMPLES = """
 Examples:

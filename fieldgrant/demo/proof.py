@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx
 
 from audit import verify as offline
-
 from fieldgrant.demo.cast import MAIL
 from fieldgrant.demo.journey import Play, expect, problem
 

@@ -325,6 +325,7 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.Text(), nullable=False),
         sa.Column("ended_at", sa.Text(), nullable=True),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("account"),
     )
     op.create_table(
@@ -332,6 +333,7 @@ def upgrade() -> None:
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.Text(), nullable=False),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("token_hash"),
     )
     with op.batch_alter_table("staff_session", schema=None) as batch_op:

@@ -47,7 +47,7 @@ def token(world: World, role: str) -> dict[str, str]:
             password=PASSWORD,
             at=world.clock.now(),
         )
-    signed_in = staff.sign_in(world.platform.database, f"{role}-1", PASSWORD, world.clock.now())
+    signed_in = staff.sign_in(world.platform, f"{role}-1", PASSWORD, world.clock.now())
     return {"Authorization": f"Bearer {signed_in.token}"}
 
 

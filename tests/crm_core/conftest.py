@@ -175,7 +175,7 @@ class Stage:
                 password="correct horse battery",
                 at=at,
             )
-        token = staff.sign_in(database, account, "correct horse battery", at).token
+        token = staff.sign_in(self.platform, account, "correct horse battery", at).token
         client = TestClient(app.create(self.platform, self.catalogue, self.gate), raise_server_exceptions=False)
         client.headers["Authorization"] = f"Bearer {token}"
         return client

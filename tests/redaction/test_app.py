@@ -51,7 +51,7 @@ def token(world: World, role: str) -> dict[str, str]:
             password=PASSWORD,
             at=world.now(),
         )
-    signed_in = staff.sign_in(world.platform.database, account.account, PASSWORD, world.now())
+    signed_in = staff.sign_in(world.platform, account.account, PASSWORD, world.now())
     return {"Authorization": f"Bearer {signed_in.token}"}
 
 

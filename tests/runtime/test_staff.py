@@ -27,7 +27,7 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 def platform(tmp_path: Path, clock: FixedClock) -> Iterator[Platform]:
-    platform = Platform.create(Settings(home=tmp_path, mail_dir=tmp_path / "mail"), clock)
+    platform = Platform.create(Settings(home=tmp_path, mail_dir=tmp_path / "mail", sign_in_rate="3/minute"), clock)
     with platform.database.write() as session:
         for account, role in (("mei", "marketing"), ("dora", "dpo")):
             staff.create_account(
@@ -41,9 +41,9 @@ def platform(tmp_path: Path, clock: FixedClock) -> Iterator[Platform]:
 def client(platform: Platform) -> TestClient:
     app = FastAPI()
     problem.install(app)
-    app.include_router(staff.router(platform.database, platform.clock, rate="3/minute"))
-    only_dpo = staff.signed_in(platform.database, platform.clock, {"dpo"})
-    slow = staff.signed_in(platform.database, platform.clock, limit=RateLimit("2/minute"))
+    app.include_router(staff.router(platform))
+    only_dpo = staff.signed_in(platform, {"dpo"})
+    slow = staff.signed_in(platform, limit=RateLimit("2/minute"))
 
     @app.get("/dpo")
     def dpo(who: Annotated[staff.Staff, Depends(only_dpo)]) -> str:
@@ -82,7 +82,7 @@ def test_an_unknown_account_costs_the_same_work(platform: Platform) -> None:
     def seconds(account: str) -> float:
         began = time.process_time()
         with pytest.raises(Problem):
-            staff.sign_in(platform.database, account, "wrong", START)
+            staff.sign_in(platform, account, "wrong", START)
         return time.process_time() - began
 
     known, unknown = (min(seconds(account) for _ in range(3)) for account in ("mei", "nobody"))
@@ -126,12 +126,12 @@ def test_signing_out_ends_the_token(client: TestClient) -> None:
 def test_an_ended_account_has_no_sessions_and_gets_none(client: TestClient, platform: Platform) -> None:
     headers = enter(client)
     with platform.database.write() as session:
-        staff.end_account(session, "mei", START)
+        staff.end_account(session, platform.keyring, "mei", START)
     assert client.get("/staff/me", headers=headers).status_code == 401
     answer = client.post("/staff/sessions", json={"account": "mei", "password": PASSWORD})
     assert answer.json()["code"] == "bad_sign_in"
     with pytest.raises(Problem, match="no such account"), platform.database.write() as session:
-        staff.end_account(session, "nobody", START)
+        staff.end_account(session, platform.keyring, "nobody", START)
 
 
 @pytest.mark.parametrize("header", [None, "Bearer nonsense", "Bearer ", "Basic bWVpOg==", "nonsense"])
@@ -177,3 +177,43 @@ def test_an_account_that_cannot_be_says_why(platform: Platform, change: dict[str
     with pytest.raises(Problem) as caught, platform.database.write() as session:
         staff.create_account(session, platform.keyring, at=START, **wanted)
     assert caught.value.code == code
+
+
+def _forge(platform: Platform, statement: str) -> None:
+    with platform.database.write() as session:
+        session.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "UPDATE staff SET role = 'dpo' WHERE account = 'mei'",
+        "UPDATE staff SET password_hash = (SELECT password_hash FROM staff WHERE account = 'mei') WHERE account = 'dora'",
+        "UPDATE staff SET did = (SELECT did FROM staff WHERE account = 'dora') WHERE account = 'mei'",
+    ],
+)
+def test_whoever_writes_to_the_database_cannot_change_an_account(platform: Platform, forgery: str) -> None:
+    before = staff.sign_in(platform, "mei", PASSWORD, START).token
+    _forge(platform, forgery)
+    account = "dora" if "'dora'" in forgery.rsplit("WHERE", 1)[1] else "mei"
+    with pytest.raises(Problem, match="wrong"):
+        staff.sign_in(platform, account, PASSWORD, START)
+    if account == "mei":
+        with platform.database.read() as session, pytest.raises(Problem, match="sign in"):
+            staff.staff_of(session, platform.keyring, before, START)
+
+
+def test_whoever_writes_to_the_database_cannot_hand_a_session_to_another_account(platform: Platform) -> None:
+    token = staff.sign_in(platform, "mei", PASSWORD, START).token
+    with platform.database.read() as session:
+        assert staff.staff_of(session, platform.keyring, token, START).account == "mei"
+    _forge(platform, "UPDATE staff_session SET account = 'dora'")
+    with platform.database.read() as session, pytest.raises(Problem, match="sign in"):
+        staff.staff_of(session, platform.keyring, token, START)
+
+
+def test_whoever_writes_to_the_database_cannot_make_a_session_last(platform: Platform) -> None:
+    token = staff.sign_in(platform, "mei", PASSWORD, START).token
+    _forge(platform, "UPDATE staff_session SET expires_at = '2999-01-01T00:00:00.000Z'")
+    with platform.database.read() as session, pytest.raises(Problem, match="sign in"):
+        staff.staff_of(session, platform.keyring, token, START)
