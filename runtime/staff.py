@@ -1,8 +1,8 @@
 """Staff accounts and their sign-in: Argon2id passwords, bearer tokens stored as keyed digests, one role per account.
 
-The database cannot sign in: accounts and sessions carry a MAC whose key is in the key-ring, so that whoever writes to the
-database can neither give an account another role or password nor make a session. (An older row put back whole is not
-noticed: who ends an account should end what it may still reach, too.)
+The database cannot sign in: accounts and sessions carry a MAC whose key is in the key-ring, so that whoever writes to
+the database can neither give an account another role or password nor make a session. (An older row put back whole is
+not noticed: docs/open.md.)
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from nacl.pwhash import argon2id
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as BodyField
-from sqlalchemy import Column, LargeBinary, Row, Text, bindparam, delete, select
+from sqlalchemy import Column, LargeBinary, Row, Select, Text, bindparam, delete, select
 from sqlmodel import Field, Session, SQLModel, col
 
 from protocol.did import Did
@@ -81,7 +81,7 @@ _ACCOUNT_COLUMNS = (
     col(StaffAccount.ended_at),
     col(StaffAccount.mac),
 )
-_CALLER = (
+_CALLER: Select[Any] = (
     select(
         *_ACCOUNT_COLUMNS,
         col(StaffSession.expires_at).label("session_expires_at"),
@@ -182,7 +182,7 @@ def sign_out(session: Session, keyring: KeyRing, token: str) -> None:
 
 
 def staff_of(session: Session, keyring: KeyRing, token: str, at: datetime) -> Staff:
-    """Whose token this is. Problem(401, "not_signed_in"): unknown, expired, its account ended, or a MAC does not fit."""
+    """Whose token this is. Problem(401, "not_signed_in"): unknown, expired, account ended, or a MAC does not fit."""
     digest = _digest(keyring, token)
     row = session.execute(_CALLER, {"token_hash": digest, "now": iso(at)}).first()
     if row is None:

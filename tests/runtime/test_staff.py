@@ -188,7 +188,8 @@ def _forge(platform: Platform, statement: str) -> None:
     "forgery",
     [
         "UPDATE staff SET role = 'dpo' WHERE account = 'mei'",
-        "UPDATE staff SET password_hash = (SELECT password_hash FROM staff WHERE account = 'mei') WHERE account = 'dora'",
+        "UPDATE staff SET password_hash = (SELECT x.password_hash FROM staff x WHERE x.account = 'mei')"
+        " WHERE account = 'dora'",
         "UPDATE staff SET did = (SELECT did FROM staff WHERE account = 'dora') WHERE account = 'mei'",
     ],
 )
