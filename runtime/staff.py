@@ -23,7 +23,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from nacl.pwhash import argon2id
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as BodyField
-from sqlalchemy import Column, LargeBinary, Row, SelectBase, Text, bindparam, delete, select
+from sqlalchemy import Column, Executable, LargeBinary, Row, Text, bindparam, delete, select
 from sqlmodel import Field, Session, SQLModel, col
 
 from protocol.did import Did
@@ -81,7 +81,7 @@ _ACCOUNT_COLUMNS = (
     col(StaffAccount.ended_at),
     col(StaffAccount.mac),
 )
-_CALLER: SelectBase = (
+_CALLER: Executable = (
     select(
         *_ACCOUNT_COLUMNS,
         col(StaffSession.expires_at).label("session_expires_at"),
