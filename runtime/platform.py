@@ -11,7 +11,7 @@ from runtime import keyfiles, organisation
 from runtime.clock import Clock, Clocks
 from runtime.journal import Journal
 from runtime.keyring import KeyRing, RingError
-from runtime.root import root_of
+from runtime.root import FileRoot, Root
 from runtime.session import Database
 from runtime.settings import Settings
 
@@ -82,3 +82,14 @@ class Platform:
         """Drop the keys and close the database."""
         self.keyring.close()
         self.database.dispose()
+
+
+def root_of(settings: Settings, *, create: bool = False) -> Root:
+    """The root that the settings name: Vault where an address is given, else `keys_dir/root.key`. Raises RootError."""
+    if settings.vault_addr:
+        from runtime.vault import VaultRoot  # noqa: PLC0415 - only those who use Vault pay for its client
+
+        token = settings.vault_token.get_secret_value() if settings.vault_token else ""
+        return VaultRoot(settings.vault_addr, token, settings.vault_key)
+    path = settings.keys_dir / "root.key"
+    return FileRoot.create(path) if create and not path.exists() else FileRoot(path)

@@ -10,7 +10,6 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from runtime import keyfiles
-from runtime.settings import Settings
 
 _NONCE = 12
 
@@ -83,14 +82,3 @@ class FileRoot:
     def unwrap_all(self, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
         """Raises RootError(bad_wrapping)."""
         return [self.unwrap(wrapped, context) for wrapped, context in items]
-
-
-def root_of(settings: Settings, *, create: bool = False) -> Root:
-    """The root that the settings name: Vault where an address is given, else `keys_dir/root.key`."""
-    if settings.vault_addr:
-        from runtime.vault import VaultRoot  # noqa: PLC0415 - only those who use Vault pay for its client
-
-        token = settings.vault_token.get_secret_value() if settings.vault_token else ""
-        return VaultRoot(settings.vault_addr, token, settings.vault_key)
-    path = settings.keys_dir / "root.key"
-    return FileRoot.create(path) if create and not path.exists() else FileRoot(path)

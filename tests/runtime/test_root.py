@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.root import FileRoot, RootError, root_of
+from runtime.platform import root_of
+from runtime.root import FileRoot, RootError
 from runtime.settings import Settings
 
 

@@ -14,7 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from runtime.keyring import KeyRing
-from runtime.root import RootError, root_of
+from runtime.platform import root_of
+from runtime.root import RootError
 from runtime.settings import Settings
 from runtime.vault import ATTEMPTS, VaultRoot
 
