@@ -3,12 +3,12 @@
 import copy
 from typing import Any
 
-import pieces
 import pytest
 
 from protocol import canonical, credential, proof, rdf
 from protocol.did import Keys
 from protocol.errors import EvidenceError
+from tests.protocol import pieces
 
 EVERY = pieces.every_document()
 
