@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from audit.bundle import Credentials
     from runtime.platform import Platform
 
-    OpenPlatform = Callable[[Path, Path], Platform]
+    OpenPlatform = Callable[[Path | None, Path | None], Platform]
 
 _STYLE = {Outcome.OK: "green", Outcome.FAILED: "red", Outcome.INCOMPLETE: "yellow"}
 _VERDICT = {0: "valid", 1: "INVALID", 2: "incomplete"}
-DataDir = Annotated[Path, typer.Option("--data", help="The platform's data directory.")]
-KeysDir = Annotated[Path, typer.Option("--keys", help="The platform's keys directory.")]
+DataDir = Annotated[Path | None, typer.Option("--data", help="The platform's data directory.")]
+KeysDir = Annotated[Path | None, typer.Option("--keys", help="The platform's key directory; default: beside the data.")]
 
 
 def build_app(*, open_platform: "OpenPlatform | None" = None, credentials: "Credentials | None" = None) -> typer.Typer:
@@ -67,8 +67,8 @@ def _platform_commands(app: typer.Typer, open_platform: "OpenPlatform", credenti
     def export(
         subject: Annotated[str, typer.Option("--subject", help="The subject's reference, sub_…")],
         out: Annotated[Path, typer.Argument(help="Where to write the zip.")],
-        data: DataDir,
-        keys: KeysDir,
+        data: DataDir = None,
+        keys: KeysDir = None,
         field: Annotated[str | None, typer.Option("--field", help="Only what concerns this field.")] = None,
     ) -> None:
         """Write the evidence bundle of one subject. The export goes on record."""
@@ -91,7 +91,7 @@ def _platform_commands(app: typer.Typer, open_platform: "OpenPlatform", credenti
         typer.echo(f"{out}: {len(content)} bytes")
 
     @app.command("key")
-    def key(data: DataDir, keys: KeysDir) -> None:
+    def key(data: DataDir = None, keys: KeysDir = None) -> None:
         """Print the log's verifier key, to be given to auditors by a way of its own."""
         from audit.log import Log  # noqa: PLC0415
 

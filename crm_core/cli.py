@@ -32,7 +32,7 @@ Examples:
 
   fieldgrant crm import contacts.csv --map "Mail=contact.email" --map "Old notes="
 
-  fieldgrant crm import contacts.csv --data out/serve/data --keys out/serve/keys --json
+  fieldgrant crm import contacts.csv --data out/serve/8700/data --keys out/serve/8700/keys --json
 """
 
 

@@ -81,11 +81,14 @@ def _audit(root: typer.Typer) -> None:
     root.add_typer(build_app(open_platform=_open, credentials=credentials), name="audit")
 
 
-def _open(data: Path, keys: Path) -> "Platform":
+def _open(data: Path | None, keys: Path | None) -> "Platform":
+    from fieldgrant.serve import REFUSALS, chosen, fail
     from runtime.platform import Platform
-    from runtime.settings import Settings
 
-    return Platform.open(Settings(data_dir=data, keys_dir=keys))
+    try:
+        return Platform.open(chosen(data, keys))
+    except REFUSALS as error:
+        raise fail(error) from None
 
 
 COMMANDS: dict[str, Callable[[typer.Typer], None]] = {

@@ -52,7 +52,7 @@ def run_once(
 
     Exits 1 when something is still under way at the end: run it again, or see `status` for why.
 
-    Example: fieldgrant redaction run-once --data out/serve/data --keys out/serve/keys
+    Example: fieldgrant redaction run-once --data out/serve/8700/data --keys out/serve/8700/keys
     """
     with _platform(data, keys) as platform:
         chosen = catalogue.load()
@@ -68,7 +68,7 @@ def run_once(
 def redaction_status(data: Data = None, keys: Keys = None) -> None:
     """Jobs, dispositions, archive, and the time from a withdrawal to the destroyed key.
 
-    Example: fieldgrant redaction status --data out/serve/data --keys out/serve/keys
+    Example: fieldgrant redaction status --data out/serve/8700/data --keys out/serve/8700/keys
     """
     with _platform(data, keys) as platform:
         with platform.database.read() as session:
@@ -90,7 +90,7 @@ def redaction_status(data: Data = None, keys: Keys = None) -> None:
 def keys_status(data: Data = None, keys: Keys = None) -> None:
     """Epochs and ages of the bucket keys in use, and the longest time from a withdrawal to the destroyed key.
 
-    Example: fieldgrant keys status --data out/serve/data --keys out/serve/keys
+    Example: fieldgrant keys status --data out/serve/8700/data --keys out/serve/8700/keys
     """
     with _platform(data, keys) as platform:
         buckets = Table("bucket", "epochs", "data keys", "rotated", "age")

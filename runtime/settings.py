@@ -18,7 +18,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FIELDGRANT_", frozen=True, extra="forbid")
 
-    home: Path = Path("out/serve")
+    home: Path = Path("out/serve/8700")
     data_dir: Path = Field(default_factory=lambda data: data["home"] / "data")
     keys_dir: Path = Field(default_factory=lambda data: data["home"] / "keys")
     journal_dir: Path = Field(default_factory=lambda data: data["data_dir"] / "journal")
