@@ -17,6 +17,7 @@ from protocol.times import iso
 from wallet.errors import WalletError
 
 PAGE = 100
+NOBODY_FITS = "needs four rows with a name of their own, an e-mail address, a phone number and a city or title"
 CITATION = "PIPL art. 13(2); GDPR art. 6(1)(b)"
 NAMES_GROUND = {
     "key": "contract",
@@ -37,7 +38,7 @@ def import_contacts(play: Play) -> str:
     rows = rows_of(play.contacts.read_bytes(), catalogue.load())
     chosen = cast.choose(rows)
     if chosen is None:
-        raise StepFailed(f"{play.contacts.name}: needs four rows with a name of their own, e-mail, phone and city or title")
+        raise StepFailed(f"{play.contacts.name}: {NOBODY_FITS}")
     play.cast = chosen
     report = _import(play)
     play.figures["import"] = {key: report[key] for key in ("read", "created", "updated", "unchanged", "rejected")}
@@ -51,9 +52,9 @@ def import_contacts(play: Play) -> str:
     expect(not hits, f"{len(hits)} values lie in clear, the first in {hits[0].path.name if hits else ''}")
     play.figures["planted"] = len(chosen.planted)
     return (
-        f"{report['read']} rows: {report['created']} customers sealed, {report['updated']} merged, {report['unchanged']} "
-        f"unchanged, {report['rejected']} rejected; staff see names only, under the contract ground that two officers "
-        f"signed; {len(chosen.planted)} values looked for on disk, none in clear"
+        f"{report['read']} rows: {report['created']} customers sealed, {report['updated']} merged, "
+        f"{report['unchanged']} unchanged, {report['rejected']} rejected; staff see names only, under the contract "
+        f"ground that two officers signed; {len(chosen.planted)} values looked for on disk, none in clear"
     )
 
 
@@ -136,10 +137,14 @@ def enrol(play: Play, person: Person) -> None:
     """A customer opens the link from their mail and types the code from their phone."""
     person.subject = find(play, person)
     invite(play, person, "sina")
-    link = letter(play.stage.mail, person.values[MAIL], LINK)
+    link = _letter(play, person.values[MAIL], LINK)
     expect(link, "no invitation came by mail")
-    play.wallet(person).enrol(link, lambda _: letter(play.stage.mail, person.values[PHONE], CODE))
+    play.wallet(person).enrol(link, lambda _: _letter(play, person.values[PHONE], CODE))
     expect(play.wallet(person).holding().enrolment, "the wallet holds no enrolment")
+
+
+def _letter(play: Play, address: str, pattern: re.Pattern[str]) -> str:
+    return letter(play.stage.mail, address, pattern, wait=play.pace.patience)
 
 
 def impersonate(play: Play, person: Person) -> str:
@@ -149,7 +154,8 @@ def impersonate(play: Play, person: Person) -> str:
     url = f"{play.stage.url('issuer')}/issuer/enrolments"
     guess = httpx.post(f"{url}/challenge", json={"token": str(shown["id"])}, timeout=30)
     expect(guess.status_code in (400, 401, 403, 404), f"the invitation's id opened it: {guess.status_code}")
-    stolen = letter(play.stage.mail, person.values[MAIL], LINK)
+    stolen = _letter(play, person.values[MAIL], LINK)
+    expect(stolen, "no invitation came by mail")
     thief = play.wallet_of("thief")
     try:
         thief.enrol(stolen, lambda _: "00000000")
@@ -170,7 +176,7 @@ def ask(play: Play, person: Person) -> str:
     made = play.post("mei", "issuer", "/issuer/asks", body)
     expect(made.is_success, f"the ask was refused: {problem(made)}")
     offers, rejected = play.wallet(person).asks()
-    expect(not rejected and len(offers) == 1, f"the wallet has {len(offers)} asks to answer and rejects {len(rejected)}")
+    expect(not rejected and len(offers) == 1, f"the wallet finds {len(offers)} asks good and {len(rejected)} bad")
     expect(offers[0].notice, "the ask came without its notice")
     return offers[0].ask.id
 

@@ -69,7 +69,8 @@ def choose(found: Iterable[Mapping[Field, Value]], *, planted_rows: int = 40) ->
             people = [Person(row) for row in fit[:4]]
             sources = [row for row in rows if row.get(MAIL)][:planted_rows] + fit[:4]
             values = {row[name] for row in sources for name in (MAIL, PHONE) if row.get(name)}
-            values |= {row[name] for row in sources for name in (second, *NAMES) if len(row.get(name, "").encode()) >= 10}
+            texts = {row.get(name, "") for row in sources for name in (second, *NAMES)}
+            values |= {text for text in texts if len(text.encode()) >= 10}
             return Cast(people, second, sorted(value for value in values if len(value.encode()) >= 8))
     return None
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from fieldgrant.compose import PARTIES
 from fieldgrant.demo import arrival, ending, journey, proof, reading
-from fieldgrant.demo.journey import Play, Step
+from fieldgrant.demo.journey import Act, Pace, Play, Step
 from fieldgrant.demo.seed import SAMPLE
 from fieldgrant.demo.stage import Stage, StageError, free_ports
 
@@ -24,6 +24,8 @@ ACTS = [
     ("She consents again: sealed fields come back, shredded ones never", ending.consent_again),
     ("The auditor takes the chain away and verifies it offline", proof.prove),
 ]
+DEFAULT = Pace()
+OUT = Path("out/demo")
 
 _EXAMPLES = """
 Examples:
@@ -34,23 +36,26 @@ Examples:
 """
 
 
-def play_out(stage: Stage, contacts: Path, console: Console) -> tuple[list[Step], dict[str, object]]:
-    """Set the stage, play all acts, strike the stage; the steps as far as they went, and the figures."""
+def play_out(
+    stage: Stage, contacts: Path, console: Console, *, pace: Pace = DEFAULT, acts: Sequence[tuple[str, Act]] = ACTS
+) -> list[Step]:
+    """Set the stage, play the acts, strike the stage, write journey.json; the steps as far as they went."""
     stage.clear()
     stage.build()
-    play = Play(stage, contacts, console)
+    play = Play(stage, contacts, console, pace)
     try:
         stage.start()
-        steps = journey.run(play, ACTS)
+        steps = journey.run(play, acts)
     finally:
         play.close()
         stage.stop()
-    return steps, play.figures
+    journey.write(stage.home / "journey.json", steps, play.figures)
+    return steps
 
 
 def demo(
     contacts: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="A CRM export (CSV).")] = SAMPLE,
-    out: Annotated[Path, typer.Option(help="Where to write; what an earlier demo left there is replaced.")] = Path("out/demo"),
+    out: Annotated[Path, typer.Option(help="Where to write; what an earlier demo left there is replaced.")] = OUT,
 ) -> None:
     """Play the whole journey with real servers and wallets; exit 1, naming the step, when one fails."""
     console = Console()
@@ -58,19 +63,18 @@ def demo(
     try:
         with console.status("setting the stage: keys, schema, accounts, five servers"):
             out.mkdir(parents=True, exist_ok=True)
-        steps, figures = play_out(stage, contacts, console)
+        steps = play_out(stage, contacts, console)
     except StageError as error:
         typer.echo(f"fieldgrant: {error}", err=True)
         raise typer.Exit(1) from None
-    journey.write(out / "journey.json", steps, figures)
     console.print(_table(steps))
     failed = [step for step in steps if not step.ok]
     if failed:
         typer.echo(f"fieldgrant: step {failed[0].step} failed: {failed[0].title}: {failed[0].detail}", err=True)
         raise typer.Exit(1)
     console.print(f"All {len(steps)} steps hold. See {out}/journey.json, {out}/data, {out}/bundle.zip.")
-    console.print("Next: python3 dev.py serve, or python3 dev.py fieldgrant -- audit verify", out / "bundle.zip", end=" ")
-    console.print("--log-key", out / "log.vkey")
+    verify = f"audit verify {out / 'bundle.zip'} --log-key {out / 'log.vkey'}"
+    console.print(f"Next: python3 dev.py serve, or python3 dev.py fieldgrant -- {verify}")
 
 
 def _table(steps: Sequence[Step]) -> Table:

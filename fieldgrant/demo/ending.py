@@ -1,7 +1,9 @@
 """Steps 5, 6 and 7: narrow, withdraw under fire, see what became of the fields, consent again."""
 
-import shutil
+import sqlite3
 import time
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from crm_core import records
@@ -9,14 +11,13 @@ from fieldgrant.demo import residue
 from fieldgrant.demo.arrival import ask_and_answer
 from fieldgrant.demo.cast import MAIL, Person
 from fieldgrant.demo.hammer import Hammer
-from fieldgrant.demo.journey import Play, expect
+from fieldgrant.demo.journey import Play, StepFailed, expect
+from protocol.consent import SubjectId
 from runtime.keyring import KeyGone
 from runtime.platform import Platform
 
 READERS = 8
-SEEN_BEFORE = 20  # reads that each reader has had of the value before the withdrawal
-AFTERWARDS = 1.0  # seconds that the readers go on after the acknowledgement
-DISPOSED = 60.0  # seconds within which every disposition must be done
+SLOWEST = 60.0  # seconds in which the readers must have had their reads before the withdrawal
 
 
 def narrow_and_withdraw(play: Play) -> str:
@@ -40,28 +41,37 @@ def living(play: Play, person: Person) -> str:
 
 def keep_copy(play: Play) -> None:
     """Copy the database as a thief or a backup would, before anything is destroyed."""
-    copy = play.stage.home / "earlier-copy"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(play.stage.settings.db_dir, copy)
+    copy = _earlier(play)
+    copy.parent.mkdir(exist_ok=True)
+    copy.unlink(missing_ok=True)
+    live = sqlite3.connect(f"file:{play.stage.settings.db_dir / copy.name}?mode=ro", uri=True)
+    with closing(live), closing(sqlite3.connect(copy)) as target:
+        live.backup(target)
+
+
+def _earlier(play: Play) -> Path:
+    return play.stage.home / "earlier-copy" / "fieldgrant.db"
 
 
 def _withdraw_under_fire(play: Play, person: Person) -> str:
     url = f"{play.stage.url('crm')}/crm/customers/{person.subject}?purpose=marketing&select={MAIL}"
     hammer = Hammer(url, play.token("mei"), person.values[MAIL], readers=READERS)
-    hammer.start()
-    with play.progress(f"{READERS} readers hammer the record", SEEN_BEFORE) as told:
-        until = time.monotonic() + 60
-        while hammer.seen() < SEEN_BEFORE and time.monotonic() < until:
-            told(hammer.seen())
-            time.sleep(0.02)
     consent = living(play, person)
-    started = time.monotonic()
-    play.wallet(person).withdraw(consent)
-    hammer.mark()  # the acknowledgement has just been received
-    took = time.monotonic() - started
-    play.memory["withdrawn_at"] = time.monotonic()
-    time.sleep(AFTERWARDS)
-    tallies = hammer.stop()
+    hammer.start()
+    try:
+        with play.progress(f"{READERS} readers hammer the record", play.pace.seen_before) as told:
+            until = time.monotonic() + SLOWEST
+            while hammer.seen() < play.pace.seen_before and time.monotonic() < until and hammer.running():
+                told(hammer.seen())
+                time.sleep(0.02)
+        started = time.monotonic()
+        play.wallet(person).withdraw(consent)
+        hammer.mark()  # the acknowledgement has just been received
+        play.memory["withdrawn_at"] = time.monotonic()
+        time.sleep(play.pace.afterwards)
+    finally:
+        tallies = hammer.stop()
+    took = play.memory["withdrawn_at"] - started
     failures = [failure for tally in tallies for failure in tally.failures]
     before = min(tally.with_value - tally.after_with_value for tally in tallies)
     after, late = sum(tally.after for tally in tallies), sum(tally.after_with_value for tally in tallies)
@@ -70,7 +80,7 @@ def _withdraw_under_fire(play: Play, person: Person) -> str:
         "answers_after": after, "values_after": late, "acknowledged_after_ms": round(1000 * took, 1),
     }
     expect(not failures, f"readers failed: {failures[0] if failures else ''}")
-    expect(before >= SEEN_BEFORE, f"a reader had the value only {before} times before the withdrawal")
+    expect(before >= play.pace.seen_before, f"a reader had the value only {before} times before the withdrawal")
     expect(after >= READERS, f"only {after} answers came after the acknowledgement")
     expect(late == 0, f"{late} answers returned the e-mail after the acknowledgement")
     return (
@@ -87,6 +97,8 @@ def dispositions(play: Play) -> str:
     shredded = sorted(name for name, kind in items.items() if kind == "shred")
     expect(MAIL in sealed and play.cast.second in shredded, f"the certificate says {items}")
     play.figures["dispositions"] = {"sealed": sealed, "shredded": shredded, "seconds": round(_since(play), 2)}
+    left = still_stored(play, second) & {*sealed, *shredded}
+    expect(not left, f"certified as gone, and still in the database: {', '.join(sorted(left))}")
     opened, tried = open_old_copy(play, second)
     expect(tried > 0, "the earlier copy holds no cell of the customer: nothing was tried")
     expect(opened == 0, f"{opened} of {tried} values open from an earlier copy of the database")
@@ -99,7 +111,8 @@ def dispositions(play: Play) -> str:
     play.figures["residue"] = {"values": len(planted), "encodings": found, "hits": 0, "control_found": True}
     return (
         f"sealed: {', '.join(sealed)}; shredded: {', '.join(shredded)}, {_since(play):.1f} s after the withdrawal; "
-        f"{tried} old cells tried with the present keys, 0 open; {len(planted)} values searched in every file, 0 found, control found"
+        f"{tried} old cells tried with the present keys, 0 open; {len(planted)} values searched in every file, 0 "
+        "found, control found"
     )
 
 
@@ -109,7 +122,7 @@ def _since(play: Play) -> float:
 
 def _certified(play: Play, person: Person) -> dict[str, str]:
     """Field → disposition, from the signed certificates that the customer's wallet has checked."""
-    until = time.monotonic() + DISPOSED
+    until = time.monotonic() + play.pace.patience
     with play.progress("waiting for the certificate", None):
         while time.monotonic() < until:
             certificates = play.wallet(person).certificates()
@@ -117,19 +130,29 @@ def _certified(play: Play, person: Person) -> dict[str, str]:
                 play.memory["disposed_at"] = time.monotonic()
                 return {item.field: item.disposition for one in certificates for item in one.items}
             time.sleep(0.1)
-    expect(False, f"no certificate within {DISPOSED:.0f} s")
-    return {}
+    raise StepFailed(f"no certificate within {play.pace.patience:.0f} s")
+
+
+def still_stored(play: Play, person: Person) -> frozenset[str]:
+    """The fields of which the database holds a cell of this customer today, whatever a certificate says."""
+    platform = Platform.open(play.stage.settings)
+    try:
+        with platform.database.read() as session:
+            return frozenset(map(str, records.stored_fields(session, SubjectId(person.subject))))
+    finally:
+        platform.close()
 
 
 def open_old_copy(play: Play, person: Person) -> tuple[int, int]:
     """Try every cell of a customer in the earlier copy with the present keys: (opened, tried)."""
-    copy = play.stage.home / "earlier-copy" / "fieldgrant.db"
-    settings = play.stage.settings.model_copy(update={"database": f"sqlite:///{copy}"})
+    settings = play.stage.settings.model_copy(update={"database": f"sqlite:///{_earlier(play)}"})
     platform = Platform.open(settings)
     opened = tried = 0
     try:
         with platform.database.read() as session:
-            record = records.load(session, person.subject)
+            record = records.load(session, SubjectId(person.subject))
+            if record is None:
+                return 0, 0
             for name in records.stored(record):
                 tried += 1
                 try:
@@ -146,7 +169,7 @@ def consent_again(play: Play) -> str:
     """Step 7."""
     second = play.cast.people[1]
     ask_and_answer(play, second, fields=None)
-    until = time.monotonic() + DISPOSED
+    until = time.monotonic() + play.pace.patience
     seen: dict[str, Any] = {}
     while time.monotonic() < until:
         seen = play.one("mei", second.subject, "marketing")["fields"]

@@ -41,7 +41,8 @@ class Reader(threading.Thread):
         self._needle, self._stop_asked = needle, stop
         self._socket = socket.create_connection((parts.hostname or "localhost", parts.port or 80), timeout=30)
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        self._request = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        head = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        self._request = head.encode()
         self._lock = threading.Lock()
         self._received, self._mark = 0, -1
         self._buffer = b""
@@ -114,6 +115,10 @@ class Hammer:
     def seen(self) -> int:
         """How often the reader that saw the value least has seen it."""
         return min(reader.tally.with_value for reader in self.readers)
+
+    def running(self) -> bool:
+        """Is every reader still reading?"""
+        return all(reader.is_alive() for reader in self.readers)
 
     def mark(self) -> None:
         """The acknowledgement is here: what arrives from now on came after it."""

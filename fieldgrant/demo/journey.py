@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,10 +16,11 @@ from fieldgrant.demo.cast import Cast, Person
 from fieldgrant.demo.stage import Stage
 from protocol.errors import EvidenceError
 from wallet.errors import WalletError
+from wallet.keystore import MODERATE, Strength
 from wallet.wallet import Wallet
 
 
-class StepFailed(Exception):
+class StepFailed(Exception):  # noqa: N818 - what happened, and no error of ours
     """What was expected of a step and what was seen instead."""
 
 
@@ -39,6 +40,16 @@ class Step:
     detail: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How hard and how patiently a journey is played; tests that break a protection take less of all of it."""
+
+    strength: Strength = MODERATE  # of the wallets' passphrases
+    seen_before: int = 20  # reads that each reader has had of the value before the withdrawal
+    afterwards: float = 1.0  # seconds that the readers go on after the acknowledgement
+    patience: float = 60.0  # seconds to wait for letters, history, certificate, restored values
+
+
 @dataclass(slots=True)
 class Play:
     """What the steps share. `figures` goes to journey.json; `memory` carries what a later step compares with."""
@@ -46,6 +57,7 @@ class Play:
     stage: Stage
     contacts: Path
     console: Console
+    pace: Pace = Pace()
     figures: dict[str, Any] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
     cast: Cast = field(default_factory=Cast)
@@ -92,7 +104,7 @@ class Play:
         if name not in self._wallets:
             path = self.stage.home / "wallets" / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._wallets[name] = Wallet.create(path, secrets.token_urlsafe(18))
+            self._wallets[name] = Wallet.create(path, secrets.token_urlsafe(18), strength=self.pace.strength)
         return self._wallets[name]
 
     @contextmanager
@@ -124,7 +136,7 @@ def problem(answer: httpx.Response) -> str:
 Act = Callable[[Play], str]
 
 
-def run(play: Play, acts: list[tuple[str, Act]]) -> list[Step]:
+def run(play: Play, acts: Sequence[tuple[str, Act]]) -> list[Step]:
     """Play the acts in order and tell each; the first that fails ends the journey."""
     told: list[Step] = []
     for number, (title, act) in enumerate(acts, start=1):
@@ -133,6 +145,8 @@ def run(play: Play, acts: list[tuple[str, Act]]) -> list[Step]:
             detail, ok = act(play), True
         except (StepFailed, WalletError, EvidenceError, httpx.HTTPError, OSError) as failure:
             detail, ok = f"{failure}" or type(failure).__name__, False
+        except (ValueError, LookupError, TypeError, AttributeError) as failure:  # the shape of somebody's answer
+            detail, ok = f"an answer was not of the shape that was expected ({type(failure).__name__})", False
         told.append(Step(number, title, ok, detail))
         play.console.print(f"  [{'green' if ok else 'red'}]{'✓' if ok else '✗'}[/] {detail}", highlight=False)
         if not ok:

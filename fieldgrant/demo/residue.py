@@ -41,7 +41,7 @@ def forms(value: str) -> dict[str, bytes]:
 
 
 def search(directory: Path, values: Iterable[str]) -> list[Hit]:
-    """Every hit of every value in every regular file below `directory` (database, WAL, journal, logs, temporary files)."""
+    """Every hit of every value in every regular file below `directory`: database, WAL, journal, logs, leftovers."""
     patterns: dict[bytes, list[tuple[int, str]]] = {}
     for number, value in enumerate(values):
         for name, form in forms(value).items():

@@ -29,7 +29,8 @@ ACCOUNTS = {
     "ada": ("Ada Novak", "admin"),
     "aron": ("Aron Stein", "auditor"),
 }
-OURS = ("data", "keys", "wallets", "mail", "logs", "bundle.zip", "log.vkey", "journey.json", "accounts.json")
+OURS = ("data", "keys", "wallets", "mail", "logs", "earlier-copy", "bundle.zip", "bundle-broken.zip", "log.vkey",
+        "journey.json", "accounts.json")  # fmt: skip
 STARTING = 60.0  # seconds that a server may take to answer
 
 
