@@ -13,10 +13,12 @@ from audit import container, verify
 from audit.report import Outcome, Report
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from audit.bundle import Credentials
     from runtime.platform import Platform
 
-    OpenPlatform = Callable[[Path | None, Path | None], Platform]
+    OpenPlatform = Callable[[Path | None, Path | None], AbstractContextManager[Platform]]
 
 _STYLE = {Outcome.OK: "green", Outcome.FAILED: "red", Outcome.INCOMPLETE: "yellow"}
 _VERDICT = {0: "valid", 1: "INVALID", 2: "incomplete"}
@@ -76,18 +78,13 @@ def _platform_commands(app: typer.Typer, open_platform: "OpenPlatform", credenti
         from audit import bundle, files  # noqa: PLC0415
         from audit.log import Log  # noqa: PLC0415
         from protocol.consent import Field, SubjectId  # noqa: PLC0415
-        from protocol.errors import EvidenceError  # noqa: PLC0415
 
-        log = Log(open_platform(data, keys))
         name = None if field is None else Field(field)
-        try:
+        with open_platform(data, keys) as platform:
             content = bundle.export(
-                log, credentials, subject=SubjectId(subject), field=name, by="terminal", role="admin"
+                Log(platform), credentials, subject=SubjectId(subject), field=name, by="terminal", role="admin"
             )
-        except EvidenceError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from None
-        files.write(out.resolve(), content)
+            files.write(out.resolve(), content)
         typer.echo(f"{out}: {len(content)} bytes")
 
     @app.command("key")
@@ -95,7 +92,8 @@ def _platform_commands(app: typer.Typer, open_platform: "OpenPlatform", credenti
         """Print the log's verifier key, to be given to auditors by a way of its own."""
         from audit.log import Log  # noqa: PLC0415
 
-        typer.echo(Log(open_platform(data, keys)).vkey)
+        with open_platform(data, keys) as platform:
+            typer.echo(Log(platform).vkey)
 
 
 def _print(report: Report) -> None:

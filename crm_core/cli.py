@@ -1,8 +1,6 @@
 """The terminal of the records: `fieldgrant crm import`."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +12,8 @@ from rich.table import Table
 from crm_core import importer, sheet
 from crm_core.importer import Report
 from issuer import catalogue
-from protocol.errors import EvidenceError
-from runtime.clock import ClockError
-from runtime.journal import JournalError
-from runtime.keyring import RingError
-from runtime.platform import Platform
-from runtime.root import RootError
-from runtime.settings import Settings
+from runtime import terminal
+from runtime.terminal import Data, Keys
 
 app = typer.Typer(name="crm", help="The customer records.", no_args_is_help=True)
 _SHOWN = 20  # rejected rows
@@ -48,8 +41,8 @@ def import_(
         list[str] | None,
         typer.Option("--map", metavar="COLUMN=FIELD", help="A heading that is not recognised; COLUMN= skips it."),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory.")] = None,
-    keys: Annotated[Path | None, typer.Option(help="The platform's key directory.")] = None,
+    data: Data = None,
+    keys: Keys = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON: the five counts.")] = False,
 ) -> None:
     """Import a CRM export: each value is sealed before it is stored, bad rows are named and left out.
@@ -59,7 +52,7 @@ def import_(
     """
     columns = _columns(map_ or [])
     body = _read(file)
-    with _one_line_errors(), _platform(data, keys) as platform, _progress(quiet=as_json) as bar:
+    with terminal.opened(data, keys) as platform, _progress(quiet=as_json) as bar:
         task = bar.add_task("Sealing customers", total=None)
         report = importer.run(
             platform,
@@ -81,7 +74,7 @@ def _columns(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         column, equals, field = pair.rpartition("=")
         if not equals or not column:
-            raise _fail("--map wants COLUMN=FIELD")
+            raise terminal.fail("--map wants COLUMN=FIELD")
         columns[column] = field
     return columns
 
@@ -91,44 +84,13 @@ def _read(file: Path) -> bytes:
         with file.open("rb") as stream:
             return stream.read(sheet.MAX_BYTES + 1)
     except OSError as error:
-        raise _fail(f"{file}: {error.strerror}") from None
-
-
-@contextmanager
-def _platform(data: Path | None, keys: Path | None) -> Iterator[Platform]:
-    platform = Platform.open(_settings(data, keys))
-    try:
-        yield platform
-    finally:
-        platform.close()
-
-
-def _settings(data: Path | None, keys: Path | None) -> Settings:
-    """The keys lie beside the data where nothing else is said."""
-    if data is not None:
-        return Settings(home=data.parent, data_dir=data, keys_dir=keys or data.parent / "keys")
-    return Settings() if keys is None else Settings(keys_dir=keys)
+        raise terminal.fail(error) from None
 
 
 def _progress(*, quiet: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     return Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except EvidenceError as error:
-        raise _fail(f"{error.detail} ({error.code})") from None
-    except (RingError, RootError, JournalError, ClockError) as error:
-        raise _fail(str(error)) from None
-
-
-def _fail(message: str) -> typer.Exit:
-    typer.echo(f"fieldgrant: {message}", err=True)
-    return typer.Exit(1)
 
 
 def _tell(report: Report) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from runtime.platform import Platform
 
 _HELP = """A customer's own signature in front of every field that a CRM holds about them.
@@ -81,14 +83,10 @@ def _audit(root: typer.Typer) -> None:
     root.add_typer(build_app(open_platform=_open, credentials=credentials), name="audit")
 
 
-def _open(data: Path | None, keys: Path | None) -> "Platform":
-    from fieldgrant.serve import REFUSALS, chosen, fail
-    from runtime.platform import Platform
+def _open(data: Path | None, keys: Path | None) -> "AbstractContextManager[Platform]":
+    from runtime import terminal
 
-    try:
-        return Platform.open(chosen(data, keys))
-    except REFUSALS as error:
-        raise fail(error) from None
+    return terminal.opened(data, keys)
 
 
 COMMANDS: dict[str, Callable[[typer.Typer], None]] = {

@@ -12,21 +12,11 @@ from rich.table import Table
 
 from fieldgrant import compose
 from fieldgrant.compose import PARTIES
-from protocol.errors import EvidenceError
 from runtime import serve as http
-from runtime import staff
-from runtime.clock import ClockError
-from runtime.journal import JournalError
-from runtime.keyring import RingError
+from runtime import staff, terminal
 from runtime.platform import Platform
-from runtime.problem import Problem
-from runtime.root import RootError
-from runtime.settings import Settings
+from runtime.terminal import Data, Keys
 from verifier.reconcile import Disagreement
-
-REFUSALS = (RingError, RootError, JournalError, ClockError, Disagreement, EvidenceError, Problem)
-Data = Annotated[Path | None, typer.Option("--data", help="Directory of the data; default: below FIELDGRANT_HOME.")]
-Keys = Annotated[Path | None, typer.Option("--keys", help="Directory of the keys, apart from the data.")]
 
 _SERVE_EXAMPLES = """
 Examples:
@@ -44,24 +34,6 @@ Examples:
 """
 
 
-def chosen(data: Path | None, keys: Path | None, **others: object) -> Settings:
-    """Settings from the environment, with the directories that were named; keys lie beside the data by default."""
-    named: dict[str, object] = {}
-    if data is not None:
-        named |= {"home": data.parent, "data_dir": data}
-    if keys is not None:
-        named["keys_dir"] = keys
-    return Settings(**{**named, **others})  # type: ignore[arg-type]  # checked by pydantic
-
-
-def fail(error: Exception) -> typer.Exit:
-    """One line on the terminal, and exit status 1."""
-    code = getattr(error, "code", "failed")
-    text = str(error)
-    typer.echo(f"fieldgrant: {text if text.startswith(code) else f'{code}: {text}'}", err=True)
-    return typer.Exit(1)
-
-
 def serve(
     only: Annotated[
         list[str] | None, typer.Option("--only", help=f"One of {', '.join(PARTIES)}; repeat for more.")
@@ -76,26 +48,20 @@ def serve(
     parties = tuple(only or PARTIES)
     if strangers := sorted(set(parties) - set(PARTIES)):
         raise typer.BadParameter(f"{strangers[0]} is not a party: {', '.join(PARTIES)}", param_hint="--only")
-    try:
-        settings = _seeded(port) if seed and data is None else chosen(data, keys)
-        platform = Platform.open(settings)
-        try:
-            home = compose.house(platform)
-            http.run(compose.app(home, parties), port, ready=lambda bound: _tell(platform, parties, bound))
-        finally:
-            platform.close()
-    except REFUSALS as error:
-        raise fail(error) from None
+    if seed and data is None:
+        data, keys = _seeded(port)
+    with terminal.opened(data, keys, Disagreement) as platform:
+        home = compose.house(platform)
+        http.run(compose.app(home, parties), port, ready=lambda bound: _tell(platform, parties, bound))
 
 
-def _seeded(port: int) -> Settings:
+def _seeded(port: int) -> tuple[Path, Path]:
     from fieldgrant.demo import seed  # noqa: PLC0415 - only a first look needs the demo
     from fieldgrant.demo.stage import StageError  # noqa: PLC0415
 
-    try:
-        return seed.settings(port)
-    except StageError as error:
-        raise fail(error) from None
+    with terminal.one_line(StageError):
+        settings = seed.settings(port)
+    return settings.data_dir, settings.keys_dir
 
 
 def _tell(platform: Platform, parties: tuple[str, ...], port: int) -> None:
@@ -135,15 +101,13 @@ def init(
     urls = dict(pair.partition("=")[::2] for pair in service or [])
     if strangers := sorted(set(urls) - set(PARTIES)):
         raise typer.BadParameter(f"{strangers[0]} is not a party: {', '.join(PARTIES)}", param_hint="--service")
-    try:
-        platform = Platform.create(chosen(data, keys, base_url=base_url, service_urls=urls))
-        password = secrets.token_urlsafe(12)
+    password = secrets.token_urlsafe(12)
+    with terminal.one_line():
+        platform = Platform.create(terminal.settings(data, keys, base_url=base_url, service_urls=urls))
         try:
             add_account(platform, admin, admin, "admin", password)
         finally:
             platform.close()
-    except REFUSALS as error:
-        raise fail(error) from None
     typer.echo(json.dumps({"controller": platform.controller, "account": admin, "password": password}))
 
 

@@ -2,8 +2,6 @@
 
 import json
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -11,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlmodel import col, select
 
-from fieldgrant.serve import REFUSALS, Data, Keys, add_account, chosen, fail
-from runtime.platform import Platform
+from fieldgrant.serve import add_account
+from runtime import terminal
 from runtime.staff import ROLES, StaffAccount, end_account
+from runtime.terminal import Data, Keys
 
 app = typer.Typer(name="staff", help="Accounts of staff.", no_args_is_help=True)
 
@@ -46,7 +45,7 @@ def add(
 ) -> None:
     """Make an account; prints its password once, as JSON."""
     password = secrets.token_urlsafe(12)
-    with _platform(data, keys) as platform:
+    with terminal.opened(data, keys) as platform:
         add_account(platform, account, name or account, role, password)
     typer.echo(json.dumps({"account": account, "role": role, "password": password}))
 
@@ -55,7 +54,7 @@ def add(
 def list_(data: Data = None, keys: Keys = None) -> None:
     """Show every account, ended ones too."""
     table = Table("account", "name", "role", "since", "ended")
-    with _platform(data, keys) as platform, platform.database.read() as session:
+    with terminal.opened(data, keys) as platform, platform.database.read() as session:
         for one in session.exec(select(StaffAccount).order_by(col(StaffAccount.account))):
             table.add_row(one.account, one.name, one.role, one.created_at, one.ended_at or "")
     Console().print(table)
@@ -64,18 +63,6 @@ def list_(data: Data = None, keys: Keys = None) -> None:
 @app.command("end", epilog=_END)
 def end(account: Annotated[str, typer.Argument(help="The account.")], data: Data = None, keys: Keys = None) -> None:
     """End an account and all its sign-ins, for good."""
-    with _platform(data, keys) as platform, platform.database.write() as session:
+    with terminal.opened(data, keys) as platform, platform.database.write() as session:
         end_account(session, platform.keyring, account, platform.clock.now())
     typer.echo(f"{account}: ended")
-
-
-@contextmanager
-def _platform(data: Data, keys: Keys) -> Iterator[Platform]:
-    try:
-        platform = Platform.open(chosen(data, keys))
-        try:
-            yield platform
-        finally:
-            platform.close()
-    except REFUSALS as error:
-        raise fail(error) from None

@@ -1,35 +1,21 @@
 """The terminal: `fieldgrant redaction run-once | status` and `fieldgrant keys status`."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from issuer import catalogue
-from protocol.errors import EvidenceError
 from redaction import status, worker
 from redaction.worker import Pass
-from runtime.clock import ClockError
-from runtime.journal import JournalError
-from runtime.keyring import RingError
+from runtime import terminal
 from runtime.platform import Platform
-from runtime.root import RootError
-from runtime.settings import Settings
+from runtime.terminal import Data, Keys
 
 app = typer.Typer(help="What becomes of fields that lost their last ground.", no_args_is_help=True)
 keys_app = typer.Typer(help="Bucket keys: epochs, ages, and how long a shred takes.", no_args_is_help=True)
-
-Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the platform.", metavar="DIR")]
-Keys = Annotated[
-    Path | None, typer.Option("--keys", help="Directory of the key-ring, apart from the data.", metavar="DIR")
-]
-
-_FAILURES = (RingError, RootError, JournalError, ClockError, EvidenceError, OSError, catalogue.CatalogueError)
 
 
 @app.callback()
@@ -54,7 +40,7 @@ def run_once(
 
     Example: fieldgrant redaction run-once --data out/serve/8700/data --keys out/serve/8700/keys
     """
-    with _platform(data, keys) as platform:
+    with terminal.opened(data, keys, catalogue.CatalogueError) as platform:
         chosen = catalogue.load()
         done = _passes(platform, chosen, timeout)
         console = Console()
@@ -70,7 +56,7 @@ def redaction_status(data: Data = None, keys: Keys = None) -> None:
 
     Example: fieldgrant redaction status --data out/serve/8700/data --keys out/serve/8700/keys
     """
-    with _platform(data, keys) as platform:
+    with terminal.opened(data, keys, catalogue.CatalogueError) as platform:
         with platform.database.read() as session:
             found = status.figures(session, platform.clock.now())
         table = Table("what", "how many")
@@ -92,7 +78,7 @@ def keys_status(data: Data = None, keys: Keys = None) -> None:
 
     Example: fieldgrant keys status --data out/serve/8700/data --keys out/serve/8700/keys
     """
-    with _platform(data, keys) as platform:
+    with terminal.opened(data, keys, catalogue.CatalogueError) as platform:
         buckets = Table("bucket", "epochs", "data keys", "rotated", "age")
         for one in status.keys(platform):
             epochs = ", ".join(map(str, one.epochs)) + (" (rotating)" if len(one.epochs) > 1 else "")
@@ -130,23 +116,3 @@ def _durations(table: Table, shred: status.Durations) -> None:
 
 def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f} s"
-
-
-@contextmanager
-def _platform(data: Path | None, keys: Path | None) -> Iterator[Platform]:
-    """Open the platform of these directories; one line and exit 1 when that, or what follows, fails."""
-    chosen: dict[str, Any] = {}
-    if data is not None:
-        chosen["data_dir"] = data
-    if keys is not None:
-        chosen["keys_dir"] = keys
-    try:
-        platform = Platform.open(Settings(**chosen))
-        try:
-            yield platform
-        finally:
-            platform.close()
-    except _FAILURES as error:
-        code = getattr(error, "code", type(error).__name__)
-        typer.echo(f"fieldgrant: {code}: {error}", err=True)
-        raise typer.Exit(1) from None

@@ -1,7 +1,6 @@
 """The terminal of the verifier: `fieldgrant reconcile`."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,12 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from issuer import catalogue
-from runtime.clock import ClockError
-from runtime.journal import JournalError
-from runtime.keyring import RingError
-from runtime.platform import Platform
-from runtime.root import RootError
-from runtime.settings import Settings
+from runtime import terminal
+from runtime.terminal import Data, Keys
 from verifier import reconcile as reconciling
 from verifier.reconcile import Report
 
@@ -28,8 +23,8 @@ def verifier() -> None:
 
 @app.command()
 def reconcile(
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory.")] = None,
-    keys: Annotated[Path | None, typer.Option(help="The platform's key directory.")] = None,
+    data: Data = None,
+    keys: Keys = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer with one line of JSON.")] = False,
 ) -> None:
     """Bring the database up to the journal, and free the customers under quarantine whose evidence verifies.
@@ -37,25 +32,11 @@ def reconcile(
     Run it after a restore, after a crash that left the two apart, or when reads were found to be tampered with. It only
     ever takes away. Exit status 2: customers stay denied, because stored statements about them prove nothing.
     """
-    try:
-        platform = Platform.open(_settings(data, keys))
-        try:
-            report = reconciling.reconcile(platform, catalogue.load())
-        finally:
-            platform.close()
-    except (RingError, RootError, JournalError, ClockError) as error:
-        typer.echo(f"fieldgrant: {error}", err=True)
-        raise typer.Exit(1) from None
+    with terminal.opened(data, keys) as platform:
+        report = reconciling.reconcile(platform, catalogue.load())
     _tell(report, as_json=as_json)
     if report.kept:
         raise typer.Exit(2)
-
-
-def _settings(data: Path | None, keys: Path | None) -> Settings:
-    """The keys lie beside the data where nothing else is said."""
-    if data is not None:
-        return Settings(home=data.parent, data_dir=data, keys_dir=keys or data.parent / "keys")
-    return Settings() if keys is None else Settings(keys_dir=keys)
 
 
 def _tell(report: Report, *, as_json: bool) -> None:

@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from audit import cli
+from runtime import terminal
 from runtime.platform import Platform
 from tests.audit.world import SUBJECT, World
 
@@ -89,11 +92,13 @@ def test_verifying_loads_no_package_of_the_organisation(exported: tuple[Path, Pa
 
 def test_exporting_from_the_terminal(world: World, tmp_path: Path) -> None:
     world.journey()
-    opened: list[tuple[Path, Path]] = []
+    opened: list[tuple[Path | None, Path | None]] = []
 
-    def open_platform(data: Path, keys: Path) -> Platform:
+    @contextmanager
+    def open_platform(data: Path | None, keys: Path | None) -> Iterator[Platform]:
         opened.append((data, keys))
-        return world.platform
+        with terminal.one_line():
+            yield world.platform
 
     app = cli.build_app(open_platform=open_platform, credentials=world.credentials)
     out = tmp_path / "out" / "bundle.zip"
