@@ -148,7 +148,7 @@ def _auditor_routes(router: APIRouter, platform: Platform, log: Log, credentials
         since: Annotated[str | None, Query(alias="from", examples=["2026-11-22T00:00:00Z"])] = None,
         until: Annotated[str | None, Query(alias="to", examples=["2026-11-23T00:00:00Z"])] = None,
         limit: Annotated[int, Query(ge=1, le=events.MAX_PAGE)] = 50,
-        before: Annotated[int | None, Query(ge=0)] = None,
+        before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
     ) -> EventPage:
         """Newest first, for auditors and the data protection officer. Records name fields, never values."""
         wanted = events.Filter(

@@ -2,6 +2,7 @@
 with the challenge and status index of the answer.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from issuer import challenges, credentials, signed, statuslists
 from issuer.catalogue import Catalogue, Notice, PurposeEntry
 from issuer.credentials import Credential
 from protocol import consent, event, times
+from protocol import did as dids
 from protocol.consent import Ask, Consent, Field, Jurisdiction, NoticeRef, Process, Purpose, SubjectId
 from protocol.did import Did
 from runtime import outbox
@@ -20,6 +22,7 @@ from runtime.problem import Problem
 from runtime.staff import Staff
 
 ASK_LIFE = timedelta(days=7)
+_PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")  # ISO 3166-1 and -2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +38,8 @@ class Wish:
 def process_of(wish: Wish, platform: Platform, catalogue: Catalogue) -> tuple[PurposeEntry, Process]:
     """A wish as a process within the catalogue.
 
-    EvidenceError `unknown_purpose`, `unknown_field`; Problem 422 `field_not_needed`, `recipient_not_allowed`,
-    `jurisdiction_not_allowed`, `no_fields`.
+    EvidenceError `unknown_purpose`, `unknown_field`, `bad_did`, `unsupported_did`; Problem 422 `field_not_needed`,
+    `recipient_not_allowed`, `jurisdiction_not_allowed`, `bad_jurisdiction`, `no_fields`.
     """
     entry = catalogue.purpose(wish.purpose)
     if not wish.fields:
@@ -54,6 +57,10 @@ def process_of(wish: Wish, platform: Platform, catalogue: Catalogue) -> tuple[Pu
         raise Problem(
             422, "jurisdiction_not_allowed", "The purpose does not allow this jurisdiction.", field="jurisdictions"
         )
+    for recipient in sorted(recipients):
+        dids.check(recipient, field="recipients")
+    if not all(_PLACE.fullmatch(one) for one in jurisdictions - {home}):
+        raise Problem(422, "bad_jurisdiction", "Must be codes of ISO 3166 such as CN or US-CA.", field="jurisdictions")
     return entry, Process(
         purpose=Purpose(entry.iri),
         fields=frozenset(map(Field, wish.fields)),
@@ -157,6 +164,7 @@ def offer(
         session, unsigned, "ask", signers=(platform.signer,), subject=subject, did=did, at=at,
         about=replaces, status_list=n, status_index=status.index,
     )  # fmt: skip
+    parse(row, platform)  # what nobody could read must not stand among a wallet's asks: it would hide the others
     data = {"credential": row.id, "digest": row.digest, **told(processes)}
     if replaces is not None:
         data["replaces"] = replaces

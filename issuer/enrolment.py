@@ -22,6 +22,8 @@ from runtime import outbox
 from runtime.problem import Problem
 from runtime.staff import Staff, StaffAccount
 
+MAX_PRESENTATION = 8192  # bytes; one that shows a DID has about 700
+
 
 def complete(desk: Desk, token: str, code: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """Enrol the wallet that signed the presentation; the enrolment credential.
@@ -95,6 +97,9 @@ def _shown(desk: Desk, token: str, document: Mapping[str, Any]) -> tuple[Subject
         expected_domain=platform.settings.base_url,
         at=at,
     )
+    if shown.credentials or len(shown.bytes) > MAX_PRESENTATION:
+        # it is carried inside the enrolment, which has to stay readable whatever else it holds
+        raise EvidenceError("bad_presentation", "to enrol, show your DID and nothing else", field="presentation")
     if not isinstance(document.get("proof"), Mapping):
         raise EvidenceError("bad_proof", "the presentation bears one proof, the wallet's own", field="proof")
     if not shown.holder.startswith("did:key:"):

@@ -89,7 +89,7 @@ def invite(
 
     Problem 404 `unknown_subject`, 409 `already_enrolled`, `no_channel`, `no_second_channel`, 502 `mail_failed`.
     """
-    with attempts.recorded(platform, "invitation", subject=subject):
+    with attempts.recorded(platform, "invitation", did=staff.did, subject=subject):
         with platform.database.read() as session:
             _may_enrol(session, subject)
         # outside our transaction: the mailer reads through the gate, which writes a record of it

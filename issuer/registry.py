@@ -5,6 +5,7 @@ journal before it commits, and is acknowledged only after the reads in flight ha
 again, after a crash at any point, complete what is missing and get the same receipt.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,11 +20,12 @@ from issuer.desk import Desk
 from issuer.evidence import Evidence, evidence
 from issuer.settling import settle
 from protocol import answers as wire
-from protocol import canonical, consent, credential, event, receipt
+from protocol import canonical, consent, credential, event, proof, receipt
 from protocol import did as dids
 from protocol.consent import Reference, SubjectId
 from protocol.credential import VerifiedCredential
 from protocol.did import Did
+from protocol.errors import EvidenceError
 from protocol.times import iso
 from runtime import outbox
 from runtime.problem import Problem
@@ -32,6 +34,7 @@ from runtime.staff import Staff
 __all__ = ["Evidence", "Registry", "enrolled_subject", "evidence", "open_standing", "subjects"]
 
 EXPIRY_BATCH = 200
+_UUID = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Registry(Desk):
@@ -177,9 +180,13 @@ class Registry(Desk):
         issuer = issuer.get("id") if isinstance(issuer, dict) else issuer
         if isinstance(issuer, str):
             dids.public_of(issuer)
-        return credential.verify(
-            body, self.platform.keys, at=self.platform.clock.now(), expected_type=type_, expected_issuer=did
-        )
+        # a wallet's clock may be as far ahead here as its proof's may be; until validFrom a consent opens nothing
+        verified = credential.verify(
+            body, self.platform.keys, at=self.platform.clock.now(), expected_type=type_, expected_issuer=did,
+            ahead=proof.CLOCK_SKEW,
+        )  # fmt: skip
+        _refuse_unfit(verified)
+        return verified
 
     @contextmanager
     def _recorded(self, action: str, did: Did) -> Iterator[None]:
@@ -187,6 +194,19 @@ class Registry(Desk):
             subject = enrolled_subject(session, did)
         with attempts.recorded(self.platform, action, did=did, subject=subject):
             yield
+
+
+def _refuse_unfit(credential_: VerifiedCredential) -> None:
+    """What we keep for ever, under an id that the wallet chose, must be fit for that.
+
+    Ids go into events and are keys beside ours: any other text could hold a personal value, or name what is not the
+    wallet's. And a consent ends by `validUntil` alone, not earlier for those who look at a proof's own end.
+    """
+    if _UUID.fullmatch(credential_.id) is None:
+        raise EvidenceError("bad_credential", "must be urn:uuid: and a random UUID in lower case", field="id")
+    proofs = credential_.document["proof"]
+    if any("expires" in one for one in (proofs if isinstance(proofs, list) else [proofs])):
+        raise EvidenceError("bad_proof", "a proof that is evidence has no end of its own", field="proof.expires")
 
 
 def _given(receipt_: dict[str, Any] | None) -> dict[str, Any]:

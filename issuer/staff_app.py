@@ -145,7 +145,8 @@ def _enrolling(registry: Registry, inviting: Inviting, role: Role) -> APIRouter:
 
         A new invitation may follow.
         """
-        return enrolment.end(registry, SubjectId(subject), staff)
+        with attempts.recorded(platform, "enrolment-end", did=staff.did, subject=SubjectId(subject)):
+            return enrolment.end(registry, SubjectId(subject), staff)
 
     return routes
 

@@ -14,6 +14,8 @@ from protocol.times import iso_ms
 from runtime.platform import Platform
 from runtime.problem import Problem
 
+LISTS = 2**31  # more than there will ever be; a number that the database cannot hold is no list either
+
 
 class StatusList(SQLModel, table=True):
     """One list; `version` rises when a bit is set."""
@@ -79,7 +81,7 @@ class SignedLists:
     def get(self, n: int) -> dict[str, object]:
         """The signed BitstringStatusListCredential; Problem 404 `unknown_status_list`."""
         with self._platform.database.read() as session:
-            listed = session.get(StatusList, n)
+            listed = session.get(StatusList, n) if 0 < n < LISTS else None
             if listed is None:
                 raise Problem(404, "unknown_status_list", "There is no such status list.")
             kept = self._kept.get(n)

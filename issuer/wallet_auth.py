@@ -3,6 +3,7 @@
 Staff tokens are refused.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from protocol.times import iso_ms
 from runtime.limits import RateLimit
 from runtime.platform import Platform
 from runtime.problem import Problem
-from runtime.staff import StaffAccount
+from runtime.staff import StaffAccount, staff_of
 
 MAX_AGE = timedelta(seconds=120)
 PER_WALLET = "240/minute"
@@ -71,8 +72,16 @@ def wallet_caller(
 def refuse_staff(platform: Platform, request: Request, action: str) -> None:
     """Problem 403 `staff_not_wallet` for a request with a staff token: nobody answers for a customer from a desk."""
     if "authorization" in request.headers:
-        with attempts.recorded(platform, action):
+        with attempts.recorded(platform, action, did=_staff_did(platform, request)):
             raise Problem(403, "staff_not_wallet", "A staff token is no wallet: sign the request instead.")
+
+
+def _staff_did(platform: Platform, request: Request) -> Did | None:
+    """Whose token it is, for the record; None when it is nobody's."""
+    token = request.headers["authorization"].partition(" ")[2].strip()
+    with platform.database.read() as session, contextlib.suppress(Problem):
+        return staff_of(session, platform.keyring, token, platform.clock.now()).did
+    return None
 
 
 def address_of(request: Request) -> str:

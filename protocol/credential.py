@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from protocol import canonical, context, proof, times
@@ -73,10 +73,12 @@ def verify(
     expected_challenge: str | None = None,
     expected_domain: str | None = None,
     check_dates: bool = True,
+    ahead: timedelta = timedelta(),
 ) -> VerifiedCredential:
     """Verify a credential from its bytes: structure, every proof, a proof by the issuer's own key, dates.
 
-    `check_dates=False` is for evidence of the past: it judges neither validity nor the proofs' dates.
+    `check_dates=False` is for evidence of the past: it judges neither validity nor the proofs' dates. `ahead` is how
+    far ahead of ours the issuer's clock may be: `validFrom` may lie so far in the future. It never lengthens anything.
 
     EvidenceError: those of `canonical.parse`, `check` and `proof.verify`; wrong_type, wrong_issuer, not_yet_valid,
     expired.
@@ -101,7 +103,7 @@ def verify(
         raise EvidenceError("wrong_issuer", "no proof is by the issuer's own key", field="issuer")
     valid_from, valid_until = _dates(document)
     if check_dates:
-        _check_dates(valid_from, valid_until, at)
+        _check_dates(valid_from, valid_until, at, ahead)
     own_bytes = canonical.jcs(document)
     return VerifiedCredential(
         document=document,
@@ -182,8 +184,8 @@ def _dates(document: Mapping[str, Any]) -> tuple[datetime | None, datetime | Non
     return valid_from, valid_until
 
 
-def _check_dates(valid_from: datetime | None, valid_until: datetime | None, at: datetime) -> None:
-    if valid_from is not None and at < valid_from:
+def _check_dates(valid_from: datetime | None, valid_until: datetime | None, at: datetime, ahead: timedelta) -> None:
+    if valid_from is not None and at + ahead < valid_from:
         raise EvidenceError("not_yet_valid", "not valid yet", field="validFrom")
     if valid_until is not None and at >= valid_until:
         raise EvidenceError("expired", "not valid any more", field="validUntil")

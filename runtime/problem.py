@@ -81,9 +81,10 @@ def install(
 ) -> None:
     """Make every error of `app` a problem, and bound the bodies it takes.
 
-    `larger` gives other limits in bytes by full path (`{"/crm/imports": 64 * 2**20}`); an app that mounts others must
-    be given theirs too. `statuses` gives the HTTP status of EvidenceError codes beyond `STATUSES`; the rest is 400.
-    JSON bodies are parsed strictly (duplicate keys, depth, numbers) before any route sees them.
+    `larger` gives other limits in bytes by full path (`{"/crm/imports": 64 * 2**20}`) for bodies that are not JSON,
+    which is parsed before anybody has signed in; an app that mounts others must be given theirs too. `statuses` gives
+    the HTTP status of EvidenceError codes beyond `STATUSES`; the rest is 400. JSON bodies are parsed strictly
+    (duplicate keys, depth, numbers) before any route sees them.
     """
     mapped = {**STATUSES, **(statuses or {})}
 
@@ -183,13 +184,15 @@ class Edge:
     async def _checked(self, scope: Scope, receive: Receive) -> Receive:
         """`receive`, or one that replays a body read here. Problem too_large; EvidenceError for bad JSON."""
         headers = Headers(scope=scope)
-        limit = self._larger.get(scope["path"], self._limit)
+        json = _is_json(headers.get("content-type", ""))
+        limit = self._limit if json else self._larger.get(scope["path"], self._limit)
         length = headers.get("content-length")
         if length is not None and int(length) > limit:
-            raise Problem(413, "too_large", f"more than {limit} bytes", headers={"connection": "close"})
-        json = _is_json(headers.get("content-type", ""))
+            raise _too_large(limit)
         if not json and (length is not None or "transfer-encoding" not in headers):
             return receive  # the server itself holds the body to its content-length
+        if not json and limit > self._limit:
+            return _counted(receive, limit)  # read by the route, once it knows who calls
         body = await _read(receive, limit)
         if json and body and not scope.get("fieldgrant.strict"):
             canonical.parse(body, limit=limit)
@@ -210,9 +213,28 @@ async def _read(receive: Receive, limit: int) -> bytes:
             raise Problem(400, "bad_request", "the body broke off")
         body += message.get("body", b"")
         if len(body) > limit:
-            raise Problem(413, "too_large", f"more than {limit} bytes", headers={"connection": "close"})
+            raise _too_large(limit)
         if not message.get("more_body", False):
             return bytes(body)
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    """`receive` that stops a body of unknown length at the limit. Problem too_large."""
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise _too_large(limit)
+        return message
+
+    return counted
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "too_large", f"more than {limit} bytes", headers={"connection": "close"})
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

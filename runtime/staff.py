@@ -26,7 +26,9 @@ from pydantic import Field as BodyField
 from sqlalchemy import Column, Executable, LargeBinary, Row, Text, bindparam, delete, select
 from sqlmodel import Field, Session, SQLModel, col
 
+from protocol import event
 from protocol.did import Did
+from runtime import outbox
 from runtime.clock import iso
 from runtime.keyring import KeyRing
 from runtime.limits import RateLimit
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 ROLES = frozenset({"sales", "service", "marketing", "dpo", "auditor", "admin"})
 SESSION_LIFE = timedelta(hours=8)
+PER_ADDRESS = "120/minute"  # sign-ins from one network address, over all accounts
 PASSWORD_MIN, PASSWORD_MAX = 12, 1024  # characters
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 # Each Argon2id run takes 64 MiB: more at once than this would let sign-ins eat the machine.
@@ -166,7 +169,9 @@ def sign_in(platform: "Platform", account: str, password: str, at: datetime) -> 
         row = None  # somebody wrote to the database: nobody signs in with that
     fits = _fits(row.password_hash if row is not None else _nobody(), password)
     if row is None or not fits or row.ended_at is not None:
-        raise Problem(401, "bad_sign_in", "the account or the password is wrong")
+        refusal = Problem(401, "bad_sign_in", "the account or the password is wrong")
+        _on_record(platform, refusal, "sign-in", row)  # for one that does not exist too: it would answer sooner
+        raise refusal
     token, expires_at = secrets.token_urlsafe(32), at + SESSION_LIFE
     with database.write() as session:
         session.execute(delete(StaffSession).where(col(StaffSession.expires_at) <= iso(at)))
@@ -202,14 +207,18 @@ def signed_in(
     """
     limit = limit or RateLimit(platform.settings.token_rate)
 
-    def caller(credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]) -> Staff:
+    def caller(
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+    ) -> Staff:
         if credentials is None:
             raise _not_signed_in()
         with platform.database.read() as session:
             staff = staff_of(session, platform.keyring, credentials.credentials, platform.clock.now())
         limit.hit(credentials.credentials)  # after the look-up: only tokens that exist take up memory
         if roles is not None and staff.role not in roles:
-            raise Problem(403, "role", "this role may not do that")
+            refusal = Problem(403, "role", "this role may not do that")
+            _on_record(platform, refusal, getattr(request.scope.get("route"), "path", ""), staff)
+            raise refusal
         return staff
 
     return caller
@@ -242,15 +251,16 @@ class StaffAnswer(BaseModel):
 
 
 def router(platform: "Platform") -> APIRouter:
-    """POST /staff/sessions, DELETE /staff/sessions/current, GET /staff/me; sign-ins are limited per account."""
+    """POST /staff/sessions, DELETE /staff/sessions/current, GET /staff/me. Both account and address limit sign-ins."""
     routes = APIRouter(prefix="/staff", tags=["staff"])
-    per_account = RateLimit(platform.settings.sign_in_rate)
+    per_account, per_address = RateLimit(platform.settings.sign_in_rate), RateLimit(PER_ADDRESS)
     caller = signed_in(platform)
     _nobody()  # now, so that the first unknown account takes no longer than a known one
 
     @routes.post("/sessions", status_code=201, summary="Sign in")
-    def sign_in_(body: SignInBody) -> SignInAnswer:
+    def sign_in_(body: SignInBody, request: Request) -> SignInAnswer:
         """Exchange an account's password for a bearer token. Codes: bad_sign_in (401), too_many_requests (429)."""
+        per_address.hit(request.client.host if request.client else "unknown")
         per_account.hit(body.account)
         made = sign_in(platform, body.account, body.password, platform.clock.now())
         return SignInAnswer(token=made.token, expires_at=iso(made.expires_at), role=made.role)
@@ -268,6 +278,14 @@ def router(platform: "Platform") -> APIRouter:
         return StaffAnswer(account=staff.account, name=staff.name, role=staff.role, did=staff.did)
 
     return routes
+
+
+def _on_record(platform: "Platform", refusal: Problem, action: str, who: Staff | StaffAccount | None) -> None:
+    """`action` comes from our own code; an account that does not exist is not named: it may be anything, a password."""
+    header = {} if who is None else {"reader": who.did, "role": who.role}
+    data = {"action": action, "code": refusal.code}
+    with platform.database.write() as session:
+        outbox.emit(session, event.ATTEMPT_REFUSED, at=platform.clock.now(), header=header, records=[(None, data)])
 
 
 def _not_signed_in() -> Problem:

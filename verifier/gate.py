@@ -29,6 +29,7 @@ from sqlalchemy import Boolean, ColumnElement, SQLColumnExpression, and_, litera
 from sqlmodel import SQLModel
 
 from issuer.catalogue import Catalogue
+from issuer.credentials import version
 from protocol import event
 from protocol.consent import USE, Field, Jurisdiction, Processing, Purpose, SubjectId
 from protocol.did import Did
@@ -122,6 +123,7 @@ class Gate:
         )
         if not self._catalogue.may(reader.role, purpose.key):
             header = {"reader": reader.did, "role": reader.role, "purpose": purpose.iri, "code": Reason.ROLE.value}
+            about = self._known(about)
             self._recorder.record(event.REFUSAL, header=header, records=[(about, {"code": Reason.ROLE.value})])
             raise Problem(403, Reason.ROLE.value, "Your role may not act for this purpose.", field="purpose")
         return visit
@@ -174,6 +176,13 @@ class Gate:
         """
         header = {"reader": reader.did, "role": reader.role, **({"purpose": purpose} if purpose else {})}
         self._recorder.record(event.ATTEMPT_REFUSED, header=header, records=[(None, {"code": code})])
+
+    def _known(self, about: SubjectId | None) -> SubjectId | None:
+        """The customer, if it is one: what staff typed in that place may be anything, even an address."""
+        if about is None:
+            return None
+        with self._platform.database.read() as session:
+            return about if version(session, about) else None
 
     def _try(self, visit: Visit, work: Callable[[Passage], T]) -> tuple[Passage, T]:
         begun = time.monotonic()
