@@ -3,6 +3,7 @@
 import json
 import logging
 import secrets
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -48,11 +49,22 @@ def serve(
     parties = tuple(only or PARTIES)
     if strangers := sorted(set(parties) - set(PARTIES)):
         raise typer.BadParameter(f"{strangers[0]} is not a party: {', '.join(PARTIES)}", param_hint="--only")
+    _free(port)
     if seed and data is None:
         data, keys = _seeded(port)
     with terminal.opened(data, keys, Disagreement) as platform:
         home = compose.house(platform)
         http.run(compose.app(home, parties), port, ready=lambda bound: _tell(platform, parties, bound))
+
+
+def _free(port: int) -> None:
+    """Refuse a port that somebody listens on, before anything is made for it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: old connections do not count
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise terminal.fail(f"port {port}: {error.strerror}; choose another with --port") from None
 
 
 def _seeded(port: int) -> tuple[Path, Path]:

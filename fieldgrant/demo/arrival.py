@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,7 @@ import httpx
 
 from crm_core.importer import rows_of
 from fieldgrant.demo import cast, residue
-from fieldgrant.demo.cast import CODE, LINK, MAIL, NAMES, PHONE, Person, letter
+from fieldgrant.demo.cast import CODE, LINK, MAIL, NAMES, PHONE, Cast, Person, letter
 from fieldgrant.demo.journey import Play, StepFailed, expect, problem
 from issuer import catalogue
 from protocol.times import iso
@@ -35,11 +36,7 @@ INVITATION_GROUND = {
 
 def import_contacts(play: Play) -> str:
     """Step 1."""
-    rows = rows_of(play.contacts.read_bytes(), catalogue.load())
-    chosen = cast.choose(rows)
-    if chosen is None:
-        raise StepFailed(f"{play.contacts.name}: {NOBODY_FITS}")
-    play.cast = chosen
+    play.cast = chosen = cast_of(play.contacts)
     report = _import(play)
     play.figures["import"] = {key: report[key] for key in ("read", "created", "updated", "unchanged", "rejected")}
     before = _seen(play, "sam")
@@ -56,6 +53,14 @@ def import_contacts(play: Play) -> str:
         f"{report['unchanged']} unchanged, {report['rejected']} rejected; staff see names only, under the contract "
         f"ground that two officers signed; {len(chosen.planted)} values looked for on disk, none in clear"
     )
+
+
+def cast_of(contacts: Path) -> Cast:
+    """The people of a contacts file. Raises StepFailed when nobody fits, EvidenceError when it is no such file."""
+    chosen = cast.choose(rows_of(contacts.read_bytes(), catalogue.load()))
+    if chosen is None:
+        raise StepFailed(f"{contacts.name}: {NOBODY_FITS}")
+    return chosen
 
 
 def _import(play: Play) -> dict[str, Any]:

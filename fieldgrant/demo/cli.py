@@ -10,9 +10,10 @@ from rich.table import Table
 
 from fieldgrant.compose import PARTIES
 from fieldgrant.demo import arrival, ending, journey, proof, reading
-from fieldgrant.demo.journey import Act, Pace, Play, Step
+from fieldgrant.demo.journey import Act, Pace, Play, Step, StepFailed
 from fieldgrant.demo.seed import SAMPLE
 from fieldgrant.demo.stage import Stage, StageError, free_ports
+from protocol.errors import EvidenceError
 
 ACTS = [
     ("Contacts come in, and every value is sealed", arrival.import_contacts),
@@ -26,6 +27,9 @@ ACTS = [
 ]
 DEFAULT = Pace()
 OUT = Path("out/demo")
+CONTACTS = typer.Option(
+    exists=True, dir_okay=False, readable=True, help="A CRM export (CSV).", show_default="the sample that comes along"
+)
 
 _EXAMPLES = """
 Examples:
@@ -40,11 +44,13 @@ def play_out(
     stage: Stage, contacts: Path, console: Console, *, pace: Pace = DEFAULT, acts: Sequence[tuple[str, Act]] = ACTS
 ) -> list[Step]:
     """Set the stage, play the acts, strike the stage, write journey.json; the steps as far as they went."""
-    stage.clear()
-    stage.build()
+    with console.status("setting the stage: keys, schema, accounts"):
+        stage.clear()
+        stage.build()
     play = Play(stage, contacts, console, pace)
     try:
-        stage.start()
+        with console.status("starting the servers"):
+            stage.start()
         steps = journey.run(play, acts)
     finally:
         play.close()
@@ -54,17 +60,17 @@ def play_out(
 
 
 def demo(
-    contacts: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="A CRM export (CSV).")] = SAMPLE,
+    contacts: Annotated[Path, CONTACTS] = SAMPLE,
     out: Annotated[Path, typer.Option(help="Where to write; what an earlier demo left there is replaced.")] = OUT,
 ) -> None:
     """Play the whole journey with real servers and wallets; exit 1, naming the step, when one fails."""
     console = Console()
     stage = Stage(out, Path("out/mail"), dict(zip(PARTIES, free_ports(len(PARTIES)), strict=True)))
     try:
-        with console.status("setting the stage: keys, schema, accounts, five servers"):
-            out.mkdir(parents=True, exist_ok=True)
+        arrival.cast_of(contacts)  # a file that will not do ends it here, before an earlier demo is taken away
+        out.mkdir(parents=True, exist_ok=True)
         steps = play_out(stage, contacts, console)
-    except StageError as error:
+    except (StageError, StepFailed, EvidenceError, OSError) as error:
         typer.echo(f"fieldgrant: {error}", err=True)
         raise typer.Exit(1) from None
     console.print(_table(steps))

@@ -76,8 +76,12 @@ def _withdraw_under_fire(play: Play, person: Person) -> str:
     before = min(tally.with_value - tally.after_with_value for tally in tallies)
     after, late = sum(tally.after for tally in tallies), sum(tally.after_with_value for tally in tallies)
     play.figures["withdrawal"] = {
-        "readers": READERS, "answers": sum(tally.answers for tally in tallies), "seen_before_by_each_at_least": before,
-        "answers_after": after, "values_after": late, "acknowledged_after_ms": round(1000 * took, 1),
+        "readers": READERS,
+        "answers": sum(tally.answers for tally in tallies),
+        "seen_before_by_each_at_least": before,
+        "answers_after": after,
+        "values_after": late,
+        "acknowledged_after_ms": round(1000 * took, 1),
     }
     expect(not failures, f"readers failed: {failures[0] if failures else ''}")
     expect(before >= play.pace.seen_before, f"a reader had the value only {before} times before the withdrawal")

@@ -48,7 +48,10 @@ def search(directory: Path, values: Iterable[str]) -> list[Hit]:
             patterns.setdefault(form, []).append((number, name))
     hits = []
     for path in sorted(path for path in directory.rglob("*") if path.is_file() and not path.is_symlink()):
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # a draft that was put in its place meanwhile, or a lock that was let go
+            continue
         hits += [Hit(path, *one) for pattern, where in patterns.items() if pattern in content for one in where]
     return hits
 

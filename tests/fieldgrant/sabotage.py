@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from sqlmodel import Session
 from starlette.types import Receive, Scope, Send
 
 from crm_core import planner, records, seal
@@ -36,7 +37,6 @@ from runtime.journal import Journal
 from runtime.keyring import KeyRing
 from runtime.platform import Platform
 from runtime.staff import Staff
-from sqlmodel import Session
 from verifier import allowance
 from verifier.drain import Turnstile
 from verifier.grant import Grant
@@ -147,7 +147,8 @@ def sort_leaks() -> None:
     sorting, order, value = threading.local(), planner._sorted_rows, planner._Read.value
 
     def leaking(self: Any, seen: Any, field: Field) -> Value | None:
-        return _whatever_the_gate_says(self, seen, field) if getattr(sorting, "now", False) else value(self, seen, field)
+        look = _whatever_the_gate_says if getattr(sorting, "now", False) else value
+        return look(self, seen, field)
 
     def ordered(*args: Any) -> Any:
         sorting.now = True

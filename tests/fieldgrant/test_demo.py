@@ -24,11 +24,12 @@ SABOTAGE = Path(__file__).with_name("sabotage.py")
 SAMPLE = Path(__file__).parents[2] / "crm_core" / "sample" / "contacts.csv"
 ROWS = 60
 WEAK = Strength(argon2id.OPSLIMIT_MIN, argon2id.MEMLIMIT_MIN)
-QUICK = Pace(strength=WEAK, seen_before=3, afterwards=0.5, patience=20)
-# What never comes is not waited for long.
-HASTY = Pace(strength=WEAK, seen_before=3, afterwards=0.5, patience=6)
+QUICK = Pace(strength=WEAK, seen_before=3, afterwards=0.5)
+# What never comes is not waited for long; what does come has time to on a busy machine.
+HASTY = Pace(strength=WEAK, seen_before=3, afterwards=0.5, patience=12)
 # Each reader's last read before the withdrawal takes a second, and so does the first one after it.
-SLOW = Pace(strength=WEAK, seen_before=2, afterwards=2.5, patience=20)
+SLOW = Pace(strength=WEAK, seen_before=2, afterwards=2.5)
+NEVER_COMES = {"refusals_unrecorded", "releases_unrecorded", "not_restored"}
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +49,7 @@ def contacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Plays = Callable[..., list[Step]]
 
 
-@pytest.fixture()
+@pytest.fixture
 def play(tmp_path: Path, contacts: Path) -> Plays:
     """Play the journey, all parties in one process, with one protection broken (or none)."""
 
@@ -117,7 +118,7 @@ def test_the_whole_journey_holds_and_a_second_one_starts_clean(tmp_path: Path, c
     ],
 )
 def test_with_a_protection_broken_its_step_fails(play: Plays, broken: str, step: int, seen: str) -> None:
-    steps = play(broken, pace=HASTY)
+    steps = play(broken, pace=HASTY if broken in NEVER_COMES else QUICK, until=step)
     assert [one.ok for one in steps] == [True] * (step - 1) + [False], steps[-1]
     assert seen in steps[-1].detail
 
@@ -153,7 +154,7 @@ def test_the_command_exits_non_zero_and_names_the_step(tmp_path: Path, contacts:
     done = subprocess.run(
         [sys.executable, "-m", "fieldgrant", "demo", "--contacts", str(contacts), "--out", "home"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         text=True,
         check=False,
