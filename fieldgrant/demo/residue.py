@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-CONTROL = "residue control 对照值 №1"  # looks different in every encoding
+CONTROL = 'residue control "对照值" №1'  # looks different in every encoding
 SHORTEST = 6  # bytes; anything shorter turns up in ciphertext by chance
 
 
@@ -29,6 +29,7 @@ def forms(value: str) -> dict[str, bytes]:
         "utf-16-le": value.encode("utf-16-le"),
         "utf-16-be": value.encode("utf-16-be"),
         "json": json.dumps(value)[1:-1].encode(),
+        "json-utf-8": json.dumps(value, ensure_ascii=False)[1:-1].encode(),
         "gb18030": value.encode("gb18030"),
     }
     raw = value.encode()

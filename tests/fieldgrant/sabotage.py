@@ -302,9 +302,7 @@ def shredded_restored() -> None:
             kept[job.subject] = records.open_fields(platform, record, gone)
         drop(session, platform, job, gone)
 
-    def all_of_it(
-        session: Session, platform: Platform, row: Archived, holder: GroundId | None, at: Any
-    ) -> bool:
+    def all_of_it(session: Session, platform: Platform, row: Archived, holder: GroundId | None, at: Any) -> bool:
         came = bring_back(session, platform, row, holder, at)
         if came:
             subject = SubjectId(row.subject)
