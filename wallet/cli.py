@@ -20,7 +20,10 @@ app = typer.Typer(
     name="wallet",
     no_args_is_help=True,
     help="Your own keys: answer what organisations ask, withdraw, and see who read what.",
-    epilog="Begin with: fieldgrant wallet init, then fieldgrant wallet enrol 'fieldgrant://enrol?…'",
+    epilog=(
+        "Begin with: fieldgrant wallet init, then fieldgrant wallet enrol 'fieldgrant://enrol?…'. The passphrase is "
+        "asked for; a program sets FIELDGRANT_WALLET_PASSPHRASE, and FIELDGRANT_WALLET_BACKUP_PASSPHRASE for a backup."
+    ),
 )
 
 PathOption = Annotated[

@@ -2,9 +2,12 @@
 
 import json
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from getpass import GetPassWarning
 from typing import Any, NoReturn
 
 import typer
@@ -36,10 +39,21 @@ class Desk:
             render.console().print(shown)
 
     def secret(self, name: str, key: str, *, confirm: bool = False) -> str:
-        """A passphrase from the environment variable ``name``, or asked for without an echo."""
+        """A passphrase from the environment variable ``name``, or asked for without an echo.
+
+        Raises WalletError ``no_terminal`` where there is nobody to ask.
+        """
         if (given := os.environ.get(name)) is not None:
             return given
-        return str(typer.prompt(self.say(key), hide_input=True, confirmation_prompt=confirm, err=True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GetPassWarning)  # a pipe echoes nothing
+            try:
+                return str(typer.prompt(self.say(key), hide_input=True, confirmation_prompt=confirm, err=True))
+            except typer.Abort:
+                if sys.stdin.isatty():
+                    raise
+                typer.echo(err=True)
+                raise WalletError("no_terminal", self.say("no_terminal", name=name)) from None
 
     def tell(self, value: Any, key: str, **values: object) -> None:
         """Print ``value`` as JSON or one sentence for people."""

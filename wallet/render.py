@@ -17,9 +17,10 @@ from protocol.consent import Consent, Process
 from protocol.ground import StatutoryGround
 from protocol.receipt import Receipt
 from wallet import offer
+from wallet.happened import lasting, said
 from wallet.holding import Holding
 from wallet.offer import Offer
-from wallet.words import known, say
+from wallet.words import say
 
 
 def plain(text: object) -> Text:
@@ -74,7 +75,7 @@ def processes(listed: Iterable[Process], language: str) -> Table:
             plain("\n".join(sorted(process.fields))),
             plain("\n".join(sorted(process.recipients))),
             plain(", ".join(sorted(process.jurisdictions | process.locations))),
-            plain(process.duration),
+            plain(lasting(language, process.duration)),
         )
     return table
 
@@ -88,18 +89,19 @@ def holdings(listed: Sequence[tuple[Holding, Sequence[tuple[Consent, str]]]], la
         for consent, standing in consents:
             table.add_row(
                 short(consent.id),
-                plain(known(language, standing)),
+                plain(said(language, standing)),
                 plain("\n".join(offer.short(process.purpose) for process in consent.processes)),
                 plain("\n".join(", ".join(sorted(process.fields)) for process in consent.processes)),
                 day(consent.valid_until),
             )
-        parts.append(table if consents else Text(say(language, "no_consents")))
-    return Group(*parts)
+        nothing = "no_consents" if holding.enrolment is not None else "not_finished"
+        parts.append(table if consents else Text(say(language, nothing)))
+    return Group(*(parts or [Text(say(language, "no_organisations"))]))
 
 
 def grounds(listed: Sequence[StatutoryGround], language: str) -> RenderableType:
     """Statutory grounds: what the organisation may do without consent, and why it says so."""
-    table = _table(language, "purpose", "fields", "citation", "until")
+    table = _table(language, "purpose", "fields", "citation", "ends")
     for ground in listed:
         purposes = "\n".join(offer.short(process.purpose) for process in ground.processes)
         fields = "\n".join(", ".join(sorted(process.fields)) for process in ground.processes)
@@ -112,31 +114,30 @@ def receipts(listed: Sequence[Receipt], language: str) -> Table:
     table = _table(language, "when", "what", "standing", "consent", "shut")
     for one in listed:
         about = short(one.consent.id) if one.consent is not None else ""
-        table.add_row(day(one.at), plain(one.event), plain(known(language, one.standing)), about, day(one.shut_at))
+        what, standing = plain(said(language, one.event)), plain(said(language, one.standing))
+        table.add_row(day(one.at), what, standing, about, day(one.shut_at))
     return table
 
 
 def certificates(listed: Sequence[Certificate], language: str) -> RenderableType:
     """What became of fields."""
-    table = _table(language, "when", "fields", "disposition", "until")
+    table = _table(language, "when", "fields", "disposition", "destroy_by")
     for one in listed:
         for item in one.items:
-            table.add_row(
-                day(one.at), plain(item.field), plain(known(language, item.disposition)), day(item.destroy_by)
-            )
+            table.add_row(day(one.at), plain(item.field), plain(said(language, item.disposition)), day(item.destroy_by))
     return Group(Text(say(language, "certificates"), style="bold"), table)
 
 
 def history(items: Sequence[Mapping[str, Any]], language: str) -> Table:
     """What is on record, newest first."""
-    table = _table(language, "when", "what", "reader", "purpose", "fields")
+    table = _table(language, "when", "what", "purpose", "fields")
+    table.columns[0].no_wrap = True
     for item in items:
         table.add_row(
-            plain(str(item.get("time", ""))[:19].replace("T", " ")),
-            plain(item.get("kind", "")),
-            plain(item.get("role") or ""),
+            plain(str(item.get("time", ""))[:19].replace("T", " ") + "Z"),
+            plain(_happened(item, language)),
             plain(offer.short(str(item.get("purpose") or ""))),
-            plain(_fields(item)),
+            plain(_fields(item, language)),
         )
     return table
 
@@ -171,11 +172,21 @@ def console() -> Console:
     return Console(highlight=False)
 
 
-def _fields(item: Mapping[str, Any]) -> str:
+def _happened(item: Mapping[str, Any], language: str) -> str:
+    """What happened, and in which role somebody did it."""
+    what, role = said(language, str(item.get("kind", ""))), item.get("role")
+    return said(language, "by", what=what, who=role) if role else what
+
+
+def _fields(item: Mapping[str, Any], language: str) -> str:
     """What was read, and what was withheld for which reason; for other events the fields concerned."""
     released, withheld, fields = item.get("released") or [], item.get("withheld") or {}, item.get("fields") or []
     lines = [str(one) for one in [*released, *fields]]
-    lines += [f"({field}: {reason})" for field, reason in withheld.items()] if isinstance(withheld, Mapping) else []
+    reasons: dict[str, list[str]] = {}
+    for field, reason in withheld.items() if isinstance(withheld, Mapping) else ():
+        reasons.setdefault(str(reason), []).append(str(field))
+    for reason, names in reasons.items():
+        lines.append(said(language, "withheld", reason=said(language, reason), fields=", ".join(names)))
     return "\n".join(lines)
 
 

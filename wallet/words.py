@@ -10,9 +10,11 @@ EN: Mapping[str, str] = {
     "passphrase_new": "New passphrase of the wallet (at least 8 characters; nobody can recover it)",
     "passphrase_backup": "Passphrase of the backup",
     "passphrase_backup_new": "Passphrase for the backup (at least 8 characters)",
-    "made": "The wallet is made: {path}",
+    "made": "The wallet is made: {path}. Next: fieldgrant wallet enrol, with the link of an invitation",
     "code": "Code that was sent to {channel}",
-    "enrolled": "Enrolled with {organisation}. It knows you as {did}, and nobody else does.",
+    "enrolled": (
+        "Enrolled with {organisation}. It knows you as {did}, and nobody else does. Next: fieldgrant wallet asks"
+    ),
     "no_asks": "Nothing is asked of you.",
     "rejected": "Not shown, because it is not what it should be: {id} ({code}: {detail})",
     "ask": "Ask",
@@ -29,9 +31,8 @@ EN: Mapping[str, str] = {
     "when": "When",
     "what": "What",
     "shut": "Shut since",
-    "reader": "By",
     "tick": "Allow {field} for {purpose}?",
-    "given": "Consent given: {id}",
+    "given": "Consent given: {id}. To end it: fieldgrant wallet withdraw {id}",
     "narrowed": "Narrowed; from now on only this consent holds: {id}",
     "withdrawn": "Withdrawn. Since {shut} nothing is read under this consent.",
     "refused": "Refused. The answer is on record.",
@@ -43,6 +44,11 @@ EN: Mapping[str, str] = {
     "refuse_ask": "Refuse the whole ask? It gives the organisation nothing.",
     "kept": "Nothing was changed.",
     "no_consents": "No consents yet.",
+    "no_organisations": "Not enrolled anywhere yet. Open an invitation: fieldgrant wallet enrol 'fieldgrant://enrol?…'",
+    "not_finished": "The enrolment is not finished. Open the invitation again, or ask for a new one.",
+    "no_terminal": "set {name}, or run this in a terminal, where the passphrase is asked for",
+    "ends": "Ends",
+    "destroy_by": "Destroyed by",
     "no_history": "Nothing is on record yet.",
     "no_receipts": "No receipts yet.",
     "more": "More: fieldgrant wallet history --before {next}",
@@ -53,23 +59,15 @@ EN: Mapping[str, str] = {
     "certificates": "What became of your data",
     "disposition": "What happened",
     "resumed": "An answer that had not arrived was sent again: {event}.",
-    "living": "in force",
-    "sent": "sent, no answer yet",
-    "superseded": "replaced",
-    "revoked": "ended by the organisation",
-    "expired": "expired",
-    "keep": "kept",
-    "seal": "archived",
-    "shred": "destroyed",
 }
 ZH: Mapping[str, str] = {
     "passphrase": "钱包口令",
     "passphrase_new": "新的钱包口令（至少 8 个字符；遗失后无人能找回）",
     "passphrase_backup": "备份口令",
     "passphrase_backup_new": "为备份设置口令（至少 8 个字符）",
-    "made": "钱包已创建：{path}",
+    "made": "钱包已创建：{path}。下一步：用邀请链接运行 fieldgrant wallet enrol",
     "code": "发送到 {channel} 的验证码",
-    "enrolled": "已在 {organisation} 登记。只有它以 {did} 认识您。",
+    "enrolled": "已在 {organisation} 登记。您在那里的身份是 {did}，其他组织不知道它。下一步：fieldgrant wallet asks",
     "no_asks": "目前没有向您提出的请求。",
     "rejected": "未予显示，因为内容有问题：{id}（{code}：{detail}）",
     "ask": "请求",
@@ -86,9 +84,8 @@ ZH: Mapping[str, str] = {
     "when": "时间",
     "what": "事项",
     "shut": "关闭时间",
-    "reader": "操作者",
     "tick": "允许将 {field} 用于 {purpose} 吗？",
-    "given": "已同意：{id}",
+    "given": "已同意：{id}。如要撤回：fieldgrant wallet withdraw {id}",
     "narrowed": "已缩小范围；今后只有此同意有效：{id}",
     "withdrawn": "已撤回。自 {shut} 起不再依据此同意读取任何数据。",
     "refused": "已拒绝。您的答复已记录在案。",
@@ -100,6 +97,11 @@ ZH: Mapping[str, str] = {
     "refuse_ask": "拒绝整个请求吗？组织将得不到任何数据。",
     "kept": "没有任何改变。",
     "no_consents": "尚无同意。",
+    "no_organisations": "尚未在任何组织登记。请打开邀请：fieldgrant wallet enrol 'fieldgrant://enrol?…'",
+    "not_finished": "登记尚未完成。请重新打开邀请，或索取新的邀请。",
+    "no_terminal": "请设置 {name}，或在终端中运行并输入口令",
+    "ends": "终止时间",
+    "destroy_by": "最迟销毁时间",
     "no_history": "尚无记录。",
     "no_receipts": "尚无回执。",
     "more": "更多：fieldgrant wallet history --before {next}",
@@ -110,14 +112,6 @@ ZH: Mapping[str, str] = {
     "certificates": "您的数据的处置结果",
     "disposition": "处置",
     "resumed": "此前未送达的答复已重新发送：{event}。",
-    "living": "有效",
-    "sent": "已发送，尚无答复",
-    "superseded": "已被替代",
-    "revoked": "已被组织终止",
-    "expired": "已过期",
-    "keep": "保留",
-    "seal": "已归档",
-    "shred": "已销毁",
 }
 ZH_ERRORS: Mapping[str, str] = {
     "wrong_passphrase": "口令无法打开此文件，请重试",
@@ -169,11 +163,6 @@ def language(wanted: str | None) -> str:
 def say(language: str, key: str, **values: object) -> str:
     """A sentence or a heading in a language of `language`."""
     return (ZH if language == "zh" else EN)[key].format(**values)
-
-
-def known(language: str, word: str) -> str:
-    """A standing or a disposition in the reader's language; any other word as it is."""
-    return (ZH if language == "zh" else EN).get(word, word)
 
 
 def error(language: str, code: str, detail: str) -> str:

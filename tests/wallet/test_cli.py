@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from tests.wallet.conftest import PASSPHRASE, WEAK
 from tests.wallet.organisation import CODE, Organisation
-from wallet import cli, desk, keystore, words
+from wallet import cli, desk, happened, keystore, words
 from wallet.wallet import Wallet, now
 from wallet.words import EN, ZH
 
@@ -106,7 +106,9 @@ def test_a_whole_journey_in_both_languages(terminal: Terminal) -> None:
         assert "address.city" in gone.stderr
         for verb in ("history", "receipts", "show"):
             assert terminal(verb, lang=lang).exit_code == 0
-        assert "contact.phone: no_ground" in terminal("history", lang=lang).stdout
+        history = terminal("history", lang=lang).stdout
+        assert ("未提供（无依据）：contact.phone" if lang.startswith("zh") else "withheld, no ground:") in history
+        assert "{" not in terminal("show", lang=lang).stdout
         assert "PIPL" in terminal("show", "--online", lang=lang).stdout
         terminal.organisation.consents.clear()
         terminal.organisation.receipts.clear()
@@ -235,7 +237,23 @@ def test_both_languages_have_the_same_words_and_places() -> None:
     assert set(EN) == set(ZH)
     for key, text in EN.items():
         assert _places(text) == _places(ZH[key]), key
-    assert words.known("en", "a strange word") == "a strange word"
+    assert set(happened.EN) == set(happened.ZH)
+    for key, text in happened.EN.items():
+        assert _places(text) == _places(happened.ZH[key]), key
+    assert happened.said("en", "a strange word") == "a strange word"
+    assert [happened.lasting("en", one) for one in ("P1D", "P180D", "PT2H")] == ["1 day", "180 days", "PT2H"]
+    assert happened.lasting("zh", "P3Y") == "3 年"
+
+
+def test_without_a_terminal_the_setting_is_named(terminal: Terminal) -> None:
+    done = terminal("init", secrets=False)
+    assert done.exit_code == 1
+    assert "no_terminal: set FIELDGRANT_WALLET_PASSPHRASE" in done.stderr
+
+
+def test_an_empty_wallet_says_what_to_do_next(terminal: Terminal) -> None:
+    terminal("init")
+    assert "fieldgrant wallet enrol" in terminal("show").stdout
 
 
 def _places(text: str) -> set[str]:
