@@ -102,6 +102,7 @@ def build_app(platform: Platform, *, wallet_caller: Callable[..., Any], credenti
 def _log_routes(router: APIRouter, log: Log) -> None:
     @router.get("/checkpoint", response_class=PlainTextResponse, summary="The log's signed head (tlog-checkpoint)")
     def checkpoint() -> Response:
+        """How many leaves the log has and their root, signed; check it with a verifier key that you have from elsewhere."""
         found = log.checkpoint()
         if found is None:
             raise Problem(404, "log_empty", "Nothing is in the log yet.")
@@ -109,6 +110,7 @@ def _log_routes(router: APIRouter, log: Log) -> None:
 
     @router.get("/tile/{path:path}", response_class=Response, summary="A tile of the log (tlog-tiles)")
     def tile(path: str) -> Response:
+        """256 hashes of one level, or the leaves below them (`entries/…`); a full tile never changes."""
         found = log.tiles.find(f"tile/{path}") if _TILE.fullmatch(path) else None
         if found is None:
             raise Problem(404, "no_such_tile", "The log has no such tile.")

@@ -30,7 +30,7 @@ def build_app(*, open_platform: "OpenPlatform | None" = None, credentials: "Cred
     """The typer app. Without `open_platform` (data directory, keys directory) and `credentials`: `verify` alone."""
     app = typer.Typer(help="Follow what became of a value, and prove it.", no_args_is_help=True)
     app.callback()(lambda: None)  # keeps `verify` a command of its own when it is the only one
-    app.command("verify")(check)
+    app.command("verify", epilog="Example: fieldgrant audit verify bundle.zip --log-key log.vkey")(check)
     if open_platform is not None and credentials is not None:
         _platform_commands(app, open_platform, credentials)
     return app
@@ -65,7 +65,7 @@ def _is_file(text: str) -> bool:
 
 
 def _platform_commands(app: typer.Typer, open_platform: "OpenPlatform", credentials: "Credentials") -> None:
-    @app.command("export")
+    @app.command("export", epilog="Example: fieldgrant audit export --subject sub_… --field contact.email bundle.zip")
     def export(
         subject: Annotated[str, typer.Option("--subject", help="The subject's reference, sub_…")],
         out: Annotated[Path, typer.Argument(help="Where to write the zip.")],
@@ -87,7 +87,7 @@ def _platform_commands(app: typer.Typer, open_platform: "OpenPlatform", credenti
             files.write(out.resolve(), content)
         typer.echo(f"{out}: {len(content)} bytes")
 
-    @app.command("key")
+    @app.command("key", epilog="Example: fieldgrant audit key > log.vkey")
     def key(data: DataDir = None, keys: KeysDir = None) -> None:
         """Print the log's verifier key, to be given to auditors by a way of its own."""
         from audit.log import Log  # noqa: PLC0415

@@ -105,7 +105,13 @@ COMMANDS: dict[str, Callable[[typer.Typer], None]] = {
 
 def build(command: str | None) -> typer.Typer:
     """The command line with one command, or with all where the word is not a command (`--help`, a slip)."""
-    root = typer.Typer(name="fieldgrant", help=_HELP, no_args_is_help=True, add_completion=False)
+    root = typer.Typer(
+        name="fieldgrant",
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_show_locals=False,  # a local may be a password
+    )
     root.callback()(lambda: None)  # a single command stays a word to be typed
     for name, add in COMMANDS.items():
         if command not in COMMANDS or name == command:

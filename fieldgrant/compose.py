@@ -25,7 +25,7 @@ import redaction.worker
 import verifier.app
 import verifier.worker
 from audit.log import Log
-from fieldgrant import VERSION, glance
+from fieldgrant import VERSION, glance, openapi
 from issuer import catalogue as shelf
 from issuer import wallet_auth
 from issuer.catalogue import Catalogue
@@ -112,6 +112,7 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
         """Its parties and whose data it serves."""
         return {"parties": sorted(parties), "controller": home.platform.controller}
 
+    openapi.add(whole)
     glance.add(whole)
     return whole
 

@@ -13,12 +13,19 @@ from rich.table import Table
 
 from fieldgrant import compose
 from fieldgrant.compose import PARTIES
+from protocol import did
 from runtime import serve as http
 from runtime import staff, terminal
 from runtime.platform import Platform
 from runtime.terminal import Data, Keys
 from verifier.reconcile import Disagreement
 
+# whole lines, so that they can be copied
+_FIRST_LOOK = """
+To see what marketing sees (the password is in the accounts file, the token is in the first answer):
+  curl -s localhost:{port}/staff/sessions -H 'Content-Type: application/json' -d '{{"account": "mei", "password": "…"}}'
+  curl -s 'localhost:{port}/crm/customers?purpose=marketing&limit=3' -H 'Authorization: Bearer …'
+"""
 _SERVE_EXAMPLES = """
 Examples:
 
@@ -82,22 +89,15 @@ def _tell(platform: Platform, parties: tuple[str, ...], port: int) -> None:
     table.add_row("parties", ", ".join(parties))
     table.add_row("organisation", platform.controller)
     table.add_row("data", str(platform.settings.data_dir))
+    if platform.settings.smtp_url is None:
+        table.add_row("letters", f"{platform.settings.mail_dir} (instead of a mail server)")
     accounts = platform.settings.data_dir.parent / "accounts.json"
     if accounts.exists():
         table.add_row("accounts", f"{accounts} (made for trying out)")
     table.add_row("stop", "Ctrl+C")
-    console = Console()
-    console.print(table)
+    Console().print(table)
     if accounts.exists():
-        console.print("\nTo see what marketing sees (its password is in the accounts file):")
-        console.print(
-            f"  curl -s localhost:{port}/staff/sessions -H 'Content-Type: application/json' \\", highlight=False
-        )
-        console.print('    -d \'{"account": "mei", "password": "…"}\'', highlight=False)
-        console.print(
-            f"  curl -s 'localhost:{port}/crm/customers?purpose=marketing&limit=3' -H 'Authorization: Bearer …'",
-            highlight=False,
-        )
+        typer.echo(_FIRST_LOOK.format(port=port))
 
 
 def init(
@@ -111,16 +111,22 @@ def init(
 ) -> None:
     """Make an organisation: directories, keys, schema and a first account, whose password is printed once."""
     urls = dict(pair.partition("=")[::2] for pair in service or [])
+    if not all(urls.values()):
+        raise typer.BadParameter("write it as crm=https://crm.example.com", param_hint="--service")
     if strangers := sorted(set(urls) - set(PARTIES)):
         raise typer.BadParameter(f"{strangers[0]} is not a party: {', '.join(PARTIES)}", param_hint="--service")
     password = secrets.token_urlsafe(12)
     with terminal.one_line():
+        staff.check_account(admin)  # before anything is made
+        did.web_did(base_url)
         platform = Platform.create(terminal.settings(data, keys, base_url=base_url, service_urls=urls))
         try:
             add_account(platform, admin, admin, "admin", password)
         finally:
             platform.close()
     typer.echo(json.dumps({"controller": platform.controller, "account": admin, "password": password}))
+    where = f"--data {platform.settings.data_dir} --keys {platform.settings.keys_dir}"
+    typer.echo(f"Next: fieldgrant staff add … {where}, then fieldgrant serve {where}", err=True)
 
 
 def add_account(platform: Platform, account: str, name: str, role: str, password: str) -> None:

@@ -56,8 +56,13 @@ def list_(data: Data = None, keys: Keys = None) -> None:
     table = Table("account", "name", "role", "since", "ended")
     with terminal.opened(data, keys) as platform, platform.database.read() as session:
         for one in session.exec(select(StaffAccount).order_by(col(StaffAccount.account))):
-            table.add_row(one.account, one.name, one.role, one.created_at, one.ended_at or "")
+            table.add_row(one.account, one.name, one.role, _day(one.created_at), _day(one.ended_at))
     Console().print(table)
+
+
+def _day(at: str | None) -> str:
+    """A stored moment to the minute, UTC."""
+    return "" if at is None else f"{at[:16].replace('T', ' ')}Z"
 
 
 @app.command("end", epilog=_END)

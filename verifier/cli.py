@@ -31,6 +31,8 @@ def reconcile(
 
     Run it after a restore, after a crash that left the two apart, or when reads were found to be tampered with. It only
     ever takes away. Exit status 2: customers stay denied, because stored statements about them prove nothing.
+
+    Example: fieldgrant reconcile --data out/serve/8700/data --keys out/serve/8700/keys
     """
     with terminal.opened(data, keys) as platform:
         report = reconciling.reconcile(platform, catalogue.load())

@@ -1,0 +1,161 @@
+"""The OpenAPI description of a whole process: how each caller signs in, and the errors that every operation shares.
+
+The packages describe what is their own; what runtime refuses for all of them is added here, once.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+
+from runtime.problem import TITLES
+
+Json = dict[str, Any]
+_PROBLEM = {
+    "title": "Problem",
+    "description": "An error (RFC 9457). `code` is stable, `detail` is for people, `field` names what was wrong.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "field": {"type": "string"},
+    },
+}
+_SIGNED = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "Signature",
+    "description": (
+        "HTTP message signature (RFC 9421) by the enrolled wallet's did:key: Ed25519 over `@method`, `@target-uri` and "
+        '`content-digest`, with `created`, `nonce`, `keyid` and `tag="fieldgrant"` in `Signature-Input`. '
+        "A nonce counts once; a signature is good for two minutes."
+    ),
+}
+_WALLETS = frozenset({"/audit/history", "/redaction/certificates", "/redaction/state"})
+_STAFF = {401: ("not_signed_in",), 403: ("role",), 429: ("too_many_requests",)}
+_WALLET = {
+    401: ("no_signature", "bad_signature", "stale_signature", "bad_digest", "nonce_used"),
+    403: ("not_enrolled", "staff_not_wallet"),
+    429: ("too_many_requests",),
+}
+_EVIDENCE = ("bad_json", "bad_credential", "bad_proof", "bad_signature", "wrong_type", "expired")
+# (verb, path) → status → codes: what an operation of the issuer refuses besides
+_OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
+    ("post", "/staff/sessions"): {400: ("bad_json",), 401: ("bad_sign_in",), 429: ("too_many_requests",)},
+    ("post", "/issuer/invitations"): {
+        404: ("unknown_subject",),
+        409: ("already_enrolled", "no_channel", "no_second_channel"),
+    },
+    ("post", "/issuer/enrolments/challenge"): {
+        404: ("unknown_invitation",),
+        410: ("invitation_expired", "invitation_used", "invitation_ended"),
+        429: ("too_many_codes", "too_many_requests"),
+    },
+    ("post", "/issuer/enrolments"): {
+        400: ("bad_presentation", "wrong_challenge", "wrong_domain", "bad_proof"),
+        403: ("wrong_code", "staff_not_wallet"),
+        404: ("unknown_invitation",),
+        409: ("no_challenge", "already_enrolled", "did_enrolled"),
+        410: ("invitation_expired", "invitation_used", "invitation_ended"),
+        429: ("too_many_codes", "too_many_requests"),
+    },
+    ("post", "/issuer/subjects/{subject}/enrolment/end"): {409: ("not_enrolled",)},
+    ("post", "/issuer/asks"): {
+        404: ("unknown_subject", "unknown_notice"),
+        409: ("not_enrolled",),
+        422: ("field_not_needed", "separate_consent", "recipient_not_allowed", "purpose_twice", "bad_request"),
+    },
+    ("get", "/issuer/asks/{id}"): {404: ("unknown_ask",)},
+    ("post", "/issuer/consents/{id}/revocation"): {404: ("unknown_consent",), 409: ("consent_ended",)},
+    ("post", "/issuer/grounds"): {
+        422: ("bad_basis", "consent_only", "role_not_allowed", "bad_valid_until", "bad_request")
+    },
+    ("post", "/issuer/grounds/{id}/approval"): {
+        403: ("second_approver", "role"),
+        404: ("unknown_ground",),
+        409: ("ground_ended",),
+    },
+    ("post", "/issuer/grounds/{id}/end"): {404: ("unknown_ground",), 409: ("ground_ended",)},
+    ("post", "/issuer/wallet/consents"): {
+        400: _EVIDENCE,
+        403: ("foreign_ask", "not_enrolled"),
+        409: ("stale_ask", "challenge_used", "id_used"),
+        410: ("challenge_expired",),
+        422: ("consent_wider_than_ask",),
+    },
+    ("post", "/issuer/wallet/refusals"): {400: _EVIDENCE, 403: ("foreign_ask", "not_enrolled"), 409: ("stale_ask",)},
+    ("post", "/issuer/wallet/narrowings/offers"): {
+        403: ("not_your_consent", "not_enrolled"),
+        404: ("unknown_consent",),
+        409: ("consent_ended",),
+    },
+    ("post", "/issuer/wallet/narrowings"): {
+        400: _EVIDENCE,
+        409: ("consent_ended", "digest_mismatch"),
+        422: ("not_narrower", "consent_wider_than_ask"),
+    },
+    ("post", "/issuer/wallet/withdrawals"): {
+        400: _EVIDENCE,
+        403: ("not_your_consent", "not_enrolled"),
+        404: ("unknown_consent",),
+        409: ("consent_ended", "digest_mismatch"),
+    },
+    ("get", "/issuer/notices/{purpose}/{version}"): {404: ("unknown_notice",)},
+    ("get", "/issuer/status/{n}"): {404: ("unknown_status_list",)},
+    ("get", "/audit/checkpoint"): {404: ("log_empty",)},
+    ("get", "/audit/tile/{path}"): {404: ("no_such_tile",)},
+    ("get", "/audit/bundles"): {404: ("unknown_subject",), 413: ("too_large", "too_many_files")},
+}
+
+
+def add(app: FastAPI) -> None:
+    """Complete the description of a finished app."""
+    document = app.openapi()  # kept by FastAPI: what is served is this very object
+    parts = document.setdefault("components", {})
+    parts.setdefault("schemas", {})["Problem"] = _PROBLEM
+    parts.setdefault("securitySchemes", {})["WalletSignature"] = _SIGNED
+    for name in ("HTTPValidationError", "ValidationError"):
+        parts["schemas"].pop(name, None)
+    for path, verbs in document["paths"].items():
+        for verb, operation in verbs.items():
+            _complete(operation, verb, path)
+
+
+def _complete(operation: Json, verb: str, path: str) -> None:
+    shared: Mapping[int, tuple[str, ...]] = {}
+    if operation.get("security"):
+        shared = _STAFF
+    elif path.startswith("/issuer/wallet/") or path in _WALLETS:
+        operation["security"] = [{"WalletSignature": []}]
+        shared = _WALLET
+    responses: Json = operation.setdefault("responses", {})
+    if "HTTPValidationError" in str(responses.get("422")):
+        responses["422"] = _refused(422, ("bad_request",))
+    for status, codes in {**shared, **_OWN.get((verb, path), {})}.items():
+        if status not in _OWN.get((verb, path), {}) and str(status) in responses:
+            continue  # the package says it better
+        responses[str(status)] = _refused(status, codes)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _refused(status: int, codes: tuple[str, ...]) -> Json:
+    def example(code: str) -> Json:
+        kind = f"https://ns.fieldgrant.example/problems/{code}"
+        body = {
+            "type": kind,
+            "title": TITLES[status],
+            "status": status,
+            "detail": "What was wrong, in words.",
+            "code": code,
+        }
+        return {"value": body}
+
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {code: example(code) for code in codes}}
+    return {
+        "description": f"Refused: {', '.join(f'`{code}`' for code in codes)}.",
+        "content": {"application/problem+json": content},
+    }
