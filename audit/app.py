@@ -102,7 +102,7 @@ def build_app(platform: Platform, *, wallet_caller: Callable[..., Any], credenti
 def _log_routes(router: APIRouter, log: Log) -> None:
     @router.get("/checkpoint", response_class=PlainTextResponse, summary="The log's signed head (tlog-checkpoint)")
     def checkpoint() -> Response:
-        """How many leaves the log has and their root, signed; check it with a verifier key that you have from elsewhere."""
+        """How many leaves the log has, and their root, signed. Check it with a key that you have from elsewhere."""
         found = log.checkpoint()
         if found is None:
             raise Problem(404, "log_empty", "Nothing is in the log yet.")

@@ -25,7 +25,7 @@ STATUSES: Mapping[str, int] = {
     "unknown_field": 404,
     "unknown_purpose": 404,
 }
-_TITLES = {
+TITLES = {
     400: "Bad request",
     401: "Not signed in",
     403: "Not allowed",
@@ -62,7 +62,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         """The problem as HTTP says it (RFC 9457 §3)."""
         body: dict[str, Any] = {
             "type": TYPES + self.code,
-            "title": _TITLES.get(self.status, "Error"),
+            "title": TITLES.get(self.status, "Error"),
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
@@ -128,7 +128,7 @@ async def _clock(_request: Request, error: Exception) -> Response:
 async def _http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type for mypy
     code = _CODES.get(error.status_code, f"http_{error.status_code}")
-    title = _TITLES.get(error.status_code, "Error")
+    title = TITLES.get(error.status_code, "Error")
     return Problem(error.status_code, code, title, headers=error.headers).response()
 
 
