@@ -12,7 +12,7 @@ from audit.provenance import fields_of
 from protocol import log as rfc6962
 from protocol import times
 from runtime import outbox
-from runtime.outbox import OutboxEvent
+from runtime.outbox import Outbox, OutboxEvent
 
 RECORDS = 500  # per transaction
 _LAST = (
@@ -51,6 +51,12 @@ def drain_all(log: Log) -> int:
     while done := drain(log):
         total += done
     return total
+
+
+def newest(log: Log) -> int:
+    """The outbox id of the newest event, 0 before the first."""
+    with log.platform.database.read() as session:
+        return session.exec(select(func.max(Outbox.id))).one() or 0
 
 
 def drained_until(session: Session) -> int:

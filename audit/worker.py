@@ -15,14 +15,17 @@ _AFTER_TROUBLE = 5.0  # seconds
 
 def run(log: Log, stop: Event, *, pause: float = 0.2) -> None:
     """Drain until `stop` is set, looking again every `pause` seconds. Trouble is told with its code and tried again."""
-    introduced = False
+    introduced, seen = False, -1
     while not stop.is_set():
         wait = pause
         try:
             if not introduced:
                 log.introduce()
                 introduced = True
-            drain.drain_all(log)
+            newest = drain.newest(log)
+            if newest != seen:  # else a pass costs one look at an index, and nobody is kept waiting
+                drain.drain_all(log)
+                seen = newest
         except EvidenceError as error:
             _LOGGER.error("the log stands still: %s", error)
             wait = _AFTER_TROUBLE

@@ -74,14 +74,15 @@ def take_withdrawal(session: Session, desk: Desk, credential: VerifiedCredential
     subject = SubjectId(old.subject)
     new = _keep(session, credential, "withdrawal", did=did, subject=subject, at=at, about=old.id)
     end_consent(session, old, "withdrawn", by=new.id, at=at)
-    version = desk.moved(session, subject)
+    version = desk.raised(session, subject)
     data = {
         "credential": old.id, "withdrawal": new.id, "digest": new.digest, "version": version,
         **asks.told(settling.consent_of(old, desk.platform).processes),
     }  # fmt: skip
     outbox.emit(session, event.CONSENT_WITHDRAWN, at=at, records=[(subject, data)], key=f"withdrawn:{old.id}")
     row = settling.begin(session, "withdrawn", subject=subject, ended=old.id, by=new.id, version=version, at=at)
-    desk.journal(subject, version, [withdrawal.consent_id], {"withdrawal": credential.document}, at=at)
+    evidence = {"withdrawal": credential.document, "given": signed.document(old)}
+    desk.journal(session, subject, version, [withdrawal.consent_id], evidence, at=at)
     return row.id
 
 
@@ -103,12 +104,13 @@ def take_narrowing(
     _keep(session, leaving, "withdrawal", did=did, subject=subject, at=at, about=old.id)
     kept = _keep_consent(session, coming, new, row, at, about=old.id)
     end_consent(session, old, "superseded", by=kept.id, at=at)
-    version = desk.moved(session, subject)
+    version = desk.raised(session, subject)
     data = {**_told(new), "replaces": old.id, "withdrawal": withdrawal.id, "version": version}
     outbox.emit(session, event.CONSENT_NARROWED, at=at, records=[(subject, data)], key=f"narrowed:{old.id}")
     settle = settling.begin(session, "narrowed", subject=subject, ended=old.id, by=kept.id, version=version, at=at)
-    evidence = {"withdrawal": leaving.document, "consent": coming.document, "ask": ask.document}
-    desk.journal(subject, version, [old.id], evidence, at=at)
+    evidence = {"withdrawal": leaving.document, "given": signed.document(old)}
+    evidence |= {"consent": coming.document, "ask": ask.document}
+    desk.journal(session, subject, version, [old.id], evidence, at=at)
     return settle.id
 
 

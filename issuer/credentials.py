@@ -14,7 +14,7 @@ from sqlmodel import Field, Session, SQLModel, col, select, update
 
 from protocol.consent import SubjectId
 from protocol.did import Did
-from protocol.times import iso_ms
+from protocol.times import iso, iso_ms
 from runtime.problem import Problem
 
 EVERYONE = "*"
@@ -155,6 +155,13 @@ def of_kind(
     if subject is not None:
         statement = statement.where(Credential.subject == subject)
     return list(session.exec(statement.order_by(col(Credential.at), col(Credential.id))))
+
+
+def running_out(session: Session, at: datetime) -> bool:
+    """Is there a consent or a ground that ran out by `at` and is not marked as ended?"""
+    over = col(Credential.ended_at).is_(None), col(Credential.valid_until) <= iso(at)
+    statement = select(Credential.id).where(col(Credential.kind).in_(("consent", "ground")), *over).limit(1)
+    return session.exec(statement).first() is not None
 
 
 def by_digest(session: Session, digest: str) -> Credential | None:

@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from issuer import credentials
 from issuer.catalogue import Catalogue
+from issuer.credentials import EVERYONE
 from protocol.consent import SubjectId
 from protocol.times import iso_ms
 from runtime.platform import Platform
@@ -24,15 +25,30 @@ class Desk:
     drain: Callable[[], None]
 
     def moved(self, session: Session, subject: SubjectId) -> int:
-        """The subject's grounds changed: raise the standing version, compile the allowances; the new version."""
-        credentials.raise_versions(session, [subject])
+        """The subject's grounds grew: raise the standing version, compile the allowances; the new version."""
+        version = self.raised(session, subject)
         self.compile(session, subject)
+        return version
+
+    def raised(self, session: Session, subject: SubjectId) -> int:
+        """Raise the standing version for a narrowing, whose allowances `journal` compiles; the new version."""
+        credentials.raise_versions(session, [subject])
         return credentials.version(session, subject)
 
     def journal(
-        self, subject: str, version: int, ended: Sequence[str], evidence: Mapping[str, Any], *, at: datetime
+        self,
+        session: Session,
+        subject: str,
+        version: int,
+        ended: Sequence[str],
+        evidence: Mapping[str, Any],
+        *,
+        at: datetime,
     ) -> None:
-        """Make a narrowing durable outside the database. Call it last: after it only the commit may follow.
+        """Make a narrowing durable outside the database, then compile. Call it last: only the commit may follow.
+
+        The allowances are compiled after it, for they are bound to the subject's last entry in the journal: one
+        compiled before it never counts again, whatever version somebody gave it.
 
         If the commit then fails, the journal knows an end that the database does not: gates deny, and the retry
         with the same bytes brings the database up to it. The other way round a restore could revive what was withdrawn.
@@ -46,3 +62,5 @@ class Desk:
             "at": iso_ms(at),
         }
         self.platform.journal.append(entry)
+        if subject != EVERYONE:  # a ground for many: `grounds.finish` compiles them
+            self.compile(session, SubjectId(subject))

@@ -63,7 +63,7 @@ def end(registry: Registry, subject: SubjectId, staff: Staff) -> dict[str, Any]:
         for ask in credentials.living(session, "ask", did=Did(row.did)):
             credentials.end(session, ask, "superseded", by=staff.account, at=at)
         revocations = [registry.revoke_within(session, one, staff) for one in held]
-        version = registry.moved(session, subject)
+        version = registry.raised(session, subject)
         data = {"credential": row.id, "digest": row.digest, "version": version}
         header = {"reader": staff.did, "role": staff.role}
         outbox.emit(
@@ -73,7 +73,7 @@ def end(registry: Registry, subject: SubjectId, staff: Staff) -> dict[str, Any]:
         settle = [*(id_ for id_, _ in revocations), last.id]
         for _, journal in revocations:
             journal()
-        registry.journal(subject, version, [row.id], {"enrolment": signed.document(row)}, at=at)
+        registry.journal(session, subject, version, [row.id], {"enrolment": signed.document(row)}, at=at)
     settling.settle(registry, *settle)
     return {"enrolment": row.id, "revoked": [one.id for one in held]}
 
@@ -122,7 +122,7 @@ def _code_fits(session: Session, desk: Desk, row: Invitation, code: str) -> bool
     The fifth ends the invitation.
     """
     known = row.code_hash or ""
-    if hmac.compare_digest(known, invitation.code_hash(desk.platform, row.id, code)):
+    if hmac.compare_digest(known, invitation.code_hash(desk.platform, row.id, row.subject, code)):
         return True
     at = desk.platform.clock.now()
     row.tries += 1
@@ -155,13 +155,13 @@ def _bind(session: Session, desk: Desk, row: Invitation, shown: VerifiedPresenta
         at=at,
         about=row.id,
     )
-    version = desk.moved(session, subject)
+    version = desk.raised(session, subject)
     data = {"credential": made.id, "digest": made.digest, "did": shown.holder, "version": version}
     outbox.emit(session, event.ENROLMENT_COMPLETED, at=at, records=[(subject, data)], key=f"enrolled:{made.id}")
     # it takes something away too: what the mailer could read until now
     settling.begin(session, "enrolled", subject=subject, ended=made.id, by=made.id, version=version, at=at)
     document = signed.document(made)
-    desk.journal(subject, version, [], {"enrolment": document}, at=at)
+    desk.journal(session, subject, version, [], {"enrolment": document}, at=at)
     return document
 
 

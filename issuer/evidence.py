@@ -16,6 +16,7 @@ class Evidence:
     subject: SubjectId
     version: int
     enrolments: tuple[StoredCredential, ...]
+    asks: tuple[StoredCredential, ...]  # those that consents answer are among them
     consents: tuple[StoredCredential, ...]  # ended ones too, with `ended_kind`
     ended: tuple[StoredCredential, ...]  # the withdrawals
     grounds: tuple[
@@ -39,6 +40,7 @@ def evidence(session: Session, subject: SubjectId) -> Evidence:
         subject=subject,
         version=credentials.version(session, subject),
         enrolments=all_of("enrolment"),
+        asks=all_of("ask"),
         consents=all_of("consent"),
         ended=all_of("withdrawal"),
         grounds=tuple(credentials.stored(row) for row in grounds),

@@ -17,6 +17,7 @@ from issuer.desk import Desk
 from issuer.settling import Settling
 from protocol import canonical, consent, event, ground, proof
 from protocol.consent import Process, SubjectId
+from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
 from protocol.times import iso, iso_ms
 from runtime import outbox
@@ -200,7 +201,7 @@ def _parsed(desk: Desk, row: Credential, *, approved: bool) -> StatutoryGround:
 
 
 def _countersign(session: Session, desk: Desk, row: Credential, staff: Staff, at: datetime) -> None:
-    _parsed(desk, row, approved=False)
+    _declared_by_staff(desk, _parsed(desk, row, approved=False))
     document: dict[str, Any] = json.loads(row.body)
     # the controller signs as well: two accounts that somebody wrote into the database make no ground
     for signer in (desk.platform.keyring.signer(f"staff/{staff.account}"), desk.platform.signer):
@@ -215,13 +216,20 @@ def _countersign(session: Session, desk: Desk, row: Credential, staff: Staff, at
     _begin(session, row, at)
 
 
+def _declared_by_staff(desk: Desk, draft: StatutoryGround) -> None:
+    """A draft that somebody wrote into the database bears a signature that none of our keys made."""
+    keyring = desk.platform.keyring
+    if all(keyring.signer(name).did != draft.declared_by for name in keyring.signers() if name.startswith("staff/")):
+        raise EvidenceError("foreign_ground", "none of our officers declared this ground", field="issuer")
+
+
 def _end(
     session: Session, desk: Desk, row: Credential, ending: str, *, by: str, at: datetime, staff: Staff | None
 ) -> None:
     credentials.end(session, row, ending, by=by, at=at)
     _emit(session, event.GROUND_ENDED, row, staff, at=at, more={"how": ending})
     _begin(session, row, at)
-    desk.journal(EVERYONE, 0, [row.id], {"ground": signed.document(row)}, at=at)
+    desk.journal(session, EVERYONE, 0, [row.id], {"ground": signed.document(row)}, at=at)
 
 
 def _begin(session: Session, row: Credential, at: datetime) -> None:

@@ -142,7 +142,7 @@ def open_(platform: Platform, channels: Callable[[SubjectId], Channels], post: P
                 raise Problem(429, "too_many_codes", "No further codes for this invitation; ask for a new one.")
             expires = min(at + CHALLENGE_LIFE, parse(row.expires_at, field="expires_at"))
             row.codes += 1
-            row.code_hash = code_hash(platform, row.id, code)
+            row.code_hash = code_hash(platform, row.id, subject, code)
             row.challenge = challenge = challenges.give(session, "enrolment", row.id, expires=expires)
             session.add(row)
         try:
@@ -180,10 +180,13 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def code_hash(platform: Platform, invitation_id: str, code: str) -> str:
-    """What is kept of a code: eight digits are guessed from a plain hash, so it is keyed by the key-ring."""
+def code_hash(platform: Platform, invitation_id: str, subject: str, code: str) -> str:
+    """What is kept of a code: eight digits are guessed from a plain hash, so it is keyed by the key-ring.
+
+    It binds the customer to whose channel the code went: a row that somebody turned to another one enrols nobody.
+    """
     key = platform.keyring.secret("invitation-code")
-    return hmac.new(key, f"{invitation_id}:{code}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, canonical.jcs([invitation_id, subject, code]), hashlib.sha256).hexdigest()
 
 
 def masked(phone: str) -> str:

@@ -129,7 +129,7 @@ class Registry(Desk):
         )  # fmt: skip
         answers.end_consent(session, row, "revoked", by=revocation.id, at=at)
         subject = SubjectId(row.subject)
-        version = self.moved(session, subject)
+        version = self.raised(session, subject)
         data = {
             "credential": row.id, "revocation": revocation.id, "digest": revocation.digest, "version": version,
             **asks.told(held.processes),
@@ -143,8 +143,8 @@ class Registry(Desk):
             key=f"revoked:{row.id}",
         )
         settling.begin(session, "revoked", subject=subject, ended=row.id, by=revocation.id, version=version, at=at)
-        document = {"revocation": signed.document(revocation)}
-        return revocation.id, partial(self.journal, subject, version, [row.id], document, at=at)
+        evidence = {"revocation": signed.document(revocation), "given": signed.document(row)}
+        return revocation.id, partial(self.journal, session, subject, version, [row.id], evidence, at=at)
 
     def expire(self, session: Session, at: datetime) -> tuple[str, ...]:
         """Mark consents (at most 200) that ran out by `at`; the ids to settle after the commit. Idempotent."""
@@ -160,7 +160,7 @@ class Registry(Desk):
         for row in session.exec(statement).all():
             subject = SubjectId(row.subject)
             answers.end_consent(session, row, "expired", by="time", at=at)
-            version = self.moved(session, subject)
+            version = self.raised(session, subject)
             processes = settling.consent_of(row, self.platform).processes
             data = {"credential": row.id, "digest": row.digest, "version": version, **asks.told(processes)}
             outbox.emit(session, event.CONSENT_EXPIRED, at=at, records=[(subject, data)], key=f"expired:{row.id}")
@@ -168,7 +168,7 @@ class Registry(Desk):
             settled.append(done.id)
             entries.append((subject, version, row))
         for subject, version, row in entries:
-            self.journal(subject, version, [row.id], {"consent": signed.document(row)}, at=at)
+            self.journal(session, subject, version, [row.id], {"consent": signed.document(row)}, at=at)
         return tuple(settled)
 
     def _verify(self, body: bytes, type_: str, did: Did) -> VerifiedCredential:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fastapi import Request
-from sqlalchemy import delete
+from sqlalchemy import ColumnElement, delete
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 from starlette.concurrency import run_in_threadpool
@@ -91,7 +91,16 @@ def address_of(request: Request) -> str:
 
 def forget(session: Session, at: datetime) -> None:
     """Drop the nonces of requests that are stale by now."""
-    session.exec(delete(Nonce).where(col(Nonce.seen_at) < iso_ms(at - 5 * MAX_AGE)))
+    session.exec(delete(Nonce).where(_stale(at)))
+
+
+def forgettable(session: Session, at: datetime) -> bool:
+    """Are there any?"""
+    return session.exec(select(Nonce.nonce).where(_stale(at)).limit(1)).first() is not None
+
+
+def _stale(at: datetime) -> ColumnElement[bool]:
+    return col(Nonce.seen_at) < iso_ms(at - 5 * MAX_AGE)
 
 
 def _caller(platform: Platform, base: str, request: Request, body: bytes, wallets: RateLimit) -> WalletCaller:

@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from issuer import grounds, settling, wallet_auth
+from issuer import credentials, grounds, settling, wallet_auth
 from issuer.registry import Registry
 
 log = logging.getLogger("fieldgrant.issuer")
@@ -16,15 +16,19 @@ def run_once(registry: Registry) -> int:
     with platform.database.read() as session:
         waiting = settling.unsettled(session)
         half_done = grounds.unfinished(session)
-    with platform.database.write() as session:
-        expired = registry.expire(session, at)
-        over = grounds.expire(session, registry, at)
-        wallet_auth.forget(session, at)
-    due = tuple(dict.fromkeys([*waiting, *expired]))
-    settling.settle(registry, *due)
+        due = credentials.running_out(session, at) or wallet_auth.forgettable(session, at)
+    expired: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
+    if due:  # else nobody waits for the write lock
+        with platform.database.write() as session:
+            expired = registry.expire(session, at)
+            over = grounds.expire(session, registry, at)
+            wallet_auth.forget(session, at)
+    ended = tuple(dict.fromkeys([*waiting, *expired]))
+    settling.settle(registry, *ended)
     for ground_id in dict.fromkeys([*half_done, *over]):
         grounds.finish(registry, ground_id)
-    return len(due) + len(half_done) + len(over)
+    return len(ended) + len(half_done) + len(over)
 
 
 def run(registry: Registry, stop: threading.Event, *, every: float = 1.0) -> None:

@@ -102,7 +102,9 @@ def of_subject(session: Session, subject: SubjectId) -> list[Archived]:
     return list(session.exec(select(Archived).where(Archived.subject == subject).order_by(col(Archived.id))))
 
 
-def wanted(session: Session) -> list[SubjectId]:
-    """The subjects to whom something is to be restored."""
+def wanted(session: Session, *, again: bool = True) -> list[SubjectId]:
+    """The subjects to whom something is to be restored; `again`: those too for whom it waits, for a key perhaps."""
     statement = select(Archived.subject).where(col(Archived.wanted_by).is_not(None)).distinct()
+    if not again:
+        statement = statement.where(col(Archived.waiting).is_(None))
     return [SubjectId(subject) for subject in session.exec(statement.order_by(col(Archived.subject)))]

@@ -10,6 +10,7 @@ from issuer.credentials import Credential
 from protocol import canonical, certificate, event, proof, times
 from protocol.consent import Field, SubjectId
 from protocol.did import Did
+from protocol.errors import EvidenceError
 from redaction import crash, disposition
 from redaction.disposition import DONE, DROPPED, Disposition, Job
 from runtime import outbox
@@ -27,6 +28,7 @@ def certify(platform: Platform, job_id: str) -> None:
             return
         at = platform.clock.now()
         rows = disposition.of_job(session, job_id)
+        _prove(platform, job_id, rows)
         _store(session, platform, job, rows, at)
         job.step, job.done_at, job.error, job.next_try_at = DONE, times.iso_ms(at), None, None
         session.add(job)
@@ -37,6 +39,20 @@ def certify(platform: Platform, job_id: str) -> None:
 def of_subject(session: Session, subject: SubjectId) -> list[bytes]:
     """The subject's certificates as signed (JCS bytes), oldest first."""
     return [row.body for row in credentials.of_kind(session, KIND, subject=subject)]
+
+
+def _prove(platform: Platform, job_id: str, rows: Sequence[Disposition]) -> None:
+    """Refuse to certify an end that was not: the job's row is the database's word, journal and key-ring know.
+
+    Raises EvidenceError `not_dropped`, JournalError.
+    """
+    gone = {row.field for row in rows if row.action != "keep"}
+    if not gone:
+        return
+    platform.journal.refresh()
+    dropped = platform.journal.dropped(job_id)
+    if dropped is None or not gone <= dropped[2] or not platform.keyring.dropped(*dropped[:2]):
+        raise EvidenceError("not_dropped", "a key that this job was to end is still there, or was never dropped")
 
 
 def _store(session: Session, platform: Platform, job: Job, rows: Sequence[Disposition], at: datetime) -> None:

@@ -15,6 +15,7 @@ from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
 from redaction import crash, disposition, seal
 from redaction.disposition import DROPPED, JOURNALLED, RESEALED, SEALED, Job
+from runtime.journal import DROPPED as DROPPED_ENTRY
 from runtime.platform import Platform
 
 
@@ -62,6 +63,10 @@ def _drop(session: Session, platform: Platform, job: Job, gone: frozenset[Field]
         raise EvidenceError("unknown_subject", "there is no such customer")
     job.generation, job.epoch = old.generation, old.epoch
     records.reseal(session, platform, subject, records.stored_fields(session, subject) - gone)
+    # Outside the database, so that no row can have a certificate signed for what was never dropped.
+    platform.journal.append(
+        {"kind": DROPPED_ENTRY, "job": job.id, "bucket": old.bucket, "epoch": old.epoch, "fields": sorted(gone)}
+    )
 
 
 def _append(session: Session, platform: Platform, subject: SubjectId, at: datetime) -> None:

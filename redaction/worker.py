@@ -63,7 +63,7 @@ def run_once(platform: Platform, catalogue: Catalogue, *, look: bool = True) -> 
     failed = _advance(platform, catalogue)
     ended, unrotated = _rotate(platform)
     finished, broken = _certify(platform)
-    restored, stuck = _restore(platform, catalogue)
+    restored, stuck = _restore(platform, catalogue, again=look)
     if ended:
         platform.database.checkpoint()
     with platform.database.read() as session:
@@ -160,9 +160,9 @@ def _certify(platform: Platform) -> tuple[int, int]:
     return len(jobs) - failed, failed
 
 
-def _restore(platform: Platform, catalogue: Catalogue) -> tuple[int, int]:
+def _restore(platform: Platform, catalogue: Catalogue, *, again: bool) -> tuple[int, int]:
     with platform.database.read() as session:
-        subjects = archive.wanted(session)
+        subjects = archive.wanted(session, again=again)
     restored = failed = 0
     for subject in subjects:
         try:

@@ -22,7 +22,7 @@ from protocol.consent import SubjectId
 from runtime import keyfiles
 
 FILE = "journal.jsonl"
-NARROWING = "narrowing"
+NARROWING, DROPPED = "narrowing", "dropped"
 
 
 class JournalError(Exception):
@@ -55,7 +55,10 @@ class Journal:
         self._inode = 0
         self._failed = False
         self._floors: dict[str, int] = {}
+        self._marks: dict[str, int] = {}
+        self._named: dict[str, set[str]] = {}
         self._ended: set[str] = set()
+        self._dropped: dict[str, tuple[int, int, frozenset[str]]] = {}
         if create:
             keyfiles.make_directory(directory)
             os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -66,7 +69,8 @@ class Journal:
     def append(self, entry: Mapping[str, Any]) -> int:
         """Append one entry, durable on return; its sequence number. Raises JournalError.
 
-        Kind "narrowing" has `subject`, `version` and `ended` (ids); other kinds are kept for those who replay.
+        Kind "narrowing" has `subject`, `version` and `ended` (ids), kind "dropped" `job`, `bucket`, `epoch` and
+        `fields`; other kinds are kept for those who replay.
         """
         with self._mutex, self._exclusive() as descriptor:
             if self._failed:
@@ -103,9 +107,21 @@ class Journal:
         """The lowest version of the subject's standing that may be believed; 0 when never narrowed."""
         return self._floors.get(subject, 0)
 
+    def mark(self, subject: SubjectId) -> int:
+        """The sequence number of the subject's last narrowing; 0 when never narrowed. It only rises."""
+        return self._marks.get(subject, 0)
+
+    def named(self, subject: SubjectId) -> frozenset[str]:
+        """The ids of enrolments and consents that the subject's narrowings speak of: whoever judges must have them."""
+        return frozenset(self._named.get(subject, ()))
+
     def ended(self, ground: str) -> bool:
         """Has this consent or ground been ended?"""
         return ground in self._ended
+
+    def dropped(self, job: str) -> tuple[int, int, frozenset[str]] | None:
+        """What a redaction job gave up: bucket and epoch that wrapped the data key, and the fields. None: nothing."""
+        return self._dropped.get(job)
 
     def _stat(self) -> os.stat_result:
         try:
@@ -151,9 +167,14 @@ class Journal:
         self._offset += len(line)
         if body.get("kind") == NARROWING:
             # The end before the floor: a reader between the two must see the stricter answer.
-            self._ended.update(str(ground) for ground in body.get("ended", ()))
+            ended = {str(ground) for ground in body.get("ended", ())}
+            self._ended |= ended
             subject = str(body["subject"])
             self._floors[subject] = max(self._floors.get(subject, 0), int(body["version"]))
+            self._named.setdefault(subject, set()).update(ended, _statements(body.get("evidence", {})))
+            self._marks[subject] = self._seq
+        elif body.get("kind") == DROPPED:
+            self._dropped[str(body["job"])] = (int(body["bucket"]), int(body["epoch"]), frozenset(body["fields"]))
 
     def _cut_torn_line(self, descriptor: int) -> None:
         if os.fstat(descriptor).st_size > self._offset:
@@ -171,6 +192,13 @@ class Journal:
             self._failed = True
             os.ftruncate(descriptor, self._offset)
             raise JournalError("journal_failed", "the entry could not be made durable") from error
+
+
+def _statements(evidence: Mapping[str, Any]) -> Iterator[str]:
+    """The ids of the enrolments and consents that a narrowing carries."""
+    for kind in ("enrolment", "consent", "given"):
+        if kind in evidence:
+            yield str(evidence[kind]["id"])
 
 
 def _parse(line: bytes, seq: int, head: str) -> tuple[int, str, Mapping[str, Any]]:

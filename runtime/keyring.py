@@ -5,7 +5,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -107,6 +107,10 @@ class KeyRing:
     def signer(self, name: str, *, did: Did | None = None, verification_method: str | None = None) -> Ed25519Signer:
         """The signing key of that name, made at first use; its DID is its did:key unless another is given."""
         return Ed25519Signer(self._secret("signers", name), did=did, verification_method=verification_method)
+
+    def signers(self) -> tuple[str, ...]:
+        """The names of the signing keys that were made so far."""
+        return tuple(sorted(unquote(path.stem) for path in (self._directory / "signers").glob("*.key")))
 
     def _secret(self, kind: str, name: str) -> bytes:
         path = self._directory / kind / f"{quote(name, safe='')}.key"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, Integer, LargeBinary, Text
+from sqlalchemy import Column, Integer, LargeBinary, Text, bindparam, insert
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from protocol import canonical, event
@@ -32,6 +32,10 @@ class Outbox(SQLModel, table=True):
     records: str = Field(sa_column=Column(Text, nullable=False))
     salts: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     key: str | None = Field(default=None, sa_column=Column(Text, nullable=True, unique=True))
+
+
+_INSERT = insert(SQLModel.metadata.tables["outbox"]).inline()
+_KNOWN = select(Outbox.event_id).where(col(Outbox.key) == bindparam("key"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,21 +73,23 @@ def emit(
         raise ValueError(f"unknown type of event: {type}")
     if key is not None:
         # The writing session holds the write lock: nobody can put the same key in between.
-        known = session.exec(select(Outbox.event_id).where(Outbox.key == key)).first()
+        known = session.connection().execute(_KNOWN, {"key": key}).scalar()
         if known is not None:
-            return known
-    row = Outbox(
-        event_id=f"urn:uuid:{uuid.uuid4()}",
-        type=type,
-        at=iso(at),
-        header=canonical.jcs(dict(header or {})).decode(),
-        records=canonical.jcs([{"subject": subject, "data": dict(data)} for subject, data in records]).decode(),
-        salts=secrets.token_bytes(SALT * len(records)),
-        key=key,
-    )
-    session.add(row)
-    session.flush()
-    return row.event_id
+            return str(known)
+    row = {
+        "event_id": f"urn:uuid:{uuid.uuid4()}",
+        "type": type,
+        "at": iso(at),
+        "header": canonical.jcs(dict(header or {})).decode(),
+        "records": canonical.jcs([{"subject": subject, "data": dict(data)} for subject, data in records]).decode(),
+        "salts": secrets.token_bytes(SALT * len(records)),
+        "key": key,
+    }
+    session.flush()  # what the event tells of comes first: an error there must not look like one of the event
+    added = session.connection().execute(_INSERT, row)  # no object: every read writes one of these
+    if added.rowcount != 1:
+        raise RuntimeError("the outbox took no event")
+    return str(row["event_id"])
 
 
 def pending(session: Session, after: int, limit: int) -> list[OutboxEvent]:

@@ -96,9 +96,19 @@ class Database:
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     assert isinstance(connection, sqlite3.Connection)  # noqa: S101 - narrows the type for mypy
+    connection.set_authorizer(_nothing_hidden)
     connection.isolation_level = None  # the driver must not begin on its own: _begin_sqlite does
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "temp_store=MEMORY", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _nothing_hidden(_action: int, _first: str | None, _second: str | None, _db: str | None, within: str | None) -> int:
+    """Deny what a trigger or a view would do inside our statements: our schema has neither.
+
+    A trigger that somebody writes into the database runs in our own transactions: it could delete the record of each
+    read before it is committed.
+    """
+    return sqlite3.SQLITE_OK if within is None else sqlite3.SQLITE_DENY
 
 
 def _begin_sqlite(connection: Connection) -> None:

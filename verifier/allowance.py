@@ -93,6 +93,9 @@ def compile_all(platform: Platform, catalogue: Catalogue) -> int:
 
 
 def _compile_where(platform: Platform, catalogue: Catalogue, condition: ColumnElement[bool]) -> int:
+    with platform.database.read() as session:  # nobody waits for the write lock while there is nothing to do
+        if session.exec(select(Allowance.subject).where(condition).limit(1)).first() is None:
+            return 0
     compiled, after = 0, ""
     while True:
         with platform.database.write() as session:
@@ -187,7 +190,7 @@ class _Compiler:
             "recipient": request.recipient,
             "jurisdiction": request.jurisdiction,
             "catalogue": self._catalogue.digest,
-            "mac": self._seal.under(key)(request.subject, **content),
+            "mac": self._seal.under(key)(request.subject, **content, mark=self._platform.journal.mark(request.subject)),
             **content,
         }
 

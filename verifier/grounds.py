@@ -1,12 +1,15 @@
 """From stored evidence to grants. Signatures and the journal decide; the database is only where the bytes lie.
 
 A consent counts if the wallet's signature verifies over the stored bytes, under an enrolment that the controller's key
-signed (the key is not in the database), that carries the wallet's own presentation and names this very subject. A
-statutory ground counts if the DPO and an approver signed it and the controller's key confirms those two. What the
-columns say can only end a ground, never make one; and a ground is ended if the columns, the journal or a signed
-withdrawal say so. What cannot be proved is no ground.
+signed (the key is not in the database), that carries the wallet's own presentation and names this very subject, and
+if it is the one answer to an ask that the controller signed, within that ask. A statutory ground counts if the DPO and
+an approver signed it and the controller's key confirms those two. What the columns say can only end a ground, never
+make one; and a ground is ended if the columns, the journal or a signed withdrawal say so. What cannot be proved is no
+ground. Where an enrolment or a consent that the journal speaks of is missing, nothing is granted at all: what is not
+there may be what ended a ground, or forbids one.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +20,7 @@ from sqlmodel import Session, col, select
 from issuer.catalogue import Catalogue
 from issuer.credentials import EVERYONE, Credential, GroundSubject, Standing, StoredCredential, stored
 from issuer.evidence import Evidence
-from protocol.consent import Consent, Field, GroundId, Process, SubjectId
+from protocol.consent import Consent, Field, GroundId, Process, SubjectId, within
 from protocol.did import Did
 from protocol.enrolment import Enrolment
 from protocol.errors import EvidenceError
@@ -28,7 +31,7 @@ from verifier.verdicts import Prove, Verdicts
 
 T = TypeVar("T")
 
-_OF_A_SUBJECT = ("enrolment", "consent", "withdrawal")
+_OF_A_SUBJECT = ("enrolment", "ask", "consent", "withdrawal")
 _STORED_ENDS: Mapping[str, Ended] = {"withdrawn": "withdrawn", "superseded": "superseded", "expired": "expired"}
 
 
@@ -81,6 +84,7 @@ def collect(session: Session, subjects: Sequence[SubjectId]) -> list[Evidence]:
             subject=subject,
             version=versions[subject],
             enrolments=tuple(kinds.get("enrolment", ())),
+            asks=tuple(kinds.get("ask", ())),
             consents=tuple(kinds.get("consent", ())),
             ended=tuple(kinds.get("withdrawal", ())),
             grounds=tuple(ground for whom, ground in of_law if whom in (EVERYONE, subject)),
@@ -99,6 +103,11 @@ class _Examination:
         self._complaints: list[Complaint] = []
 
     def findings(self) -> Findings:
+        missing = self._journal.named(self._evidence.subject) - {
+            row.id for row in (*self._evidence.enrolments, *self._evidence.consents, *self._evidence.grounds)
+        }
+        if missing:
+            return Findings((), tuple(Complaint(id_, "evidence_missing") for id_ in sorted(missing)))
         enrolments = self._enrolments()
         wallets = {enrolment.wallet_did for _, enrolment in enrolments}
         withdrawn = {
@@ -109,11 +118,17 @@ class _Examination:
         unended = [enrolment for row, enrolment in enrolments if not self._row_ended(row, enrolment.id)]
         speaks = max(unended, key=lambda one: (one.at, one.id)).wallet_did if unended else None
         given: list[Grant] = []
-        for row, consent in self._read(self._evidence.consents, self._verdicts.consent):
+        consents = self._read(self._evidence.consents, self._verdicts.consent)
+        answers = Counter(consent.ask_id for _, consent in consents)
+        for row, consent in consents:
             if self._bound(row, consent, wallets):
                 ended = self._consent_end(row, consent, withdrawn)
-                given += self._grants_of(consent, ended or (None if consent.subject_did == speaks else "revoked"))
-        return Findings((*given, *self._of_law(given, enrolled=speaks is not None)), tuple(self._complaints))
+                # Of one that ended nothing is granted: it only says what no ground of law may revive.
+                if ended is not None or self._answers(row, consent, once=answers[consent.ask_id] == 1):
+                    given += self._grants_of(consent, ended or (None if consent.subject_did == speaks else "revoked"))
+        # By the journal alone: an end in a column would open the ground that an enrolment closes.
+        enrolled = any(not self._journal.ended(enrolment.id) for _, enrolment in enrolments)
+        return Findings((*given, *self._of_law(given, enrolled=enrolled)), tuple(self._complaints))
 
     def _enrolments(self) -> list[tuple[StoredCredential, Enrolment]]:
         found = []
@@ -132,6 +147,21 @@ class _Examination:
         else:
             return True
         return False
+
+    def _answers(self, row: StoredCredential, consent: Consent, *, once: bool) -> bool:
+        """Is the consent what its ask allows? The registry checks it: this one may have come in behind its back."""
+        stored = next((one for one in self._evidence.asks if one.id == consent.ask_id), None)
+        try:
+            if stored is None:
+                raise EvidenceError("foreign_ask", "there is no such ask")
+            ask = self._verdicts.ask(stored.body)
+            within(consent, ask)
+            if not once or (ask.replaces is not None and consent.id not in self._journal.named(self._evidence.subject)):
+                raise EvidenceError("challenge_used", "this ask was answered otherwise")
+        except EvidenceError as error:
+            self._complain(row, error.code)
+            return False
+        return True
 
     def _consent_end(
         self, row: StoredCredential, consent: Consent, withdrawn: set[tuple[Did, str, str]]

@@ -13,7 +13,7 @@ from protocol import event
 from protocol.consent import USE, Field, GroundId, Jurisdiction, Processing, Purpose, SubjectId
 from protocol.did import Did
 from runtime.clock import iso
-from runtime.journal import Journal
+from runtime.journal import Journal, JournalError
 from runtime.problem import Problem
 from verifier.drain import Hold
 from verifier.quarantine import Cause
@@ -177,17 +177,34 @@ class Passage:
             return "missing"
         if stored.catalogue != self._bench.reading.catalogue:
             return "catalogue"
-        if not self._authentic(subject, stored):
-            return "bad_mac"
-        if stored.version < self._bench.journal.floor(subject):
-            if subject not in self._waited_for:
-                raise StandingMoved(subject)
+        if self._below(subject, stored):
             return "below_floor"
+        if not self._authentic(subject, stored):
+            # Perhaps it is of a narrowing that committed after this passage began: the journal knows of it by now.
+            self._refresh()
+            if self._below(subject, stored):
+                return "below_floor"
+            if not self._authentic(subject, stored):
+                return "bad_mac"
         return None
+
+    def _below(self, subject: SubjectId, stored: Stored) -> bool:
+        """Is the row older than the subject's last narrowing? Raises StandingMoved unless we have waited for it."""
+        if type(stored.version) is not int or stored.version >= self._bench.journal.floor(subject):
+            return False
+        if subject not in self._waited_for:
+            raise StandingMoved(subject)
+        return True
+
+    def _refresh(self) -> None:
+        try:
+            self._bench.journal.refresh()
+        except JournalError as error:
+            raise Problem(503, error.code, "What this rests on cannot be believed now, so nothing is shown.") from error
 
     def _authentic(self, subject: SubjectId, stored: Stored) -> bool:
         try:
-            expected = self._bench.mac(subject, *stored[:5])
+            expected = self._bench.mac(subject, *stored[:5], self._bench.journal.mark(subject))
             return type(stored.version) is int and hmac.compare_digest(expected, stored.mac or b"")
         except (TypeError, ValueError, AttributeError):  # values of types that we never write
             return False

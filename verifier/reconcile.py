@@ -141,11 +141,11 @@ def _restore(session: Session, platform: Platform, subject: SubjectId, evidence:
     if session.get(Standing, subject) is None:
         return False
     missing = False
-    for kind in ("enrolment", "withdrawal", "consent"):
-        document = evidence.get(kind)
+    for name in ("enrolment", "ask", "given", "withdrawal", "consent"):
+        document = evidence.get(name)
         if document is None or session.get(Credential, document["id"]) is not None:
             continue
-        at = platform.clock.now()
+        kind, at = "consent" if name == "given" else name, platform.clock.now()
         row = signed.row(document, kind, subject=subject, did=Did(document["issuer"]), at=at)
         try:
             _describe(row, Verdicts(platform, at))
@@ -160,6 +160,8 @@ def _describe(row: Credential, proved: Verdicts) -> None:
     """Fill the columns that the registry would have filled. EvidenceError."""
     if row.kind == "enrolment":
         row.did = proved.enrolment(row.body).wallet_did
+    elif row.kind == "ask":  # it was answered: else it would not be in the journal
+        row.did, row.ended_at, row.ended_kind = proved.ask(row.body).subject_did, row.at, "answered"
     elif row.kind == "withdrawal":
         row.about = proved.withdrawal(row.body).consent_id
     else:

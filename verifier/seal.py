@@ -24,7 +24,9 @@ class Seal:
         self._secret = secret
 
     def under(self, key: Key) -> Callable[..., bytes]:
-        """`mac(subject, mask, reasons, grounds, next_change_at, version)` for rows with this key.
+        """`mac(subject, mask, reasons, grounds, next_change_at, version, mark)` for rows with this key.
+
+        `mark` is the subject's last entry in the journal, which is in no column: a row compiled before it is no more.
 
         What the rows share is hashed once. The inner function raises TypeError, ValueError or AttributeError for
         values that no allowance has (whoever writes to the database may put anything anywhere).
@@ -33,14 +35,20 @@ class Seal:
         shared.update(b"".join(b"%d:%b" % (len(part), part) for part in (text.encode() for text in key)))
 
         def mac(  # noqa: PLR0917 - called for every row: keywords cost more than the hash
-            subject: str, mask: bytes, reasons: bytes, grounds: str, next_change_at: str | None, version: int
+            subject: str,
+            mask: bytes,
+            reasons: bytes,
+            grounds: str,
+            next_change_at: str | None,
+            version: int,
+            mark: int,
         ) -> bytes:
             who, why = subject.encode(), grounds.encode()
             when = b"-" if next_change_at is None else next_change_at.encode()
             hasher = shared.copy()
             hasher.update(
-                b"%d:%b%d:%b%d:%b%d:%b%d:%b%d;"
-                % (len(who), who, len(mask), mask, len(reasons), reasons, len(why), why, len(when), when, version)
+                b"%d:%b%d:%b%d:%b%d:%b%d:%b%d;%d;"
+                % (len(who), who, len(mask), mask, len(reasons), reasons, len(why), why, len(when), when, version, mark)
             )
             return hasher.digest()
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from protocol import answers, canonical, consent, credential, enrolment, ground, presentation
 from protocol.answers import Withdrawal
-from protocol.consent import Consent
+from protocol.consent import Ask, Consent
 from protocol.credential import VerifiedCredential
 from protocol.enrolment import Enrolment
 from protocol.errors import EvidenceError
@@ -33,6 +33,13 @@ class Verdicts:
     def __init__(self, platform: Platform, at: datetime) -> None:
         self._platform = platform
         self._at = at
+
+    def ask(self, body: bytes) -> Ask:
+        """An ask that the controller signed."""
+        controller = self._platform.controller
+        return self._once(
+            "ask", body, lambda: consent.parse_ask(self._verified(body, consent.ASK_TYPE, issuer=controller))
+        )
 
     def consent(self, body: bytes) -> Consent:
         """A consent that its subject signed."""

@@ -86,10 +86,11 @@ class Stage:
             id=f"urn:uuid:{uuid4()}",
             at=at,
         )
-        given = self._consent(wallet, fields, purpose, at)
+        asked, given = self._consent(wallet, fields, purpose, at)
         with self.platform.database.write() as session:
             own = (self.platform.signer,)
             signed.issue(session, enrolled, "enrolment", signers=own, subject=subject, did=did, at=at)
+            credentials.store(session, signed.row(asked, "ask", subject=subject, did=did, at=at))
             credentials.store(session, signed.row(given, "consent", subject=subject, did=did, at=at))
             credentials.raise_versions(session, [subject])
             allowance.compile(session, self.platform, self.catalogue, subject)
@@ -195,7 +196,10 @@ class Stage:
             locations=home,
         )
 
-    def _consent(self, wallet: Ed25519Signer, fields: Iterable[str], purpose: str, at: datetime) -> dict[str, object]:
+    def _consent(
+        self, wallet: Ed25519Signer, fields: Iterable[str], purpose: str, at: datetime
+    ) -> tuple[dict[str, object], dict[str, object]]:
+        """A signed ask and the answer to it."""
         notice = next(each for each in self.catalogue.notices if each.purpose == purpose)
         ask = consent.build_ask(
             id=f"urn:uuid:{uuid4()}",
@@ -210,7 +214,8 @@ class Stage:
             domain="http://localhost",
             status=StatusRef("http://localhost/issuer/status/1", secrets.randbelow(131072)),
         )
-        body = canonical.jcs(proof.sign(ask, self.platform.signer, created=at))
+        signed_ask = proof.sign(ask, self.platform.signer, created=at)
+        body = canonical.jcs(signed_ask)
         asked = consent.parse_ask(credential.verify(body, self.platform.keys, at=at, expected_type=consent.ASK_TYPE))
         unsigned = consent.build_consent(
             asked,
@@ -219,7 +224,8 @@ class Stage:
             valid_until=at + timedelta(days=30),
             id=f"urn:uuid:{uuid4()}",
         )
-        return proof.sign(unsigned, wallet, created=at, challenge=asked.challenge, domain=asked.domain)
+        answer = proof.sign(unsigned, wallet, created=at, challenge=asked.challenge, domain=asked.domain)
+        return signed_ask, answer
 
 
 def fields_of(values: dict[str, Value]) -> dict[Field, Value]:

@@ -117,7 +117,7 @@ def test_a_narrowing_is_one_change_with_one_drain(world: World, wallet: Wallet) 
     assert sorted(standings) == ["living", "superseded"]
     entry = list(world.platform.journal.entries())[-1].body
     assert entry["ended"] == [document["id"]]
-    assert set(entry["evidence"]) == {"withdrawal", "consent", "ask"}
+    assert set(entry["evidence"]) == {"given", "withdrawal", "consent", "ask"}
 
 
 def test_the_same_narrowing_again_gets_the_same_receipt_also_by_its_parts(world: World, wallet: Wallet) -> None:

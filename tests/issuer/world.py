@@ -2,7 +2,6 @@
 recording verbs for compile and drain.
 """
 
-import hashlib
 import json
 import re
 import secrets
@@ -17,6 +16,7 @@ from httpx import Response
 from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
 
+import runtime.staff
 from issuer import app, catalogue, credentials
 from issuer.credentials import Credential
 from issuer.mail import Channels
@@ -173,8 +173,15 @@ class World:
         if account not in self._staff:
             did = self.platform.keyring.signer(f"staff/{account}").did
             row = StaffAccount(
-                account=account, name="Staff", role=role, did=did, password_hash=b"", created_at=iso_ms(self.now)
+                account=account,
+                name="Staff",
+                role=role,
+                did=did,
+                password_hash=b"",
+                created_at=iso_ms(self.now),
+                mac=b"",
             )
+            row.mac = runtime.staff._account_mac(self.platform.keyring, row)
             with self.platform.database.write() as session:
                 session.add(row)
             self._staff[account] = Staff(account=account, name="Staff", role=role, did=did)
@@ -187,10 +194,10 @@ class World:
         token = self._tokens.get(staff.account)
         if token is None:
             token = self._tokens[staff.account] = secrets.token_urlsafe(32)
-            held = StaffSession(
-                token_hash=hashlib.sha256(token.encode()).digest(), account=staff.account,
-                expires_at=iso_ms(self.now + timedelta(days=3650)),
-            )  # fmt: skip
+            ring, until = self.platform.keyring, iso_ms(self.now + timedelta(days=3650))
+            digest = runtime.staff._digest(ring, token)
+            mac = runtime.staff._mac(ring, "session", digest, staff.account, until)
+            held = StaffSession(token_hash=digest, account=staff.account, expires_at=until, mac=mac)
             with self.platform.database.write() as session:
                 session.add(held)
         return {"authorization": f"Bearer {token}"}

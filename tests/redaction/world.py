@@ -23,7 +23,7 @@ from sqlmodel import Session, select
 from crm_core import records, writer
 from crm_core.origin import Origin
 from issuer import catalogue as catalogues
-from issuer import credentials
+from issuer import credentials, signed
 from issuer.catalogue import Catalogue
 from issuer.credentials import Credential, GroundSubject
 from protocol import answers, canonical, consent, enrolment, ground, presentation, proof, times
@@ -234,22 +234,22 @@ class World:
             return list(session.exec(select(table)))
 
     def _consent(self, session: Session, who: Customer, process: Process, begins: datetime, ends: datetime) -> Given:
-        offered = consent.Ask(
+        asking = consent.build_ask(
             id=_urn(),
             controller=self.platform.controller,
             subject_did=who.wallet.did,
-            processes=(process,),
+            processes=[process],
             notice=NoticeRef("https://localhost/notices/marketing/1", canonical.digest(b"notice"), "en"),
             latest_until=ends,
-            issued=begins,
+            issued=min(begins, self.now()),
             expires=ends,
             challenge=uuid4().hex,
             domain="localhost",
             status=StatusRef("https://localhost/status/1", 7),
-            replaces=None,
-            digest=canonical.digest(b"ask"),
-            document={},
         )
+        stored = self._store(session, "ask", who, asking, self.platform.signer)
+        row = session.get_one(Credential, stored.id)
+        offered = consent.parse_ask(signed.reverify(row, self.platform, consent.ASK_TYPE))
         document = consent.build_consent(
             offered, processes=offered.processes, valid_from=begins, valid_until=ends, id=_urn()
         )

@@ -1,7 +1,6 @@
 """A restore revives nothing: what the journal knows is brought back into the database, and nobody serves before."""
 
 import contextlib
-import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from issuer import settling
+from issuer import settling, signed
+from issuer.credentials import Credential
 from protocol import event
 from tests.verifier.stage import ASKED, CITY, EMAIL, GIVEN, PHONE, Customer, Stage
 from verifier import gate as gates
@@ -102,9 +102,9 @@ def test_a_restored_enrolment_is_replayed_and_ends_the_mailers_ground(stage: Sta
         customer = Customer(subject, stage.enrol(stage.subject()).wallet)
         with stage.platform.database.write() as session:
             id_ = stage.store_enrolment(session, customer)
-            version = stage.registry.moved(session, subject)
-        document = stage.row(id_).body
-        stage.registry.journal(subject, version, [], {"enrolment": json.loads(document)}, at=stage.clock.now())
+            version = stage.registry.raised(session, subject)
+            evidence = {"enrolment": signed.document(session.get_one(Credential, id_))}
+            stage.registry.journal(session, subject, version, [], evidence, at=stage.clock.now())
     reconcile.reconcile(stage.platform, stage.catalogue)
     assert stage.released(subject, "invitation", "mailer") == set()
     assert stage.row(id_).did == customer.wallet.did
