@@ -16,7 +16,7 @@ _HEADERS = {
 }
 # tag → heading and what happens there, in both languages; in the order of the page
 _ROOMS = {
-    "staff": ("Staff", "员工", "Sign in, invite, ask for consent, declare grounds.", "登录、邀请、请求同意、声明依据。"),
+    "staff": ("Staff", "员工", "Sign in, invite, ask, declare grounds.", "登录、邀请、请求同意、声明依据。"),
     "crm": ("Customer records", "客户档案", "Every read passes the gate.", "每次读取都要经过闸门。"),
     "wallet": ("Wallets", "钱包", "What customers see and sign.", "客户在这里查看并签署。"),
     "verifier": ("Verifier", "核验", "Who may see what, and why not.", "谁可以看到什么，以及为什么不可以。"),
@@ -42,7 +42,8 @@ dl div { border-top: 1px solid var(--line); padding: .5rem 0; display: grid; gap
   grid-template-columns: minmax(0, 11fr) minmax(0, 9fr) }
 dt, dd { margin: 0; overflow-wrap: break-word } code { font: .9em/1.5 ui-monospace, "DejaVu Sans Mono", monospace }
 dt b { display: inline-block; min-width: 4rem; font: 600 .75rem/1 ui-monospace, monospace; color: var(--mark) }
-@media (max-width: 40rem) { body { padding-top: 1.5rem } dl div { grid-template-columns: 1fr } dd { color: var(--soft) } }
+@media (max-width: 40rem) { body { padding-top: 1.5rem } dl div { grid-template-columns: 1fr }
+  dd { color: var(--soft) } }
 """
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#1f5fa8"/>'

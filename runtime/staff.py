@@ -118,6 +118,12 @@ class SignedIn:
     role: str
 
 
+def check_account(account: str) -> None:
+    """Problem bad_account: lower-case ASCII, digits, `._@-` alone."""
+    if not _ACCOUNT.fullmatch(account):
+        raise Problem(422, "bad_account", "an account is 1 to 64 of a-z, 0-9, . _ @ -", field="account")
+
+
 def create_account(
     session: Session, keyring: KeyRing, *, account: str, name: str, role: str, password: str, at: datetime
 ) -> Staff:
@@ -125,10 +131,9 @@ def create_account(
 
     Problem: bad_account (lower-case ASCII, digits, `._@-`), unknown_role, weak_password, account_exists.
     """
-    if not _ACCOUNT.fullmatch(account):
-        raise Problem(422, "bad_account", "an account is 1 to 64 of a-z, 0-9, . _ @ -", field="account")
+    check_account(account)
     if role not in ROLES:
-        raise Problem(422, "unknown_role", "no such role", field="role")
+        raise Problem(422, "unknown_role", f"a role is one of {', '.join(sorted(ROLES))}", field="role")
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
         raise Problem(422, "weak_password", f"a password has at least {PASSWORD_MIN} characters", field="password")
     if session.get(StaffAccount, account) is not None:
