@@ -1,9 +1,10 @@
 """The verifier's HTTP edge: credential verification (VC API) and decisions without values."""
 
+import threading
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, FastAPI, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as BodyField
 from sqlalchemy import select
@@ -15,6 +16,7 @@ from protocol import canonical, credential
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
 from runtime import problem, staff
+from runtime.limits import RateLimit
 from runtime.platform import Platform
 from runtime.problem import TYPES, Problem
 from runtime.staff import Staff
@@ -24,6 +26,9 @@ from verifier.passage import told
 from verifier.response import GatedResponse
 
 STATUSES = {"unknown_purpose": 404, "unknown_field": 404}
+# Anybody may have a credential verified, and the worst one takes most of a second of a processor.
+PER_ADDRESS = "120/minute"
+AT_ONCE, PATIENCE = 2, 2.0  # verifications, and seconds that one more waits for its turn
 
 _ALLOWANCE = SQLModel.metadata.tables[str(Allowance.__tablename__)]
 _STANDING = SQLModel.metadata.tables[str(Standing.__tablename__)]
@@ -73,13 +78,18 @@ def router(platform: Platform, catalogue: Catalogue, gate: Gate) -> APIRouter:
 
 
 def _add_verify(routes: APIRouter, platform: Platform) -> None:
+    limit, turns = RateLimit(PER_ADDRESS), threading.BoundedSemaphore(AT_ONCE)
+
     @routes.post(
         "/credentials/verify",
         summary="Verify a credential",
         description=text.VERIFY,
         responses=text.VERIFY_RESPONSES,
     )
-    def verify(body: VerifyBody) -> Response:
+    def verify(body: VerifyBody, request: Request) -> Response:
+        limit.hit(request.client.host if request.client else "unknown")
+        if not turns.acquire(timeout=PATIENCE):
+            raise Problem(429, "too_many_requests", "Too many at once; again in 1 s.", headers={"retry-after": "1"})
         try:
             verified = credential.verify(
                 canonical.jcs(body.verifiableCredential),
@@ -95,6 +105,8 @@ def _add_verify(routes: APIRouter, platform: Platform) -> None:
                 found["field"] = error.field
             answer: dict[str, Any] = {"verified": False, "problemDetails": [found]}
             return Response(orjson.dumps(answer), 400, media_type="application/json")
+        finally:
+            turns.release()
         answer = {
             "verified": True,
             "issuer": verified.issuer,

@@ -131,3 +131,12 @@ def test_an_unknown_account_takes_as_long_as_a_known_one(place: Place) -> None:
     pairs = [(took("auditor"), took(f"nobody{number}")) for number in range(5)]
     known, unknown = (min(times) for times in zip(*pairs, strict=True))
     assert 0.5 < unknown / known < 2
+
+
+def test_strangers_cannot_keep_us_verifying(place: Place) -> None:
+    acts = [
+        place.http.post(f"{place.base}/verifier/credentials/verify", json={"verifiableCredential": {}})
+        for _ in range(125)
+    ]
+    place.problem(acts[-1], "too_many_requests", status=429)
+    assert acts[0].json()["verified"] is False
