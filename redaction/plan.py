@@ -15,6 +15,7 @@ from issuer import registry
 from issuer.catalogue import Catalogue
 from issuer.credentials import Standing
 from issuer.evidence import Evidence
+from issuer.settling import Settling
 from protocol import times
 from protocol.consent import GroundId, SubjectId, fresh_id
 from protocol.errors import EvidenceError
@@ -55,7 +56,8 @@ class Look:
 def due(session: Session, at: datetime, limit: int = BATCH) -> list[SubjectId]:
     """Subjects whose standing moved since they were looked at, or one of whose grounds ran out by itself.
 
-    Left out: those with a job under way (it ends first), and the quarantined ones: nothing is destroyed on suspicion.
+    Left out: those with a job under way (it ends first), those whose withdrawal still waits for reads in flight (its
+    shut comes before what follows from it), and the quarantined ones: nothing is destroyed on suspicion.
     """
     now = times.iso_ms(at)
     under_way = select(Job.subject).where(Job.step != DONE)
@@ -70,6 +72,7 @@ def due(session: Session, at: datetime, limit: int = BATCH) -> list[SubjectId]:
             ),
             or_(col(LapseRow.retry_at).is_(None), col(LapseRow.retry_at) <= now),
             col(Standing.subject).not_in(under_way),
+            col(Standing.subject).not_in(select(Settling.subject).where(col(Settling.settled_at).is_(None))),
             col(Standing.subject).not_in(select(Quarantine.subject)),
         )
         .order_by(col(Standing.subject))
@@ -150,7 +153,7 @@ def plan(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> bool:
     """
     crash.point("plan.before")
     with platform.database.write() as session:
-        if disposition.open_job(session, subject) is not None:
+        if disposition.open_job(session, subject) is not None or _in_flight(session, subject):
             return False
         at = platform.clock.now()
         looked = look(session, platform, catalogue, registry.evidence(session, subject), at)
@@ -164,6 +167,12 @@ def plan(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> bool:
         crash.point("plan.within")
     crash.point("plan.after")
     return bool(looked.decided)
+
+
+def _in_flight(session: Session, subject: SubjectId) -> bool:
+    """Does a narrowing of this subject still wait for its reads?"""
+    waiting = select(Settling.id).where(Settling.subject == subject, col(Settling.settled_at).is_(None))
+    return session.exec(waiting.limit(1)).first() is not None
 
 
 def _job(session: Session, subject: SubjectId, looked: Look, at: datetime) -> Job:

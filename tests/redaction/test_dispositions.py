@@ -10,6 +10,7 @@ from sqlmodel import select
 
 from crm_core import records, writer
 from issuer.credentials import Credential, Standing
+from issuer.settling import Settling
 from protocol import certificate, credential
 from protocol.certificate import Certificate
 from protocol.consent import SubjectId
@@ -60,6 +61,24 @@ def test_a_withdrawal_seals_what_the_catalogue_seals_and_shreds_the_rest(world: 
         ("value.shredded", CITY),
         ("value.shredded", PHONE),
     ]
+
+
+def test_nothing_is_disposed_of_while_reads_are_in_flight(world: World) -> None:
+    who = world.customer()
+    given = world.consent(who, ALL)
+    settle(world)
+    world.withdraw(who, given)
+    with world.platform.database.write() as session:
+        session.add(
+            Settling(id="w", kind="withdrawn", subject=who.subject, ended=given.id, by="w", version=2, at="2026")
+        )
+    settle(world)
+    assert dispositions(world) == []
+    assert world.readable(who) == VALUES
+    with world.platform.database.write() as session:
+        session.get_one(Settling, "w").settled_at = "2026"
+    settle(world)
+    assert len(dispositions(world)) == len(ALL)
 
 
 def test_the_certificate_is_signed_and_names_generation_bucket_and_epoch(world: World) -> None:
