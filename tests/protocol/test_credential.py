@@ -136,6 +136,13 @@ def test_dates_are_judged_at_the_given_instant(at: datetime, code: str, field: s
     assert verify(signed(), at=at, check_dates=False).valid_from == AT
 
 
+def test_an_issuers_clock_may_be_ahead_of_ours_but_that_lengthens_nothing() -> None:
+    ahead, ends = timedelta(minutes=5), AT + timedelta(days=180)
+    assert verify(signed(), at=AT - ahead, ahead=ahead).valid_from == AT
+    assert refused(signed(), at=AT - ahead, ahead=ahead - timedelta(seconds=1)).code == "not_yet_valid"
+    assert refused(signed(), at=ends, ahead=ahead).code == "expired"
+
+
 def test_the_last_instant_is_still_valid() -> None:
     assert verify(signed(), at=AT + timedelta(days=180) - timedelta(microseconds=1))
 
