@@ -47,7 +47,8 @@ def check(
             data = file.read(2 * container.MAX_BUNDLE)
         key = Path(log_key).read_text(encoding="utf-8") if _is_file(log_key) else log_key
     except (OSError, UnicodeError) as error:
-        typer.echo(f"cannot read the bundle or the key: {type(error).__name__}", err=True)
+        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else "the key is not text"
+        typer.echo(f"cannot read the bundle or the key: {why}", err=True)
         raise typer.Exit(1) from None
     report = verify.verify(data, key)
     if as_json:

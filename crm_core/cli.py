@@ -36,7 +36,9 @@ def crm() -> None:
 
 @app.command("import", epilog=_EXAMPLES)
 def import_(
-    file: Annotated[Path, typer.Argument(help="A CRM export: CSV in UTF-8 or GB18030, headings in the first line.")],
+    file: Annotated[
+        Path, typer.Argument(help="A CRM export: CSV in UTF-8, UTF-16 or GB18030, headings in the first line.")
+    ],
     map_: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="COLUMN=FIELD", help="A heading that is not recognised; COLUMN= skips it."),
@@ -99,6 +101,10 @@ def _tell(report: Report) -> None:
     for name, number in report.counts().items():
         table.add_row(name, str(number))
     console.print(table)
+    if report.left_out:
+        columns = ", ".join(repr(heading[:40]) for heading in report.left_out[:_SHOWN])
+        told = f"columns left out, because their headings are not known (name them with --map): {columns}"
+        console.print(told, style="yellow", markup=False, highlight=False)
     for reject in report.rejects[:_SHOWN]:
         where = f", column {reject.column}" if reject.column else ""
         console.print(f"row {reject.row}{where}: {reject.reason}", style="yellow", markup=False, highlight=False)

@@ -41,7 +41,8 @@ class Reject:
 class Report:
     """How many rows were read and what came of them: `read` is the sum of the other four.
 
-    A row that adds nothing to what the rows above it said of the same customer is `unchanged`.
+    A row that adds nothing to what the rows above it said of the same customer is `unchanged`. `left_out` are the
+    headings of columns that nobody knows: nothing of them was imported.
     """
 
     read: int
@@ -50,6 +51,7 @@ class Report:
     unchanged: int
     rejected: int
     rejects: tuple[Reject, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """The five numbers."""
@@ -80,6 +82,7 @@ class _Tally:
     updated: int = 0
     unchanged: int = 0
     rejects: list[Reject] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()
 
     def report(self) -> Report:
         rejects = tuple(sorted(self.rejects, key=lambda reject: reject.row))
@@ -91,6 +94,7 @@ class _Tally:
             unchanged=self.unchanged,
             rejected=len(rejects),
             rejects=rejects,
+            left_out=self.left_out,
         )
 
 
@@ -175,6 +179,7 @@ def _rows(
     if headings is None:
         raise EvidenceError("no_headings", "the file is empty: its first line has to name the columns")
     taken = mapping.columns(catalogue, headings, asked)
+    tally.left_out = mapping.left_out(headings, taken, asked)
     for number, cells in zip(count(1), rows, strict=False):
         if number > MAX_ROWS:
             raise EvidenceError("too_many_rows", f"the file has more than {MAX_ROWS} rows")

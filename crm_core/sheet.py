@@ -48,7 +48,7 @@ def _encoding(data: bytes) -> str:
         except UnicodeDecodeError:
             continue
         return encoding
-    raise EvidenceError("bad_encoding", "the file is neither UTF-8 nor GB18030 text") from None
+    raise EvidenceError("bad_encoding", "the file is neither UTF-8 nor GB18030 text: save it as CSV UTF-8") from None
 
 
 def _delimiter(headings: str) -> str:

@@ -76,3 +76,12 @@ def test_a_missing_file_or_platform_is_told_in_one_line(tmp_path):
 def test_help_shows_examples():
     result = CliRunner().invoke(app, ["import", "--help"])
     assert "fieldgrant crm import contacts.csv" in result.stdout
+
+
+def test_columns_that_nobody_knows_are_named_and_not_lost_in_silence(run):
+    csv = "Vorname;Nachname;E-Mail;Haustier;Lieblingsfarbe\nÄnne;Groß;aenne@example.org;Katze;rot\n"
+    told = run("--map", "Lieblingsfarbe=", csv=csv).stdout
+    assert "'Haustier'" in told
+    assert "Lieblingsfarbe" not in told
+    assert "Vorname" not in told
+    assert "Katze" not in told
