@@ -1,5 +1,6 @@
 """The demo's data for a first look: an organisation of its own for each port, filled once by playing steps 1 to 4."""
 
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -23,9 +24,20 @@ ACTS = [
 def settings(port: int) -> Settings:
     """Settings of the organisation that lives on this port (the DID names it); made and filled at the first call.
 
-    Raises StageError when the port is taken or a step fails; nothing half-made stays behind.
+    Raises StageError when the port is taken, somebody else is filling it, or a step fails; nothing half-made stays
+    behind.
     """
     home = Path("out/serve") / str(port)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with (home.parent / f"{port}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StageError(f"{home} is being filled by another start: wait for it, or choose another port") from None
+        return _made(home, port)
+
+
+def _made(home: Path, port: int) -> Settings:
     stage = Stage(home, Path("out/mail"), dict.fromkeys(PARTIES, port))
     if (home / "ready").exists():
         return stage.settings
