@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import unquote, urlsplit
 
+from protocol.errors import EvidenceError
 from runtime.clock import Clocks
 from runtime.settings import Settings
 
@@ -111,9 +112,15 @@ class Post:
 
 
 def post_of(settings: Settings, clock: Clocks) -> Post:
-    """The carriers that the settings name. Codes always go to files: an SMS gateway takes them from there."""
+    """The carriers that the settings name. Codes always go to files: an SMS gateway takes them from there.
+
+    Raises EvidenceError `bad_setting`.
+    """
     files = FileCarrier(settings.mail_dir, clock)
-    return Post(SmtpCarrier(settings.smtp_url) if settings.smtp_url else files, files)
+    try:
+        return Post(SmtpCarrier(settings.smtp_url) if settings.smtp_url else files, files)
+    except ValueError as error:
+        raise EvidenceError("bad_setting", str(error), field="smtp_url") from None
 
 
 def _message(to: str, title: str, text: str) -> EmailMessage:

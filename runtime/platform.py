@@ -11,7 +11,7 @@ from runtime import keyfiles, organisation
 from runtime.clock import Clock, Clocks
 from runtime.journal import Journal
 from runtime.keyring import KeyRing, RingError
-from runtime.root import FileRoot, Root
+from runtime.root import FileRoot, Root, RootError
 from runtime.session import Database
 from runtime.settings import Settings
 
@@ -90,6 +90,9 @@ def root_of(settings: Settings, *, create: bool = False) -> Root:
         from runtime.vault import VaultRoot  # noqa: PLC0415 - only those who use Vault pay for its client
 
         token = settings.vault_token.get_secret_value() if settings.vault_token else ""
-        return VaultRoot(settings.vault_addr, token, settings.vault_key)
+        try:
+            return VaultRoot(settings.vault_addr, token, settings.vault_key)
+        except ValueError as error:
+            raise RootError("bad_setting", str(error)) from None
     path = settings.keys_dir / "root.key"
     return FileRoot.create(path) if create and not path.exists() else FileRoot(path)

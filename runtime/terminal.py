@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from protocol.errors import EvidenceError
 from runtime.clock import ClockError
@@ -32,6 +33,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     EvidenceError,
     Problem,
     ValidationError,
+    SettingsError,
     OSError,
 )
 
@@ -75,6 +77,8 @@ def fail(error: Exception | str) -> typer.Exit:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         error = f"bad_setting: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    elif isinstance(error, SettingsError):
+        error = f"bad_setting: {error}"
     elif isinstance(error, OSError) and error.strerror:
         error = f"{error.filename or 'file'}: {error.strerror}"
     text, code = str(error), getattr(error, "code", None)
