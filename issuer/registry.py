@@ -20,7 +20,7 @@ from issuer.desk import Desk
 from issuer.evidence import Evidence, evidence
 from issuer.settling import settle
 from protocol import answers as wire
-from protocol import canonical, consent, credential, event, proof, receipt
+from protocol import canonical, consent, credential, event, receipt, signature
 from protocol import did as dids
 from protocol.consent import Reference, SubjectId
 from protocol.credential import VerifiedCredential
@@ -180,10 +180,10 @@ class Registry(Desk):
         issuer = issuer.get("id") if isinstance(issuer, dict) else issuer
         if isinstance(issuer, str):
             dids.public_of(issuer)
-        # a wallet's clock may be as far ahead here as its proof's may be; until validFrom a consent opens nothing
+        # a wallet's clock may be as far ahead here as in its requests; until validFrom a consent opens nothing
         verified = credential.verify(
             body, self.platform.keys, at=self.platform.clock.now(), expected_type=type_, expected_issuer=did,
-            ahead=proof.CLOCK_SKEW,
+            ahead=signature.CLOCK_SKEW,
         )  # fmt: skip
         _refuse_unfit(verified)
         return verified

@@ -25,6 +25,7 @@ from protocol.did import Did
 from protocol.enrolment import Enrolment
 from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
+from protocol.signature import CLOCK_SKEW
 from runtime.platform import Platform
 from verifier.grant import Ended, Grant
 from verifier.verdicts import Prove, Verdicts
@@ -232,12 +233,17 @@ class _Examination:
 
 
 def _taken_back(given: Sequence[Grant], process: Process, ground: StatutoryGround) -> frozenset[Field]:
-    """Fields that the subject gave for this purpose and took back: no ground declared since may revive them."""
+    """Fields that the subject gave for this purpose and took back: no ground declared since may revive them.
+
+    Dates are whole seconds, and a wallet's clock may be ahead: one of about the same time counts as declared since.
+    """
     kept = frozenset[Field]().union(*(one.fields for one in given if _about(one, process) and one.ended is None))
     taken = (
         one.fields
         for one in given
-        if _about(one, process) and one.ended not in (None, "expired") and ground.valid_from > one.not_before
+        if _about(one, process)
+        and one.ended not in (None, "expired")
+        and ground.valid_from >= one.not_before - CLOCK_SKEW
     )
     return frozenset[Field]().union(*taken) - kept
 

@@ -204,7 +204,6 @@ def test_a_ground_declared_later_does_not_revive_what_was_withdrawn(place: Place
     held = place.enrolled()
     given = held.give(place.asked(held, (GIVEN, EMAIL), "service"))
     assert held.call("POST", "/issuer/wallet/withdrawals", {"withdrawal": held.withdrawal(given)}).status_code == 201
-    place.clock.advance(timedelta(seconds=1))
     place.ground("revival", "service", (EMAIL,), subjects=[held.subject])
     assert place.shown(held.subject, "service", "service")["withheld"][EMAIL] == "withdrawn"
 
