@@ -27,7 +27,7 @@ _TILE = re.compile(
     r"(?:entries|[0-9]|[1-5][0-9]|6[0-3])/(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/(?:[1-9][0-9]?|1[0-9]{2}|2[0-5][0-9]))?"
 )
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-_STATUS = {"unknown_subject": 404, "bad_cursor": 400, "too_large": 413, "too_many_files": 413}
+_STATUS = {"unknown_subject": 404, "unknown_field": 404, "bad_cursor": 400, "too_large": 413, "too_many_files": 413}
 
 
 class Caller(Protocol):

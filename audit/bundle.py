@@ -29,15 +29,20 @@ GROUNDS = (event.GROUND_APPROVED, event.GROUND_ENDED, event.CONSENT_SHUT)
 def export(log: Log, credentials: Credentials, *, subject: SubjectId, field: Field | None, by: str, role: str) -> bytes:
     """Record the export, drain, and return the zip: the same bytes for the same record of the export and head.
 
-    Raises EvidenceError: `unknown_subject` when the log has nothing about `subject`, those of `drain`, `body_changed`
-    when a stored record is not the one that was logged, `too_large` and `too_many_files` (then ask for one field).
+    Raises EvidenceError: `unknown_subject` and `unknown_field` when the log has nothing about them, those of `drain`,
+    `body_changed` when a stored record is not the one that was logged, `too_large` and `too_many_files` (then ask for
+    one field).
     """
     log.introduce()
     drain.drain_all(log)
     platform = log.platform
     with platform.database.write() as session:
-        if session.exec(select(LogRecord.seq).where(LogRecord.subject == subject).limit(1)).first() is None:
+        known = select(LogRecord.seq).where(LogRecord.subject == subject).limit(1)
+        if session.exec(known).first() is None:
             raise EvidenceError("unknown_subject", "the log holds nothing about this subject", field="subject")
+        about = known.where(col(LogRecord.fields).contains(f" {field} ", autoescape=True))
+        if field is not None and session.exec(about).first() is None:
+            raise EvidenceError("unknown_field", "the log holds nothing about this field of the subject", field="field")
         data = {"fields": [field]} if field is not None else {}
         header = {"reader": by, "role": role}
         at = platform.clock.now()

@@ -112,6 +112,9 @@ def test_exporting_from_the_terminal(world: World, tmp_path: Path) -> None:
     done = runner.invoke(app, ["export", "--subject", "sub_nobody", str(out), *where])
     assert done.exit_code == 1
     assert "unknown_subject" in done.output
+    done = runner.invoke(app, ["export", "--subject", SUBJECT, "--field", "contact.nix", str(out), *where])
+    assert done.exit_code == 1
+    assert "unknown_field" in done.output
 
 
 def test_without_a_platform_there_is_verify_alone() -> None:
