@@ -93,8 +93,9 @@ def test_an_inclusion_proof_fits_nothing_else(n: int, data: st.DataObject) -> No
     for leaf, at, of, told, top in attacks:
         if (leaf, at, of, told, top) == (hashes[i], i, n, proof, root):
             continue
-        # sizes whose path has the same shape are told apart by their roots, which a checkpoint signs
-        if (leaf, at, told, top) == (hashes[i], i, proof, root) and path_shape(i, of) == path_shape(i, n):
+        # places whose path has the same shape are told apart by the size, which a checkpoint signs with the root
+        same = 0 <= at < of and path_shape(at, of) == path_shape(i, n)
+        if same and (leaf, told, top) == (hashes[i], proof, root):
             continue
         with pytest.raises(EvidenceError) as caught:
             log.verify_inclusion(leaf, at, of, told, top)
