@@ -119,4 +119,6 @@ def _begin_sqlite(connection: Connection) -> None:
     if info.get(_WRITES) is not writes:
         raw.execute(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
         info[_WRITES] = writes
+    # A look at the schema first: a connection that was denied something would else keep what it knew of it for ever.
+    raw.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
     raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -265,7 +265,11 @@ class House:
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
-            process.wait(timeout=30)
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:  # a pass of redaction under way; to kill it does no harm
+                process.kill()
+                process.wait()
         self.processes.clear()
 
     def close(self) -> None:
