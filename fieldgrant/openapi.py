@@ -50,6 +50,20 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
         404: ("unknown_subject",),
         409: ("already_enrolled", "no_channel", "no_second_channel"),
     },
+    ("post", "/issuer/invitations/in-person"): {404: ("unknown_subject",), 409: ("already_enrolled",)},
+    ("post", "/issuer/invitations/{id}/confirmation"): {
+        403: ("role", "own_invitation"),
+        404: ("unknown_invitation",),
+        409: ("already_confirmed",),
+        410: ("invitation_expired", "invitation_used", "invitation_ended"),
+    },
+    ("post", "/issuer/invitations/{id}/code"): {
+        403: ("role", "not_your_invitation"),
+        404: ("unknown_invitation",),
+        409: ("not_opened",),
+        410: ("invitation_expired", "invitation_used", "invitation_ended"),
+        429: ("too_many_codes", "too_many_requests"),
+    },
     ("post", "/issuer/enrolments/challenge"): {
         404: ("unknown_invitation",),
         410: ("invitation_expired", "invitation_used", "invitation_ended"),

@@ -26,6 +26,8 @@ LIFE = timedelta(hours=24)
 CHALLENGE_LIFE = timedelta(minutes=10)
 MAX_CODES = 5
 MAX_TRIES = 5
+CHANNEL = "contact.email"
+AT_THE_DESK = "the desk / 柜台"
 ROLES = ("service", "marketing", "sales", "admin")
 
 LINK_TITLE = "Your data, your decision / 您的数据，由您决定"
@@ -66,6 +68,8 @@ class Invitation(SQLModel, table=True):
     codes: int = 0  # how often a code was sent
     tries: int = 0  # wrong codes
     created_by: str
+    in_person: bool = False  # at the desk: see issuer.in_person
+    confirmed_by: str | None = None
     created_at: str
     expires_at: str
     ended_at: str | None = None
@@ -100,7 +104,7 @@ def invite(
             raise Problem(409, "no_second_channel", "There is no second channel on file for the code.")
         at, token = platform.clock.now(), secrets.token_urlsafe(32)
         with platform.database.write() as session:
-            row = _create(session, staff, subject, token, at)
+            row = create(session, staff, subject, token, at)
         try:
             post.email.send("invitation", held.email, LINK_TITLE, LINK_TEXT.format(link=link(platform, token)))
         except MailError as error:
@@ -130,28 +134,45 @@ def open_(platform: Platform, channels: Callable[[SubjectId], Channels], post: P
     with attempts.recorded(platform, "enrolment-challenge"):
         at = platform.clock.now()
         with platform.database.read() as session:
-            subject = SubjectId(living(session, token, at).subject)
+            found = living(session, token, at)
+            subject, in_person = SubjectId(found.subject), found.in_person
             _may_enrol(session, subject)
-        held = channels(subject)
-        if not held.phone:
+        phone = None if in_person else channels(subject).phone
+        if not in_person and not phone:
             raise Problem(409, "no_second_channel", "There is no second channel on file for the code.")
-        code = f"{secrets.randbelow(10**8):08d}"
         with platform.database.write() as session:
             row = living(session, token, at)
-            if row.codes >= MAX_CODES:
-                raise Problem(429, "too_many_codes", "No further codes for this invitation; ask for a new one.")
             expires = min(at + CHALLENGE_LIFE, parse(row.expires_at, field="expires_at"))
-            row.codes += 1
-            row.code_hash = code_hash(platform, row.id, subject, code)
+            code = None if in_person else new_code(session, platform, row)
             row.challenge = challenge = challenges.give(session, "enrolment", row.id, expires=expires)
             session.add(row)
-        try:
-            post.phone.send("code", held.phone, CODE_TITLE, CODE_TEXT.format(code=code))
-        except MailError as error:
-            raise Problem(502, error.code, "The code could not be sent.") from None
+        if phone and code:
+            _send_code(post, phone, code)
         return Opened(
-            challenge=challenge, domain=platform.settings.base_url, expires=expires, code_channel=masked(held.phone)
+            challenge=challenge,
+            domain=platform.settings.base_url,
+            expires=expires,
+            code_channel=masked(phone) if phone else AT_THE_DESK,
         )
+
+
+def new_code(session: Session, platform: Platform, row: Invitation) -> str:
+    """A fresh code in place of any before; Problem 429 `too_many_codes`."""
+    if row.codes >= MAX_CODES:
+        raise Problem(429, "too_many_codes", "No further codes for this invitation; ask for a new one.")
+    code = f"{secrets.randbelow(10**8):08d}"
+    row.codes += 1
+    row.code_hash = code_hash(platform, row.id, row.subject, code)
+    session.add(row)
+    session.flush()
+    return code
+
+
+def _send_code(post: Post, phone: str, code: str) -> None:
+    try:
+        post.phone.send("code", phone, CODE_TITLE, CODE_TEXT.format(code=code))
+    except MailError as error:
+        raise Problem(502, error.code, "The code could not be sent.") from None
 
 
 def living(session: Session, token: str, at: datetime) -> Invitation:
@@ -159,13 +180,18 @@ def living(session: Session, token: str, at: datetime) -> Invitation:
     row = session.exec(select(Invitation).where(Invitation.token_hash == token_hash(token))).first()
     if row is None:
         raise Problem(404, "unknown_invitation", "There is no such invitation.", field="token")
+    refuse_ended(row, at)
+    return row
+
+
+def refuse_ended(row: Invitation, at: datetime) -> None:
+    """Problem 410 `invitation_used`, `invitation_ended`, `invitation_expired`."""
     if row.ended_kind == "used":
         raise Problem(410, "invitation_used", "This invitation was used.", field="token")
     if row.ended_at is not None:
         raise Problem(410, "invitation_ended", "This invitation has ended; ask for a new one.", field="token")
     if iso_ms(at) >= row.expires_at:
         raise Problem(410, "invitation_expired", "This invitation is over; ask for a new one.", field="token")
-    return row
 
 
 def end(session: Session, row: Invitation, ending: str, at: datetime) -> None:
@@ -207,18 +233,28 @@ def _may_enrol(session: Session, subject: SubjectId) -> None:
         )
 
 
-def _create(session: Session, staff: Staff, subject: SubjectId, token: str, at: datetime) -> Invitation:
+def create(
+    session: Session,
+    staff: Staff,
+    subject: SubjectId,
+    token: str,
+    at: datetime,
+    *,
+    life: timedelta = LIFE,
+    in_person: bool = False,
+) -> Invitation:
+    """Store an invitation, which ends any before it; Problem 404 `unknown_subject`, 409 `already_enrolled`."""
     _may_enrol(session, subject)
     older = select(Invitation).where(Invitation.subject == subject, col(Invitation.ended_at).is_(None))
     for row in session.exec(older).all():
         end(session, row, "superseded", at)
     row = Invitation(
         id=fresh_id(), subject=subject, token_hash=token_hash(token), created_by=staff.account,
-        created_at=iso_ms(at), expires_at=iso_ms(at + LIFE),
+        created_at=iso_ms(at), expires_at=iso_ms(at + life), in_person=in_person,
     )  # fmt: skip
     session.add(row)
     session.flush()
-    data = {"invitation": row.id, "fields": ["contact.email"]}
+    data = {"invitation": row.id, "in_person": True} if in_person else {"invitation": row.id, "fields": [CHANNEL]}
     header = {"reader": staff.did, "role": staff.role}
     outbox.emit(
         session, event.INVITATION_SENT, at=at, header=header, records=[(subject, data)], key=f"invited:{row.id}"

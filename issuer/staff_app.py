@@ -1,6 +1,6 @@
 """What staff do: invite, ask, declare and approve grounds, revoke.
 
-Nothing here answers with a link, a code or an address.
+Nothing here answers with an address, nor with the link or code of an invitation that went out by mail.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from issuer import asks, attempts, credentials, enrolment, grounds, invitation, signed
+from issuer import asks, attempts, credentials, enrolment, grounds, in_person, invitation, signed
 from issuer.asks import Wish
 from issuer.credentials import Credential
 from issuer.grounds import Declaration
@@ -40,6 +40,18 @@ class InvitationAnswer(BaseModel):
 
     id: str = Field(examples=[UUID])
     expires_at: str = Field(examples=["2026-11-23T08:00:00.000Z"])
+
+
+class LinkAnswer(BaseModel):
+    """The link of an invitation in person, shown once, for the customer's wallet to scan."""
+
+    link: str = Field(examples=["fieldgrant://enrol?issuer=https%3A%2F%2Fcrm.example.com&token=…"])
+
+
+class CodeAnswer(BaseModel):
+    """The code to read out to the customer."""
+
+    code: str = Field(examples=["01234567"])
 
 
 class ProcessBody(BaseModel):
@@ -131,6 +143,23 @@ def _enrolling(registry: Registry, inviting: Inviting, role: Role) -> APIRouter:
         per_subject.hit(body.subject)
         row = inviting.invite(staff, SubjectId(body.subject))
         return InvitationAnswer(id=row.id, expires_at=row.expires_at)
+
+    @routes.post("/invitations/in-person", status_code=201, summary="Invite a customer at the desk")
+    def invite_in_person(body: InvitationBody, staff: Inviter) -> InvitationAnswer:
+        """Begin for a customer who is here; it takes a second member of staff, and ends after 15 minutes."""
+        per_subject.hit(body.subject)
+        row = in_person.begin(platform, staff, SubjectId(body.subject))
+        return InvitationAnswer(id=row.id, expires_at=row.expires_at)
+
+    @routes.post("/invitations/{id}/confirmation", summary="Confirm who is at the desk")
+    def confirm(id: Annotated[str, Path(examples=[UUID])], staff: Inviter) -> LinkAnswer:
+        """As the second member of staff: you have seen who this is. The link is given once; show it as a QR code."""
+        return LinkAnswer(link=in_person.confirm(platform, staff, id))
+
+    @routes.post("/invitations/{id}/code", summary="The code for a customer at the desk")
+    def read_out(id: Annotated[str, Path(examples=[UUID])], staff: Inviter) -> CodeAnswer:
+        """As the one who began, once the wallet has opened the link: a new code to read out, five at most."""
+        return CodeAnswer(code=in_person.code(platform, staff, id))
 
     @routes.get("/enrolments", summary="Whether a customer has a wallet")
     def enrolled(staff: Anybody, subject: Annotated[str, Query(examples=[SUBJECT])]) -> Json:

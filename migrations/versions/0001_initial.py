@@ -132,6 +132,8 @@ def upgrade() -> None:
         sa.Column("codes", sa.Integer(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("in_person", sa.Boolean(), nullable=False),
+        sa.Column("confirmed_by", sa.String(), nullable=True),
         sa.Column("created_at", sa.String(), nullable=False),
         sa.Column("expires_at", sa.String(), nullable=False),
         sa.Column("ended_at", sa.String(), nullable=True),

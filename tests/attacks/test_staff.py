@@ -36,6 +36,9 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("GET", "/staff/me"): ALL,
     ("DELETE", "/staff/sessions/current"): ALL,
     ("POST", "/issuer/invitations"): INVITERS,
+    ("POST", "/issuer/invitations/in-person"): INVITERS,
+    ("POST", "/issuer/invitations/{id}/confirmation"): INVITERS,
+    ("POST", "/issuer/invitations/{id}/code"): INVITERS,
     ("GET", "/issuer/enrolments"): ALL,
     ("POST", "/issuer/subjects/{subject}/enrolment/end"): {"dpo"},
     ("POST", "/issuer/asks"): ALL,  # then by purpose
