@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from protocol.consent import Process
-from wallet import offer, render
+from wallet import keystore, offer, render
 from wallet.desk import BACKUP_PASSPHRASE, PASSPHRASE, Desk, at_desk
 from wallet.errors import WalletError
 from wallet.holding import own_consent
@@ -48,6 +48,8 @@ def _wallet(desk: Desk, path: Path, *, resume: bool = True) -> Iterator[Wallet]:
     """The open wallet; with ``resume``, answers that did not arrive last time are sent first."""
     path = path.expanduser()
     with Wallet.open(path, desk.secret(PASSPHRASE, "passphrase")) as wallet:
+        if tried := keystore.attempts(path):
+            typer.echo(desk.say("tried", count=len(tried), last=tried[-1]), err=True)
         for receipt in wallet.resume() if resume else ():
             typer.echo(desk.say("resumed", event=receipt.event), err=True)
         yield wallet

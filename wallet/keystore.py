@@ -12,6 +12,7 @@ import time
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from nacl.exceptions import CryptoError
 from nacl.pwhash import argon2id
 from nacl.secret import SecretBox
 
-from protocol import canonical
+from protocol import canonical, times
 from protocol.errors import EvidenceError
 from wallet.errors import WalletError
 
@@ -28,6 +29,7 @@ MIN_PASSPHRASE = 8
 MAX_FILE = 64 * 1024 * 1024
 LOCK_WAIT = 10.0
 # a file from elsewhere may not make us work for hours or fill the memory
+MAX_NOTED = 4096  # bytes of noted attempts
 MAX_OPSLIMIT, MAX_MEMLIMIT = 16, 1 << 30
 
 
@@ -75,7 +77,9 @@ class Keystore:
         lock = _locked(path)
         try:
             key, kdf, content = _unseal(path.read_bytes(), passphrase, WALLET)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, WalletError) and error.code == "wrong_passphrase":
+                _note(path)
             os.close(lock)
             raise
         return cls(path, key, kdf, content, lock)
@@ -130,6 +134,33 @@ def write(path: Path, data: bytes) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def attempts(path: Path) -> tuple[str, ...]:
+    """When somebody tried a wrong passphrase since this was asked last (UTC, oldest first); asking forgets them.
+
+    Call it while the wallet is open: the lock is held.
+    """
+    noted = _attempts_of(path)
+    try:
+        lines = noted.read_text(encoding="ascii").splitlines()
+        noted.unlink()
+    except (OSError, UnicodeDecodeError):
+        return ()
+    return tuple(lines)
+
+
+def _attempts_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.attempts")
+
+
+def _note(path: Path) -> None:
+    """A line for the owner: somebody was at the wallet. What cannot be written must not hide the refusal."""
+    with contextlib.suppress(OSError):
+        handle = os.open(_attempts_of(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(handle, "a", encoding="ascii") as file:
+            if file.tell() < MAX_NOTED:
+                file.write(f"{times.iso(datetime.now(UTC))}\n")
 
 
 def _locked(path: Path) -> int:

@@ -186,6 +186,9 @@ def test_the_passphrase_is_asked_for_and_confirmed(terminal: Terminal) -> None:
     assert "long enough" not in done.output
     assert terminal("show", typed="long enough\n", secrets=False).exit_code == 0
     assert terminal("show").stderr.startswith("wrong_passphrase: ")
+    told = terminal("show", typed="long enough\n", secrets=False).stderr
+    assert "Wrong passphrases since this wallet was last opened: 1" in told
+    assert "Wrong passphrases" not in terminal("show", typed="long enough\n", secrets=False).stderr
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,24 @@ def test_a_wallet_opens_for_its_passphrase_alone(path: Path) -> None:
     assert code(lambda: Keystore.open(path, PASSPHRASE + " ")) == "wrong_passphrase"
 
 
+def test_wrong_passphrases_are_on_record_for_the_owner_once_and_within_bounds(path: Path) -> None:
+    before = made(path).read_bytes()
+    for _ in range(2):
+        assert code(lambda: Keystore.open(path, "not this one")) == "wrong_passphrase"
+    assert path.read_bytes() == before
+    with Keystore.open(path, PASSPHRASE):
+        noted = keystore.attempts(path)
+        assert len(noted) == 2
+        assert all(line.endswith("Z") for line in noted)
+        assert keystore.attempts(path) == ()
+    assert [one.name for one in path.parent.iterdir() if "not this one" in one.read_text(errors="replace")] == []
+    noted_at = path.with_name(f".{path.name}.attempts")
+    noted_at.write_text("2026-11-22T08:00:00Z\n" * 400)
+    size = noted_at.stat().st_size
+    assert code(lambda: Keystore.open(path, "not this one")) == "wrong_passphrase"
+    assert noted_at.stat().st_size == size
+
+
 def test_the_same_passphrase_typed_in_another_unicode_form_opens(path: Path) -> None:
     Keystore.create(path, "Zürich Zürich", dict(SECRET), strength=WEAK).close()
     Keystore.open(path, "Zu\u0308rich Zu\u0308rich").close()
