@@ -133,7 +133,7 @@ def _certified(play: Play, person: Person) -> dict[str, str]:
             if certificates:
                 play.memory["disposed_at"] = time.monotonic()
                 return {item.field: item.disposition for one in certificates for item in one.items}
-            time.sleep(0.1)
+            time.sleep(0.3)
     raise StepFailed(f"no certificate within {play.pace.patience:.0f} s")
 
 

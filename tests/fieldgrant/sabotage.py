@@ -272,12 +272,14 @@ def debug_log() -> None:
 
 @protection
 def shredding_skipped() -> None:
-    """The job goes its way to the certificate, but the record keeps every value under its old data key."""
+    """The job goes its way to the certificate, journal entry and all, but the record keeps every value."""
 
-    def pretend(session: Session, _platform: Platform, job: Job, _gone: frozenset[Field]) -> None:
+    def pretend(session: Session, platform: Platform, job: Job, gone: frozenset[Field]) -> None:
         record = records.load(session, SubjectId(job.subject))
         if record is not None:
             job.generation, job.epoch = record.generation, record.epoch
+            claim = {"job": job.id, "bucket": record.bucket, "epoch": record.epoch, "fields": sorted(gone)}
+            platform.journal.append({"kind": shred.DROPPED_ENTRY, **claim})
 
     shred._drop = pretend
 
