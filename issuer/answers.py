@@ -32,7 +32,7 @@ def take_consent(session: Session, desk: Desk, credential: VerifiedCredential, d
     version = desk.moved(session, SubjectId(row.subject))
     data = {**_told(given), "version": version}
     outbox.emit(session, event.CONSENT_GIVEN, at=at, records=[(SubjectId(row.subject), data)], key=f"given:{given.id}")
-    return receipts.issue(
+    receipt = receipts.issue(
         session,
         desk.platform,
         new,
@@ -42,6 +42,9 @@ def take_consent(session: Session, desk: Desk, credential: VerifiedCredential, d
         about=given,
         ask=Reference(ask.id, ask.digest),
     )
+    evidence = {"consent": credential.document, "ask": ask.document}
+    desk.note(SubjectId(row.subject), version, evidence, at=at)
+    return receipt
 
 
 def take_refusal(session: Session, desk: Desk, credential: VerifiedCredential, did: Did) -> dict[str, Any]:
@@ -62,7 +65,9 @@ def take_refusal(session: Session, desk: Desk, credential: VerifiedCredential, d
     data = {"credential": new.id, "digest": new.digest, "ask": ask.id, "version": version, **asks.told(ask.processes)}
     outbox.emit(session, event.CONSENT_REFUSED, at=at, records=[(subject, data)], key=f"refused:{new.id}")
     reference = Reference(ask.id, ask.digest)
-    return receipts.issue(session, desk.platform, new, "refused", standing="refused", decided=at, ask=reference)
+    receipt = receipts.issue(session, desk.platform, new, "refused", standing="refused", decided=at, ask=reference)
+    desk.note(subject, version, {"refusal": credential.document, "ask": ask.document}, at=at)
+    return receipt
 
 
 def take_withdrawal(session: Session, desk: Desk, credential: VerifiedCredential, did: Did) -> str:

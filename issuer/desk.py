@@ -30,6 +30,14 @@ class Desk:
         self.compile(session, subject)
         return version
 
+    def note(self, subject: SubjectId, version: int, evidence: Mapping[str, Any], *, at: datetime) -> None:
+        """Keep an answer that takes nothing away in the journal too, for whoever rolls a restored database forward.
+
+        Call it last. It ends nothing and moves no floor: if the commit then fails, nothing was given.
+        """
+        entry = {"kind": "answer", "subject": subject, "version": version, "evidence": dict(evidence), "at": iso_ms(at)}
+        self.platform.journal.append(entry)
+
     def raised(self, session: Session, subject: SubjectId) -> int:
         """Raise the standing version for a narrowing, whose allowances `journal` compiles; the new version."""
         credentials.raise_versions(session, [subject])

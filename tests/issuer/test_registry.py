@@ -40,6 +40,10 @@ def test_a_consent_is_taken_with_version_allowance_event_and_receipt(world: Worl
     assert world.version(wallet.subject) == before + 1
     assert len(world.compiled) == compiled + 1
     (given,) = world.events("consent.given")
+    entry = list(world.platform.journal.entries())[-1].body
+    assert (entry["kind"], entry["subject"], entry["version"]) == ("answer", wallet.subject, before + 1)
+    assert entry["evidence"]["consent"] == document
+    assert world.platform.journal.floor(wallet.subject) <= before  # nothing was taken away
     assert given.records[0][0] == wallet.subject
     assert given.records[0][1]["fields"] == [CITY, EMAIL]
     assert not _bit(world, wallet, document)
@@ -89,6 +93,9 @@ def test_a_refusal_closes_the_ask_and_is_receipted(world: World, wallet: Wallet)
     assert read.event == "refused"
     assert read.ask is not None
     assert read.ask.digest == ask.digest
+    entry = list(world.platform.journal.entries())[-1].body
+    assert entry["kind"] == "answer"
+    assert entry["evidence"]["refusal"] == document
     again = world.registry.refuse(canonical.jcs(document), wallet.signer.did)
     assert again == answer.json()["receipt"]
     assert len(world.events("consent.refused")) == 1
