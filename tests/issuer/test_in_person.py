@@ -4,6 +4,7 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 from httpx import Response
+from sqlalchemy import text
 
 from protocol.consent import SubjectId
 from protocol.keys import Ed25519Signer
@@ -85,3 +86,19 @@ def test_the_ways_of_the_desk_are_closed_to_an_invitation_by_mail(world: World) 
     sent = world.post("service", "/issuer/invitations", {"subject": world.customer()}).json()["id"]
     assert _code(_confirmed(world, sent)) == (404, "unknown_invitation")
     assert _code(world.post("service", f"/issuer/invitations/{sent}/code")) == (404, "unknown_invitation")
+
+
+def _rewritten(world: World, statement: str) -> None:
+    with world.platform.database.write() as session:
+        session.execute(text(statement))
+
+
+def test_whoever_also_writes_to_the_database_cannot_be_both(world: World) -> None:
+    id_ = _begun(world, world.customer())
+    _rewritten(world, "UPDATE invitation SET created_by = 'somebody'")
+    assert _confirmed(world, id_, account="service").status_code == 409
+    _rewritten(world, "UPDATE invitation SET created_by = 'service'")
+    _opened(world, _token(_confirmed(world, id_)))
+    _rewritten(world, "UPDATE invitation SET created_by = 'second'")
+    taken = world.post("service", f"/issuer/invitations/{id_}/code", account="second")
+    assert _code(taken) == (403, "not_your_invitation")
