@@ -16,7 +16,7 @@ from protocol.consent import Field, SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
 
-Value = str | int | bool
+Value = str | int | float | bool | list[str]
 
 NONCE = 12
 TAG = 16
