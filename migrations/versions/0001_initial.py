@@ -114,6 +114,25 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_disposition_job"), ["job"], unique=False)
 
     op.create_table(
+        "export",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("at", sa.String(), nullable=False),
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("purpose", sa.String(), nullable=False),
+        sa.Column("recipient", sa.String(), nullable=False),
+        sa.Column("jurisdiction", sa.String(), nullable=False),
+        sa.Column("format", sa.String(), nullable=False),
+        sa.Column("fields", sa.String(), nullable=False),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("finished_at", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("export", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_export_at"), ["at"], unique=False)
+
+    op.create_table(
         "ground_subject",
         sa.Column("ground_id", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
