@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from crm_core import importer, sheet
+from crm_core import importer, minimise_cli, sheet
 from crm_core.importer import Report
 from issuer import catalogue
 from runtime import terminal
@@ -17,6 +17,7 @@ from runtime.terminal import Data, Keys
 
 app = typer.Typer(name="crm", help="The customer records.", no_args_is_help=True)
 _SHOWN = 20  # rejected rows
+app.command("minimise", epilog=minimise_cli.EXAMPLES)(minimise_cli.command)
 
 _EXAMPLES = """
 Examples:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from protocol.errors import EvidenceError
+from runtime import staff
 from runtime.clock import ClockError
 from runtime.journal import JournalError
 from runtime.keyring import RingError
@@ -17,6 +18,7 @@ from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.root import RootError
 from runtime.settings import Settings
+from runtime.staff import Staff
 
 Data = Annotated[
     Path | None,
@@ -60,6 +62,23 @@ def opened(data: Path | None, keys: Path | None, *refusals: type[Exception]) -> 
             yield platform
         finally:
             platform.close()
+
+
+@contextmanager
+def signed_in(platform: Platform, account: str) -> Iterator[Staff]:
+    """Ask for the account's password, never shown and never in the arguments; signed out again after the block.
+
+    Raises Problem `bad_sign_in`.
+    """
+    password = typer.prompt(f"Password of {account}", hide_input=True, err=True)
+    token = staff.sign_in(platform, account, password, platform.clock.now()).token
+    try:
+        with platform.database.read() as session:
+            caller = staff.staff_of(session, platform.keyring, token, platform.clock.now())
+        yield caller
+    finally:
+        with platform.database.write() as session:
+            staff.sign_out(session, platform.keyring, token)
 
 
 @contextmanager
