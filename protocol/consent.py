@@ -13,6 +13,7 @@ from protocol.credential import VerifiedCredential
 from protocol.did import Did
 from protocol.errors import EvidenceError
 from protocol.vocabulary import (
+    COLLECT,
     DPV,
     TERMS,
     USE,
@@ -30,6 +31,7 @@ from protocol.vocabulary import (
 )
 
 __all__ = [
+    "COLLECT",
     "DPV",
     "TERMS",
     "USE",

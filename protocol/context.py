@@ -19,7 +19,7 @@ PINNED: Mapping[str, tuple[str, str]] = {
     ),
     CONSENT_V1: (
         "consent-v1.json",
-        "66827a7fd69bb81023014ed1aa4c000a9bb3803574aee2978fff37c0d5e01bba",
+        "a2dd55facd19d80da7e696042acdb50b3d2235dd17886df8187d71012f22b744",
     ),
     "https://w3id.org/security/data-integrity/v2": (
         "data-integrity-v2.json",

@@ -9,6 +9,7 @@ from protocol.errors import EvidenceError
 CONTROLLER_PUBLISHED = "controller.published"
 CATALOGUE_PUBLISHED = "catalogue.published"
 IMPORT_COMPLETED = "import.completed"
+IMPORT_UNDONE = "import.undone"
 VALUE_COLLECTED = "value.collected"
 VALUE_CORRECTED = "value.corrected"
 INVITATION_SENT = "invitation.sent"
@@ -36,13 +37,19 @@ VALUE_KEPT = "value.kept"
 VALUE_RESTORED = "value.restored"
 CERTIFICATE_ISSUED = "certificate.issued"
 BUNDLE_EXPORTED = "bundle.exported"
+TOUCHPOINT_REGISTERED = "touchpoint.registered"
+TOUCHPOINT_APPROVED = "touchpoint.approved"
+TOUCHPOINT_ENDED = "touchpoint.ended"
+VALUE_HELD = "value.held"
+HELD_ENDED = "held.ended"
 
 TYPES = frozenset({
-    CONTROLLER_PUBLISHED, CATALOGUE_PUBLISHED, IMPORT_COMPLETED, VALUE_COLLECTED, VALUE_CORRECTED, INVITATION_SENT,
+    CONTROLLER_PUBLISHED, CATALOGUE_PUBLISHED, IMPORT_COMPLETED, IMPORT_UNDONE, VALUE_COLLECTED, VALUE_CORRECTED, INVITATION_SENT,
     ENROLMENT_COMPLETED, ENROLMENT_REFUSED, ENROLMENT_ENDED, ASK_MADE, CONSENT_GIVEN, CONSENT_NARROWED, CONSENT_REFUSED,
     CONSENT_WITHDRAWN, CONSENT_REVOKED, CONSENT_EXPIRED, CONSENT_SHUT, GROUND_DECLARED, GROUND_APPROVED, GROUND_ENDED,
     RELEASE, REFUSAL, ATTEMPT_REFUSED, SUBJECT_QUARANTINED, VALUE_SEALED, VALUE_SHREDDED, VALUE_KEPT, VALUE_RESTORED,
-    CERTIFICATE_ISSUED, BUNDLE_EXPORTED,
+    CERTIFICATE_ISSUED, BUNDLE_EXPORTED, TOUCHPOINT_REGISTERED, TOUCHPOINT_APPROVED, TOUCHPOINT_ENDED, VALUE_HELD,
+    HELD_ENDED,
 })  # fmt: skip
 
 NAMESPACE = "https://ns.fieldgrant.example/events"
@@ -60,12 +67,18 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
     CONSENT_REVOKED: ("consent",),
     CONSENT_EXPIRED: ("consent",),
     CONSENT_SHUT: ("version",),
+    IMPORT_UNDONE: ("run",),
     GROUND_DECLARED: ("ground", "digest"),
     GROUND_APPROVED: ("ground", "digest"),
     GROUND_ENDED: ("ground",),
     ATTEMPT_REFUSED: ("code",),
     SUBJECT_QUARANTINED: ("state",),
     CERTIFICATE_ISSUED: ("certificate", "digest", "fields"),
+    TOUCHPOINT_REGISTERED: ("touchpoint", "digest", "did"),
+    TOUCHPOINT_APPROVED: ("touchpoint", "digest", "did"),
+    TOUCHPOINT_ENDED: ("touchpoint", "did"),
+    VALUE_HELD: ("upload", "fields", "destroy_by"),
+    HELD_ENDED: ("upload", "fields", "how"),
 }
 """What the data of an event's records must at least say, where the type alone does not say it."""
 

@@ -20,17 +20,19 @@ GroundId = NewType("GroundId", str)
 
 DPV = "https://w3id.org/dpv#"
 USE = Processing("dpv:Use")
+COLLECT = Processing("dpv:Collect")
 # fmt: off
 TERMS = frozenset({
-    "answerChallenge", "answerDomain", "archiveDigest", "archiveGround", "archivePeriod", "ask", "bucket",
-    "citation", "consent", "coversSubject", "decidedAt", "declaresGround", "destroyBy", "disposedAt", "disposition",
-    "dispositionCause", "epochEnded", "evidenceText", "field", "generation", "groundEvidence", "groundKey",
-    "hasConsent", "hasConsentStatus", "hasDataController", "hasDisposition", "hasDispositionRecord", "hasDuration",
-    "hasEnrolment", "hasJurisdiction", "hasLegalBasis", "hasLocation", "hasNotice", "hasPersonalData", "hasProcess",
-    "hasProcessing", "hasPurpose", "hasReceipt", "hasRecipient", "hasStorageCondition", "keptGround", "language",
-    "latestUntil", "presentationDocument", "readerRole", "receiptEvent", "refusesConsent", "replaces",
-    "requestsConsent", "shutAt", "standing", "subjectReference", "supersedes", "untilEnrolled",
-    "walletPresentation", "withdrawsConsent",
+    "allowedOrigin", "answerChallenge", "answerDomain", "archiveDigest", "archiveGround", "archivePeriod", "ask",
+    "bucket", "citation", "consent", "coversSubject", "decidedAt", "declaresGround", "delegatesCollection",
+    "destroyBy", "disposedAt", "disposition", "dispositionCause", "epochEnded", "evidenceText", "field", "generation",
+    "groundEvidence", "groundKey", "hasConsent", "hasConsentStatus", "hasDataController", "hasDisposition",
+    "hasDispositionRecord", "hasDuration", "hasEnrolment", "hasJurisdiction", "hasLegalBasis", "hasLocation",
+    "hasNotice", "hasPersonalData", "hasProcess", "hasProcessing", "hasPurpose", "hasReceipt", "hasRecipient",
+    "hasStorageCondition", "keptGround", "language", "latestUntil", "mayBring", "presentationDocument", "readerRole",
+    "receiptEvent", "refusesConsent", "registersTouchpoint", "replaces", "requestsConsent", "shutAt", "standing",
+    "subjectReference", "supersedes", "touchpointName", "untilEnrolled", "uploadRate", "walletPresentation",
+    "withdrawsConsent", "withoutGround",
 })
 # fmt: on
 """Every member name of our credentials beyond those of credentials/v2; the JSON-LD context defines them all."""

@@ -3,7 +3,18 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from protocol import answers, canonical, certificate, consent, credential, enrolment, ground, presentation, receipt
+from protocol import (
+    answers,
+    canonical,
+    certificate,
+    consent,
+    credential,
+    enrolment,
+    ground,
+    presentation,
+    receipt,
+    touchpoint,
+)
 from protocol.certificate import Disposition
 from protocol.consent import (
     Ask,
@@ -158,5 +169,34 @@ def every_document() -> dict[str, tuple[dict[str, Any], tuple[Ed25519Signer, ...
         certificate.CERTIFICATE_TYPE: (
             certificate.build_certificate(**who, **common, items=[item], cause=reference.id),
             (CONTROLLER,),
+        ),
+        touchpoint.TOUCHPOINT_TYPE: (
+            touchpoint.build_registration(
+                id=common["id"],
+                touchpoint=SUBJECT.did,
+                name="Web form",
+                controller=CONTROLLER.did,
+                declared_by=DPO.did,
+                processes=[process("contact.email", processing=frozenset({consent.COLLECT}))],
+                ungrounded="hold",
+                rate=600,
+                origins=["https://shop.example.com"],
+                valid_from=AT,
+                valid_until=AT + timedelta(days=365),
+            ),
+            (DPO, APPROVER, CONTROLLER),
+        ),
+        touchpoint.DELEGATION_TYPE: (
+            touchpoint.build_delegation(
+                id=common["id"],
+                touchpoint=SUBJECT.did,
+                browser=APPROVER.did,
+                controller=CONTROLLER.did,
+                scope={"https://w3id.org/dpv#DirectMarketing": ["contact.email"]},
+                origins=["https://shop.example.com"],
+                valid_from=AT,
+                valid_until=AT + timedelta(minutes=15),
+            ),
+            (SUBJECT,),
         ),
     }
