@@ -1,14 +1,20 @@
 """Where each stored value came from: source, digest of the file, row, who brought it, when. Never the value.
 
 The digest is keyed: a plain hash of a small file could be tried out until the values in it are found.
+
+An imported value bears a date by which it is to be destroyed unless a ground for storing it has come: `unclaimed`
+names what is due, `settle` says that it was dealt with.
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Table, select
+import orjson
+from sqlalchemy import Row, Table, bindparam, delete, select, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
@@ -18,35 +24,41 @@ from runtime.platform import Platform
 
 
 class OriginRow(SQLModel, table=True):
-    """Table `origin`: one row per subject, field and event that brought a value."""
+    """Table `origin`: one row per subject and event that brought values; `fields` is JSON {field: row}."""
 
     __tablename__ = "origin"
 
     subject: str = Column(primary_key=True)
-    field: str = Column(primary_key=True)
     event_id: str = Column(primary_key=True)
     source: str
     source_digest: str = Column(index=True)
-    row: int
     importer: str
     at: str
+    fields: str
+    destroy_by: str | None = Column(default=None, index=True)
 
 
 TABLE: Table = SQLModel.metadata.tables["origin"]
+_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What brought values: a file (or another touchpoint) with its digest, brought by `importer` (a DID) at `at`."""
+    """What brought values: a file (or another touchpoint) with its digest, brought by `importer` (a DID) at `at`.
+
+    `destroy_by`: when the values are to be destroyed unless a ground for storing them has come (UTC); None: never.
+    """
 
     source: str
     source_digest: str
     importer: str
     at: datetime
+    destroy_by: datetime | None = None
 
     def told(self) -> dict[str, str]:
-        """What the events say of it."""
-        return {"source": self.source, "digest": self.source_digest, "importer": self.importer}
+        """What events say of it."""
+        told = {"source": self.source, "digest": self.source_digest, "importer": self.importer}
+        return told | ({} if self.destroy_by is None else {"destroy_by": times.iso(self.destroy_by)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +69,30 @@ class Collected:
     rows: Mapping[Field, int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where one value of a subject came from; `at` and `destroy_by` are ISO 8601, UTC."""
+
+    field: Field
+    row: int
+    event_id: str
+    source: str
+    source_digest: str
+    importer: str
+    at: str
+    destroy_by: str | None
+
+
 def digest(platform: Platform, data: bytes) -> str:
     """The keyed digest of a file's bytes (BLAKE2b, 256 bits, key `origin` of the key-ring) in hexadecimal."""
-    return hashlib.blake2b(data, digest_size=32, key=platform.keyring.secret("origin")).hexdigest()
+    hasher = digester(platform)
+    hasher.update(data)
+    return str(hasher.hexdigest())
+
+
+def digester(platform: Platform) -> "hashlib.blake2b":
+    """The same for bytes that come one after the other: `update`, then `hexdigest`."""
+    return hashlib.blake2b(digest_size=32, key=platform.keyring.secret("origin"))
 
 
 def note(session: Session, origin: Origin, collected: Collection[Collected], *, event_id: str) -> None:
@@ -70,22 +103,112 @@ def note(session: Session, origin: Origin, collected: Collection[Collected], *, 
         "source_digest": origin.source_digest,
         "importer": origin.importer,
         "at": times.iso_ms(origin.at),
+        "destroy_by": None if origin.destroy_by is None else times.iso(origin.destroy_by),
     }
-    rows = [
-        {"subject": each.subject, "field": field, "row": row, **common}
-        for each in collected
-        for field, row in each.rows.items()
-    ]
+    rows = [{"subject": each.subject, "fields": _json(each.rows), **common} for each in collected]
     session.connection().execute(TABLE.insert(), rows)
+
+
+def of_subject(session: Session, subject: SubjectId) -> list[Provenance]:
+    """Where every value of a subject came from, oldest first, those no longer stored too."""
+    statement = select(TABLE).where(TABLE.c.subject == subject).order_by(TABLE.c.at, TABLE.c.event_id)
+    return [
+        Provenance(
+            field=Field(field),
+            row=number,
+            event_id=row.event_id,
+            source=row.source,
+            source_digest=row.source_digest,
+            importer=row.importer,
+            at=row.at,
+            destroy_by=row.destroy_by,
+        )
+        for row in session.connection().execute(statement)
+        for field, number in _rows(row).items()
+    ]
 
 
 def collected_fields(session: Session, subject: SubjectId) -> frozenset[Field]:
     """Every field that was ever collected for a subject, stored still or not."""
-    statement = select(TABLE.c.field).where(TABLE.c.subject == subject).distinct()
-    return frozenset(Field(name) for name in session.connection().execute(statement).scalars())
+    return collected_of(session, [subject]).get(subject, frozenset())
 
 
-def subjects_by_row(session: Session, source_digest: str) -> dict[int, SubjectId]:
-    """Which subject each row of an earlier import of the same bytes gave values to."""
-    statement = select(TABLE.c.row, TABLE.c.subject).where(TABLE.c.source_digest == source_digest).distinct()
-    return {row: SubjectId(subject) for row, subject in session.connection().execute(statement)}
+def collected_of(session: Session, subjects: Collection[SubjectId]) -> dict[SubjectId, frozenset[Field]]:
+    """The same for many subjects (at most 500); those of whom nothing was collected are left out."""
+    statement = select(TABLE.c.subject, TABLE.c.fields).where(TABLE.c.subject.in_(subjects))
+    found: dict[SubjectId, frozenset[Field]] = {}
+    for row in session.connection().execute(statement):
+        subject = SubjectId(row.subject)
+        found[subject] = found.get(subject, frozenset()) | _rows(row).keys()
+    return found
+
+
+def counted(session: Session) -> Counter[Field]:
+    """For how many customers each field was ever collected."""
+    counts: Counter[Field] = Counter()
+    last, seen = "", frozenset[Field]()
+    statement = select(TABLE.c.subject, TABLE.c.fields).order_by(TABLE.c.subject).execution_options(yield_per=_BATCH)
+    for row in session.connection().execute(statement):
+        fields = frozenset(_rows(row))
+        if row.subject != last:
+            last, seen = row.subject, frozenset()
+        counts.update(fields - seen)
+        seen |= fields
+    return counts
+
+
+def subjects_by_row(session: Session, source_digest: str) -> Iterator[tuple[int, SubjectId]]:
+    """Which subject each row of an earlier import of the same bytes gave values to, read in a stream."""
+    statement = select(TABLE.c.subject, TABLE.c.fields).where(TABLE.c.source_digest == source_digest)
+    for row in session.connection().execute(statement.execution_options(yield_per=_BATCH)):
+        for number in set(_rows(row).values()):
+            yield number, SubjectId(row.subject)
+
+
+def unclaimed(session: Session, at: datetime, limit: int) -> list[tuple[SubjectId, frozenset[Field]]]:
+    """At most `limit` subjects with imported values whose time has come by `at`, and the fields these are.
+
+    Whether a ground for storing a field has come meanwhile, or whether it is stored at all, is the caller's to see;
+    then `settle`, or the subject is named again.
+    """
+    due = TABLE.c.destroy_by <= times.iso(at)
+    some = select(TABLE.c.subject).where(due).distinct().order_by(TABLE.c.subject).limit(limit)
+    statement = select(TABLE.c.subject, TABLE.c.fields).where(due, TABLE.c.subject.in_(some))
+    found: dict[SubjectId, frozenset[Field]] = {}
+    for row in session.connection().execute(statement.order_by(TABLE.c.subject)):
+        subject = SubjectId(row.subject)
+        found[subject] = found.get(subject, frozenset()) | _rows(row).keys()
+    return list(found.items())
+
+
+def settle(session: Session, subject: SubjectId, at: datetime) -> None:
+    """What of this subject was due by `at` was dealt with: destroyed, or claimed by a ground."""
+    due = (TABLE.c.subject == subject, TABLE.c.destroy_by <= times.iso(at))
+    session.connection().execute(update(TABLE).where(*due).values(destroy_by=None))
+
+
+def forget(session: Session, taken_back: Mapping[SubjectId, Collection[Field]], events: Collection[str]) -> None:
+    """Remove what these events said of fields that were taken back, as when an import is undone."""
+    of_them = (TABLE.c.subject.in_(taken_back.keys()), TABLE.c.event_id.in_(events))
+    gone, less = [], []
+    for row in session.connection().execute(select(TABLE).where(*of_them)).all():
+        left = {field: number for field, number in _rows(row).items() if field not in taken_back[row.subject]}
+        place = {"of": row.subject, "event": row.event_id}
+        if left:
+            less.append({**place, "fields": _json(left)})
+        else:
+            gone.append(place)
+    here = (TABLE.c.subject == bindparam("of"), TABLE.c.event_id == bindparam("event"))
+    if gone:
+        session.connection().execute(delete(TABLE).where(*here), gone)
+    if less:
+        session.connection().execute(update(TABLE).where(*here).values(fields=bindparam("fields")), less)
+
+
+def _json(rows: Mapping[Field, int]) -> str:
+    return orjson.dumps(dict(rows), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _rows(row: Row[Any]) -> dict[Field, int]:
+    found: dict[Field, int] = orjson.loads(row.fields)
+    return found

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
 from sqlmodel import Session
 
 from crm_core import origin
@@ -32,9 +31,7 @@ def use(session: Session, catalogue: Catalogue, progress: Progress = lambda _: N
 
     A read is one customer's value released to one reader; what our own mailer takes to write to a customer counts too.
     """
-    table = origin.TABLE
-    counted = select(table.c.field, func.count(table.c.subject.distinct())).group_by(table.c.field)
-    collected = {Field(field): int(count) for field, count in session.connection().execute(counted)}
+    collected = origin.counted(session)
     reads, last = _reads(session, progress)
     found = [
         Use(field, collected[field], reads[field], last.get(field)) for field in collected if field in catalogue.fields

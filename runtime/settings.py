@@ -13,7 +13,8 @@ class Settings(BaseSettings):
     """Where things lie and how others reach us.
 
     Directories default to places under `home`; the keys lie beside the data, never in it. `send_deadline` is in
-    seconds; rates are in the notation of the `limits` package (`10/minute`).
+    seconds; rates are in the notation of the `limits` package (`10/minute`). Imported values for which no ground of
+    storing has come are to be destroyed `unclaimed_after` (ISO 8601).
     """
 
     model_config = SettingsConfigDict(env_prefix="FIELDGRANT_", frozen=True, extra="forbid")
@@ -33,6 +34,7 @@ class Settings(BaseSettings):
     vault_token: SecretStr | None = None
     vault_key: str = "fieldgrant"
     send_deadline: float = 2.0
+    unclaimed_after: str = "P90D"
     sign_in_rate: str = "10/minute"
     token_rate: str = "60000/minute"  # noqa: S105 - a rate
 

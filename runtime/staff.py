@@ -37,7 +37,7 @@ from runtime.problem import Problem
 if TYPE_CHECKING:
     from runtime.platform import Platform
 
-ROLES = frozenset({"sales", "service", "marketing", "dpo", "auditor", "admin"})
+ROLES = frozenset({"sales", "service", "marketing", "dpo", "auditor", "admin", "steward"})
 SESSION_LIFE = timedelta(hours=8)
 PER_ADDRESS = "120/minute"  # sign-ins from one network address, over all accounts
 PASSWORD_MIN, PASSWORD_MAX = 12, 1024  # characters

@@ -13,7 +13,7 @@ from protocol.errors import EvidenceError
 
 DEFAULT = Path(__file__).with_name("default.yaml")
 LANGUAGES = ("en", "zh-CN")
-ROLES = frozenset({"sales", "service", "marketing", "dpo", "auditor", "admin", "mailer"})
+ROLES = frozenset({"sales", "service", "marketing", "dpo", "auditor", "admin", "mailer", "steward"})
 TYPES = frozenset({"text", "email", "phone", "boolean", "date", "datetime", "url", "tags"})
 _FIELD_ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _KEY = re.compile(r"[a-z][a-z0-9-]*")

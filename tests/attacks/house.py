@@ -97,7 +97,8 @@ class House:
         rows = [f"Given{n},Family{n},person{n}@example.org,+861380000{1000 + n},City {n}" for n in range(customers)]
         data = "\n".join(["First Name,Last Name,Email,Phone Number,City", *rows]).encode()
         importer.run(platform, self.own.catalogue, data, source="crm", importer=platform.controller)
-        found = {row: subject for subject, row in self.sql("SELECT subject, row FROM origin WHERE field = ?", EMAIL)}
+        rows = self.sql("SELECT subject, fields FROM origin")
+        found = {json.loads(fields)[EMAIL]: subject for subject, fields in rows}
         self.people = [
             Person(SubjectId(found[n + 1]), f"person{n}@example.org", f"+861380000{1000 + n}") for n in range(customers)
         ]

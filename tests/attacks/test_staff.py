@@ -12,7 +12,7 @@ from tests.attacks.holder import Held
 from tests.attacks.pieces import CITY, EMAIL, GIVEN, LINK, PASSWORD, START, codes, token_of
 from tests.attacks.place import Place
 
-ALL = frozenset({"sales", "service", "marketing", "dpo", "auditor", "admin"})
+ALL = frozenset({"sales", "service", "marketing", "dpo", "auditor", "admin", "steward"})
 INVITERS, OVERSEERS, AUDITORS = (
     {"sales", "service", "marketing", "admin"},
     {"dpo", "admin", "auditor"},
