@@ -1,9 +1,10 @@
 """The outbox drained into the log: events become leaves, leaves tiles, and tiles get a signed head, in that order."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert
+from sqlalchemy import bindparam, insert, update
 from sqlmodel import Session, col, func, select
 
 from audit import chain
@@ -11,8 +12,10 @@ from audit.log import ORGANISATION, Head, Log, LogCheckpoint, LogEntry, LogRecor
 from audit.provenance import fields_of
 from protocol import log as rfc6962
 from protocol import times
-from runtime import outbox
+from protocol.event import ATTEMPT_REFUSED
+from runtime import crash, outbox
 from runtime.outbox import Outbox, OutboxEvent
+from runtime.outbox_chain import Flaw
 
 RECORDS = 500  # per transaction
 _LAST = (
@@ -28,19 +31,32 @@ def drain(log: Log, *, limit: int = RECORDS) -> int:
 
     At most `limit` events, and no more than about `limit` records: nobody else can write meanwhile, and withdrawals
     wait for nobody. One drain at a time across processes; after a kill at any step the next drain reaches the same
-    tree.
+    tree. Rows that somebody else wrote, changed or took out are not logged: that they were there is put on record.
     Raises EvidenceError `log_forked`, `log_ahead_of_database` when disk and database differ.
     """
     database = log.platform.database
     with log.locked():
         with database.read() as session:  # only a drain appends, and ours has the lock: what is read here stays true
             head = log.check(session)
-            events = _few(outbox.pending(session, drained_until(session), limit), limit)
+            after = drained_until(session)
+            displaced = _displaced(session, after)
+            found, flaws = outbox.inspected(session, after, limit)
+            known = _logged(session, [one.event_id for one in found])
+            flaws += [Flaw(one.id, one.event_id, "event_repeated") for one in found if one.event_id in known]
+            events = _few([one for one in found if one.event_id not in known], limit)
             entries, records = absorb(session, events)
-        if entries:
+        at = log.platform.clock.now()
+        crash.point("drain.before")
+        if entries or flaws or displaced:
             with database.write() as session:
-                session.execute(insert(LogEntry), entries)
-                session.execute(insert(LogRecord), records)
+                if displaced:
+                    _number_anew(session, after, at)
+                if entries:
+                    session.execute(insert(LogEntry), entries)
+                    session.execute(insert(LogRecord), records)
+                outbox.tell(session, flaws, at=at)
+                crash.point("drain.within")
+        crash.point("drain.after")
         _publish(log, head)
     return len(events)
 
@@ -109,6 +125,33 @@ def absorb(session: Session, events: Iterable[OutboxEvent]) -> tuple[list[dict[s
         )
         index += 1
     return entries, records
+
+
+def _displaced(session: Session, after: int) -> bool:
+    """Whether the row that was logged last is not there: somebody took logged rows out, and numbers may come again."""
+    if after <= 0:
+        return False
+    logged = session.exec(select(LogEntry.event_id).where(LogEntry.outbox_id == after)).one()
+    return session.exec(select(Outbox.event_id).where(Outbox.id == after)).first() != logged
+
+
+def _number_anew(session: Session, after: int, at: datetime) -> None:
+    """Move the rows that would be passed over, because their numbers were given before, behind all others."""
+    passed = select(Outbox.id, Outbox.event_id).where(col(Outbox.id) <= after, col(Outbox.id) > after - RECORDS)
+    rows = session.exec(passed.order_by(col(Outbox.id))).all()
+    known = _logged(session, [event_id for _, event_id in rows])
+    newest = max(after, session.exec(select(func.max(Outbox.id))).one() or 0)
+    for id_, event_id in rows:
+        if event_id not in known:
+            newest += 1
+            session.execute(update(Outbox).where(col(Outbox.id) == id_).values(id=newest))
+    data = {"action": "outbox", "code": "event_missing", "row": after}
+    outbox.emit(session, ATTEMPT_REFUSED, at=at, records=[(None, data)], key=f"outbox:displaced:{after}")
+
+
+def _logged(session: Session, events: Collection[str]) -> frozenset[str]:
+    """Those of the events that are in the log."""
+    return frozenset(session.exec(select(LogEntry.event_id).where(col(LogEntry.event_id).in_(events))))
 
 
 def _few(events: Iterable[OutboxEvent], limit: int) -> list[OutboxEvent]:

@@ -1,21 +1,5 @@
-"""Named crash points: places where a test may make this process die as if its power had gone.
+"""The crash points of the steps of redaction: see `runtime.crash`, where all are listed."""
 
-`FIELDGRANT_CRASH_AT=seal.within` makes the process send itself SIGKILL when it reaches that point. Unset, which is
-how every real process runs, a point is one look into the environment and nothing else. Each step of the worker has
-three points: `<step>.before` (nothing done), `<step>.within` (acted and marked, not committed) and `<step>.after`
-(committed). `POINTS` lists them all, so that the tests can prove that none was left out.
-"""
+from runtime.crash import POINTS, STEPS, VARIABLE, point
 
-import os
-import signal
-
-VARIABLE = "FIELDGRANT_CRASH_AT"
-
-STEPS = ("plan", "seal", "reseal", "journal", "begin", "rewrap", "destroy", "dropped", "certify", "restore")
-POINTS = tuple(f"{step}.{moment}" for step in STEPS for moment in ("before", "within", "after"))
-
-
-def point(name: str) -> None:
-    """Die here by SIGKILL when the environment names this point; otherwise do nothing."""
-    if os.environ.get(VARIABLE) == name:
-        os.kill(os.getpid(), signal.SIGKILL)
+__all__ = ["POINTS", "STEPS", "VARIABLE", "point"]

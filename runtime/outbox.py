@@ -9,11 +9,13 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Column, Integer, LargeBinary, Text, bindparam, insert
+from sqlalchemy import event as sqlalchemy_event
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from protocol import canonical, event
 from protocol.consent import SubjectId
 from runtime.clock import instant, iso
+from runtime.outbox_chain import INFO, START, Chain, Flaw, Link
 
 SALT = 32  # bytes per record
 
@@ -32,10 +34,17 @@ class Outbox(SQLModel, table=True):
     records: str = Field(sa_column=Column(Text, nullable=False))
     salts: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     key: str | None = Field(default=None, sa_column=Column(Text, nullable=True, unique=True))
+    prev: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # `mac` of the row before
+    mac: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # see runtime.outbox_chain
 
 
-_INSERT = insert(SQLModel.metadata.tables["outbox"]).inline()
+_TABLE = SQLModel.metadata.tables["outbox"]
+_LINK = "outbox-link"  # in a session: the newest row, as its transaction sees it
+_INSERT = insert(_TABLE).inline()
 _KNOWN = select(Outbox.event_id).where(col(Outbox.key) == bindparam("key"))
+_NEWEST = select(Outbox.id, Outbox.mac).order_by(col(Outbox.id).desc()).limit(1)
+_MAC = select(Outbox.mac).where(col(Outbox.id) == bindparam("id"))
+_UNKEYED = Chain(b"")  # for a database that was opened without a key-ring: order alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +85,7 @@ def emit(
         known = session.connection().execute(_KNOWN, {"key": key}).scalar()
         if known is not None:
             return str(known)
-    row = {
+    row: dict[str, Any] = {
         "event_id": f"urn:uuid:{uuid.uuid4()}",
         "type": type,
         "at": iso(at),
@@ -86,10 +95,85 @@ def emit(
         "key": key,
     }
     session.flush()  # what the event tells of comes first: an error there must not look like one of the event
+    chain: Chain | None = session.info.get(INFO)
+    row["prev"] = _before(session, chain, at).mac
+    row["mac"] = (chain or _UNKEYED).mac(row)
     added = session.connection().execute(_INSERT, row)  # no object: every read writes one of these
     if added.rowcount != 1:
         raise RuntimeError("the outbox took no event")
+    session.info[_LINK] = Link(added.lastrowid, row["mac"])
     return str(row["event_id"])
+
+
+def _before(session: Session, chain: Chain | None, at: datetime) -> Link:
+    """The newest row. The first look of a transaction also finds out whether our last one is still there."""
+    known: Link | None = session.info.get(_LINK)
+    if known is not None:
+        return known
+    newest = session.connection().execute(_NEWEST).first()
+    link = START if newest is None else Link(newest.id, newest.mac)
+    session.info[_LINK] = link
+    if chain is None:
+        return link
+    gone = _lost(session, chain, link)
+
+    def committed(_: Session) -> None:
+        remember = chain.committed if gone is None else chain.replaced
+        remember(session.info[_LINK])
+
+    sqlalchemy_event.listen(session, "after_commit", committed, once=True)
+    if gone is not None:
+        # by its digest: whoever cut off the newest rows may have given their numbers anew
+        tell(session, [Flaw(gone.id, gone.mac.hex()[:32], "event_missing")], at=at)
+        told: Link = session.info[_LINK]
+        return told
+    return link
+
+
+def _lost(session: Session, chain: Chain, newest: Link) -> Link | None:
+    """The newest row that this process committed, when it is not there any more."""
+    head = chain.head
+    if head in (START, newest):
+        return None
+    mac = session.connection().execute(_MAC, {"id": head.id}).scalar()
+    return None if mac == head.mac else head
+
+
+def lost(session: Session) -> bool:
+    """Whether the newest event that this process committed has gone from the database since."""
+    chain: Chain | None = session.info.get(INFO)
+    if chain is None:
+        return False
+    newest = session.connection().execute(_NEWEST).first()
+    return _lost(session, chain, START if newest is None else Link(newest.id, newest.mac)) is not None
+
+
+def tell(session: Session, flaws: Sequence[Flaw], *, at: datetime) -> None:
+    """Put on record that somebody else wrote to the outbox: once for each flaw."""
+    for flaw in flaws:
+        data = {"action": "outbox", "code": flaw.code, "event": flaw.event_id, "row": flaw.outbox_id}
+        key = f"outbox:{flaw.code}:{flaw.outbox_id}:{flaw.event_id}"
+        emit(session, event.ATTEMPT_REFUSED, at=at, records=[(None, data)], key=key)
+
+
+def inspected(session: Session, after: int, limit: int) -> tuple[list[OutboxEvent], list[Flaw]]:
+    """As `pending`, without the rows that we did not write; and what is wrong with the chain there."""
+    chain: Chain | None = session.info.get(INFO)
+    if chain is None:
+        return pending(session, after, limit), []
+    before: bytes | None = session.connection().execute(_MAC, {"id": after}).scalar() if after > 0 else START.mac
+    events: list[OutboxEvent] = []
+    flaws: list[Flaw] = []
+    while not events:  # past as many rows as somebody else may have put in between
+        statement = _TABLE.select().where(_TABLE.c.id > after).order_by(_TABLE.c.id).limit(limit)
+        rows = [dict(row) for row in session.connection().execute(statement).mappings()]
+        if not rows:
+            break
+        genuine, found = chain.inspect(rows, before)
+        flaws += found
+        events += [_event(Outbox(**row)) for row, fits in zip(rows, genuine, strict=True) if fits]
+        after = rows[-1]["id"]
+    return events, flaws
 
 
 def pending(session: Session, after: int, limit: int) -> list[OutboxEvent]:

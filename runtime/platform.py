@@ -11,6 +11,7 @@ from runtime import keyfiles, organisation
 from runtime.clock import Clock, Clocks
 from runtime.journal import Journal
 from runtime.keyring import KeyRing, RingError
+from runtime.outbox_chain import KEY, Chain
 from runtime.root import FileRoot, Root, RootError
 from runtime.session import Database
 from runtime.settings import Settings
@@ -61,7 +62,7 @@ class Platform:
         if keyring.org != controller:
             raise RingError("wrong_org", "this key-ring belongs to another organisation (base_url)")
         journal = Journal(settings.journal_dir)
-        database = Database(settings.database)
+        database = Database(settings.database, Chain(keyring.secret(KEY)))
         database.migrate()
         signer = keyring.signer("controller", did=controller, verification_method=f"{controller}#key-1")
         services = {_SERVICE_TYPES[name]: url for name, url in settings.urls.items()}

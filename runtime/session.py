@@ -15,6 +15,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
+from runtime.outbox_chain import INFO, Chain
 from runtime.turn import Turns
 
 BUSY_TIMEOUT = 10.0  # seconds that a statement waits for another process's write lock
@@ -25,8 +26,12 @@ _MIGRATING = threading.Lock()  # Alembic's environment is global to the process
 class Database:
     """One database by URL. Threads never share a connection; several processes may hold the same SQLite file."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is SQLAlchemy's, e.g. `sqlite:///data/db/fieldgrant.db`; the directory is made if it is missing."""
+    def __init__(self, url: str, chain: Chain | None = None) -> None:
+        """`url` is SQLAlchemy's, e.g. `sqlite:///data/db/fieldgrant.db`; the directory is made if it is missing.
+
+        `chain`: what ties the events of the outbox together, handed to every session.
+        """
+        self._info = {} if chain is None else {INFO: chain}
         parsed = make_url(url)
         sqlite = parsed.get_backend_name() == "sqlite"
         if sqlite and parsed.database:
@@ -49,14 +54,15 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session whose snapshot is taken at its first statement. It cannot write."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with Session(self.engine, expire_on_commit=False, info=self._info) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that holds the write lock from its first statement; commits at exit, rolls back on any error."""
         turn = self._turns.taken() if self._turns else nullcontext()
-        with turn, Session(self._writer, expire_on_commit=False) as session, session.begin():
+        made = Session(self._writer, expire_on_commit=False, info=self._info)
+        with turn, made as session, session.begin():
             session.connection()  # BEGIN IMMEDIATE now: what is read here must not change until the commit
             yield session
 

@@ -142,6 +142,40 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_ground_subject_subject"), ["subject"], unique=False)
 
     op.create_table(
+        "import_merge",
+        sa.Column("run", sa.String(), nullable=False),
+        sa.Column("row", sa.Integer(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("rows", sa.String(), nullable=False),
+        sa.Column("rule", sa.String(), nullable=False),
+        sa.Column("differing", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("run", "row"),
+    )
+    op.create_table(
+        "import_run",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("at", sa.String(), nullable=False),
+        sa.Column("importer", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("source_digest", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("batches", sa.Integer(), nullable=False),
+        sa.Column("finished_at", sa.String(), nullable=True),
+        sa.Column("counts", sa.String(), nullable=True),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("import_run", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_import_run_state"), ["state"], unique=False)
+
+    op.create_table(
+        "import_undo",
+        sa.Column("run", sa.String(), nullable=False),
+        sa.Column("batch", sa.Integer(), nullable=False),
+        sa.Column("box", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("run", "batch"),
+    )
+    op.create_table(
         "invitation",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
@@ -163,6 +197,16 @@ def upgrade() -> None:
     with op.batch_alter_table("invitation", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_invitation_subject"), ["subject"], unique=False)
 
+    op.create_table(
+        "item",
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("item", sa.String(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("head", sa.LargeBinary(), nullable=False),
+        sa.Column("cells", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", "item"),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "lapse",
         sa.Column("subject", sa.String(), nullable=False),
@@ -226,16 +270,17 @@ def upgrade() -> None:
     op.create_table(
         "origin",
         sa.Column("subject", sa.String(), nullable=False),
-        sa.Column("field", sa.String(), nullable=False),
         sa.Column("event_id", sa.String(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("source_digest", sa.String(), nullable=False),
-        sa.Column("row", sa.Integer(), nullable=False),
         sa.Column("importer", sa.String(), nullable=False),
         sa.Column("at", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("subject", "field", "event_id"),
+        sa.Column("fields", sa.String(), nullable=False),
+        sa.Column("destroy_by", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("subject", "event_id"),
     )
     with op.batch_alter_table("origin", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_origin_destroy_by"), ["destroy_by"], unique=False)
         batch_op.create_index(batch_op.f("ix_origin_source_digest"), ["source_digest"], unique=False)
 
     op.create_table(
@@ -248,6 +293,8 @@ def upgrade() -> None:
         sa.Column("records", sa.Text(), nullable=False),
         sa.Column("salts", sa.LargeBinary(), nullable=False),
         sa.Column("key", sa.Text(), nullable=True),
+        sa.Column("prev", sa.LargeBinary(), nullable=False),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("event_id"),
         sa.UniqueConstraint("key"),
