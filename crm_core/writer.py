@@ -79,8 +79,12 @@ class Batch:
             self._gather(self._corrected, subject, [field for field in changed if field in stored], rows)
         return frozenset(changed)
 
-    def close(self) -> None:
-        """Store the new customers with standing and allowances, emit the events, note the origins; empty then."""
+    def close(self) -> tuple[str, ...]:
+        """Store the new customers with standing and allowances, emit the events, note the origins; empty then.
+
+        Returns the ids of the events.
+        """
+        events: list[str] = []
         records.insert(self._session, self._created)
         for record in self._created:
             registry.open_standing(self._session, record.subject)
@@ -94,10 +98,12 @@ class Batch:
                     records=[(each.subject, _told(each)) for each in collected],
                 )
                 origins.note(self._session, self._origin, collected, event_id=event_id)
+                events.append(event_id)
         if self._created:
             subjects = [record.subject for record in self._created]
             allowance.compile_many(self._session, self._platform, self._catalogue, subjects)
         self._created, self._collected, self._corrected = [], [], []
+        return tuple(events)
 
     def _check(self, values: Values) -> None:
         for field in values:

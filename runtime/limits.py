@@ -19,10 +19,10 @@ class RateLimit:
         self._rate = parse(rate)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
-    def hit(self, key: str) -> None:
-        """Count one act. Raises Problem(429, "too_many_requests") with Retry-After in seconds."""
+    def hit(self, key: str, *, cost: int = 1) -> None:
+        """Count one act, or `cost` of them. Raises Problem(429, "too_many_requests") with Retry-After in seconds."""
         short = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()  # keys may be long, or tokens
-        if self._limiter.hit(self._rate, short):
+        if self._limiter.hit(self._rate, short, cost=cost):
             return
         reset = self._limiter.get_window_stats(self._rate, short).reset_time
         wait = max(1, math.ceil(reset - time.time()))

@@ -82,10 +82,10 @@ def install(
 ) -> None:
     """Make every error of `app` a problem, and bound the bodies it takes.
 
-    `larger` gives other limits in bytes by full path (`{"/crm/imports": 64 * 2**20}`) for bodies that are not JSON,
-    which is parsed before anybody has signed in; an app that mounts others must be given theirs too. `statuses` gives
-    the HTTP status of EvidenceError codes beyond `STATUSES`; the rest is 400. JSON bodies are parsed strictly
-    (duplicate keys, depth, numbers) before any route sees them.
+    `larger` gives other limits in bytes by full path (`{"/crm/imports": 64 * 2**20}`); what comes there, JSON too, is
+    read and parsed by the route, once it knows who calls; an app that mounts others must be given theirs. `statuses`
+    gives the HTTP status of EvidenceError codes beyond `STATUSES`; the rest is 400. All other JSON bodies are parsed
+    strictly (duplicate keys, depth, numbers) before any route sees them.
     """
     mapped = {**STATUSES, **(statuses or {})}
 
@@ -185,8 +185,8 @@ class Edge:
     async def _checked(self, scope: Scope, receive: Receive) -> Receive:
         """`receive`, or one that replays a body read here. Problem too_large; EvidenceError for bad JSON."""
         headers = Headers(scope=scope)
-        json = _is_json(headers.get("content-type", ""))
-        limit = self._limit if json else self._larger.get(scope["path"], self._limit)
+        limit = self._larger.get(scope["path"], self._limit)
+        json = _is_json(headers.get("content-type", "")) and scope["path"] not in self._larger
         length = headers.get("content-length")
         if length is not None and int(length) > limit:
             raise _too_large(limit)
