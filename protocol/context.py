@@ -19,7 +19,7 @@ PINNED: Mapping[str, tuple[str, str]] = {
     ),
     CONSENT_V1: (
         "consent-v1.json",
-        "a2dd55facd19d80da7e696042acdb50b3d2235dd17886df8187d71012f22b744",
+        "e3187a395dcc66dab29debee38da2cd002cd1bb44c54c37e362a2d0d0666e604",
     ),
     "https://w3id.org/security/data-integrity/v2": (
         "data-integrity-v2.json",

@@ -23,16 +23,20 @@ USE = Processing("dpv:Use")
 COLLECT = Processing("dpv:Collect")
 # fmt: off
 TERMS = frozenset({
-    "allowedOrigin", "answerChallenge", "answerDomain", "archiveDigest", "archiveGround", "archivePeriod", "ask",
-    "bucket", "citation", "consent", "coversSubject", "decidedAt", "declaresGround", "delegatesCollection",
-    "destroyBy", "disposedAt", "disposition", "dispositionCause", "epochEnded", "evidenceText", "field", "generation",
-    "groundEvidence", "groundKey", "hasConsent", "hasConsentStatus", "hasDataController", "hasDisposition",
-    "hasDispositionRecord", "hasDuration", "hasEnrolment", "hasJurisdiction", "hasLegalBasis", "hasLocation",
-    "hasNotice", "hasPersonalData", "hasProcess", "hasProcessing", "hasPurpose", "hasReceipt", "hasRecipient",
-    "hasStorageCondition", "keptGround", "language", "latestUntil", "mayBring", "presentationDocument", "readerRole",
-    "receiptEvent", "refusesConsent", "registersTouchpoint", "replaces", "requestsConsent", "shutAt", "standing",
-    "subjectReference", "supersedes", "touchpointName", "untilEnrolled", "uploadRate", "walletPresentation",
-    "withdrawsConsent", "withoutGround",
+    "allowedOrigin", "answerChallenge", "answerDigest", "answerDomain", "archiveDigest", "archiveGround",
+    "archivePeriod", "ask", "bucket", "citation", "consent", "correctionDigest", "coversSubject", "dataRequest",
+    "decidedAt", "declaresGround", "declaresSealingKey", "delegatesCollection", "destroyBy", "disposedAt",
+    "disposition", "dispositionCause", "dueAt", "epochEnded", "evidenceText", "exceptedGround", "exceptedPurpose",
+    "excepts", "excludesSubject", "exclusion", "exclusionKind", "field", "generation", "groundEvidence",
+    "groundKey", "hasConsent", "hasConsentStatus", "hasDataController", "hasDisposition", "hasDispositionRecord",
+    "hasDuration", "hasEnrolment", "hasJurisdiction", "hasLegalBasis", "hasLocation", "hasNotice",
+    "hasPersonalData", "hasProcess", "hasProcessing", "hasPurpose", "hasReceipt", "hasRecipient",
+    "hasRequestReceipt", "hasStorageCondition", "identifiedBy", "keepsField", "keptGround", "language",
+    "latestUntil", "liftsExclusion", "makesRequest", "mayBring", "presentationDocument", "readerRole",
+    "receiptEvent", "refusalReason", "refusesConsent", "registersTouchpoint", "replaces", "requestKind",
+    "requestState", "requestsConsent", "sealingKey", "sealingPeriod", "shutAt", "standing", "subjectReference",
+    "supersedes", "touchpointName", "untilEnrolled", "uploadRate", "walletPresentation", "withdrawsConsent",
+    "withoutGround",
 })
 # fmt: on
 """Every member name of our credentials beyond those of credentials/v2; the JSON-LD context defines them all."""

@@ -32,6 +32,7 @@ from protocol.credential import VerifiedCredential
 from protocol.did import Keys
 from protocol.keys import Ed25519Signer
 from protocol.proof import sign
+from tests.protocol import rights_pieces
 
 AT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 CONTROLLER, SUBJECT, DPO, APPROVER = (Ed25519Signer(bytes([n]) * 32) for n in (1, 2, 3, 4))
@@ -198,5 +199,8 @@ def every_document() -> dict[str, tuple[dict[str, Any], tuple[Ed25519Signer, ...
                 valid_until=AT + timedelta(minutes=15),
             ),
             (SUBJECT,),
+        ),
+        **rights_pieces.every(
+            common["id"], AT, SUBJECT_ID, controller=CONTROLLER, staff=DPO, wallet=SUBJECT.did
         ),
     }

@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 
-from protocol import answers, canonical, certificate, consent, context, credential, enrolment, ground, proof, receipt
+from protocol import (
+    answers,
+    canonical,
+    certificate,
+    consent,
+    context,
+    credential,
+    enrolment,
+    exclusion,
+    ground,
+    proof,
+    receipt,
+    request,
+)
 from protocol.credential import CONSENT_V1
 from protocol.did import Keys
 from protocol.errors import EvidenceError
@@ -22,6 +35,10 @@ PARSERS: dict[str, Any] = {
     receipt.RECEIPT_TYPE: receipt.parse_receipt,
     ground.GROUND_TYPE: ground.parse_ground,
     certificate.CERTIFICATE_TYPE: certificate.parse_certificate,
+    request.REQUEST_TYPE: request.parse_request,
+    request.RECEIPT_TYPE: request.parse_receipt,
+    exclusion.EXCLUSION_TYPE: exclusion.parse_exclusion,
+    exclusion.LIFT_TYPE: exclusion.parse_lift,
 }
 SUITES = (proof.JCS, proof.RDFC)
 
