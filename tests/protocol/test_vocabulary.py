@@ -106,6 +106,7 @@ def test_a_member_left_out_or_too_many_is_refused_though_the_signature_holds(typ
             node = node[step]
         name = path[-1]
         optional = {"replaces", "hasProcess", "hasNotice", "consent", "ask", "supersedes", "shutAt", "readerRole"}
+        optional |= {"refusalReason", "answerDigest", "keepsField"}
         if not isinstance(name, str) or name in optional or changed["type"][1] == certificate.CERTIFICATE_TYPE:
             continue
         del node[name]
