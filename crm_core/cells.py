@@ -2,6 +2,9 @@
 
 Layout, repeated in the order of the field names: name length (1 byte), name (ASCII), box length (4 bytes, big
 endian), box. The names stand in the row themselves, so that a row can be read without its catalogue.
+
+In front of them rests a tag over all of them (`seal.tag`): a zero byte, where a name would begin with its length, and
+28 bytes. With it a cell of an earlier state cannot be put among those of a later one, nor one be taken away.
 """
 
 import struct
@@ -11,6 +14,19 @@ from protocol.consent import Field
 from protocol.errors import EvidenceError
 
 _LENGTH = struct.Struct(">I")
+_TAGGED = 1 + 28
+
+
+def tagged(tag: bytes, packed: bytes) -> bytes:
+    """Packed cells behind their tag."""
+    return b"\0" + tag + packed
+
+
+def apart(cells: bytes) -> tuple[bytes, bytes]:
+    """(tag, packed cells). EvidenceError `bad_cells` when there is no tag."""
+    if len(cells) < _TAGGED or cells[0]:
+        raise EvidenceError("bad_cells", "the cells of a record have no tag")
+    return cells[1:_TAGGED], cells[_TAGGED:]
 
 
 def pack(boxes: Mapping[Field, bytes]) -> bytes:

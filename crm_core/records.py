@@ -1,5 +1,7 @@
 """The records: one row per subject with its wrapped data key and its sealed cells. Nothing in clear is ever here.
 
+A record's items rest in a table of their own (`items`), under the same data key and generation.
+
 Only the planner, the writer and `redaction` reach this module (import-linter checks it).
 """
 
@@ -14,7 +16,8 @@ from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
 from crm_core import cells as packing
-from crm_core import seal
+from crm_core import items, seal
+from crm_core.items import ItemId
 from crm_core.seal import DataKeyPlace, Value
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
@@ -103,15 +106,18 @@ def replace(
         raise _unknown()
 
 
-def stored_fields(session: Session, subject: SubjectId) -> frozenset[Field]:
-    """The fields that hold a value; empty for an unknown subject."""
+def stored_fields(session: Session, platform: Platform, subject: SubjectId) -> frozenset[Field]:
+    """The fields that hold a value, in the record or in items; empty for an unknown subject. No data key is needed.
+
+    Raises EvidenceError `bad_cells`, `bad_item`.
+    """
     record = load(session, subject)
-    return frozenset() if record is None else stored(record)
+    return frozenset() if record is None else stored(record) | items.stored_fields(session, platform, subject)
 
 
 def stored(record: Record) -> frozenset[Field]:
-    """The fields of which the record holds a sealed value. EvidenceError `bad_cells`."""
-    return frozenset(packing.unpack(record.cells))
+    """The fields of which the record itself, without items, holds a sealed value. EvidenceError `bad_cells`."""
+    return frozenset(_unchecked(record))
 
 
 def data_key(platform: Platform, record: Record) -> AESGCM:
@@ -124,11 +130,12 @@ def open_fields(platform: Platform, record: Record, fields: Collection[Field]) -
 
     Raises EvidenceError `bad_data_key`, `bad_cells`, `bad_cell`; KeyGone when the bucket epoch was destroyed.
     """
-    boxes = packing.unpack(record.cells)
+    boxes = _unchecked(record)
     wanted = [field for field in fields if field in boxes]
     if not wanted:
         return {}
     key = data_key(platform, record)
+    _check(platform, record, key)
     return {field: _open_box(platform, record, key, field, boxes[field]) for field in wanted}
 
 
@@ -140,11 +147,12 @@ def open_readable(
     Raises KeyGone when the bucket epoch was destroyed.
     """
     try:
-        boxes = packing.unpack(record.cells)
+        boxes = _unchecked(record)
         wanted = [field for field in fields if field in boxes]
         if not wanted:
             return {}, ()
         key = data_key(platform, record)
+        _check(platform, record, key)
     except EvidenceError:
         return {}, tuple(fields)
     values: dict[Field, Value] = {}
@@ -164,6 +172,7 @@ def seal_record(
     bucket = keyring.bucket_of(subject)
     epoch, bucket_key = platform.keyring.current(bucket)
     raw = seal.new_data_key()
+    key = AESGCM(raw)
     place = DataKeyPlace(org=platform.controller, subject=subject, generation=generation, bucket=bucket, epoch=epoch)
     return Record(
         subject=subject,
@@ -172,7 +181,7 @@ def seal_record(
         epoch=epoch,
         generation=generation,
         wrapped=seal.wrap(raw, bucket_key, place),
-        cells=packing.pack(_boxes(platform, AESGCM(raw), subject, generation, values)),
+        cells=_cells(platform, key, subject, generation, _boxes(platform, key, subject, generation, values)),
     )
 
 
@@ -182,23 +191,68 @@ def put_values(session: Session, platform: Platform, subject: SubjectId, values:
     Returns the record as it now rests. Raises EvidenceError `unknown_subject` and what `open_fields` raises.
     """
     record = _existing(session, subject)
-    boxes = packing.unpack(record.cells)
-    boxes |= _boxes(platform, data_key(platform, record), subject, record.generation, values)
-    record = changed(record, cells=packing.pack(boxes))
+    key = data_key(platform, record)
+    _check(platform, record, key)  # what somebody put there must not be made ours by writing beside it
+    boxes = _unchecked(record) | _boxes(platform, key, subject, record.generation, values)
+    record = changed(record, cells=_cells(platform, key, subject, record.generation, boxes))
     _store(session, record)
     return record
 
 
 def reseal(session: Session, platform: Platform, subject: SubjectId, keep: frozenset[Field]) -> Record:
-    """Seal the survivors `keep` anew under the subject's next generation and drop everything else.
+    """Seal the survivors `keep` anew under the subject's next generation and drop everything else, in items too.
 
-    Returns the new record (for the journal). Raises EvidenceError `unknown_subject` and what `open_fields` raises.
+    An item that nothing is left of disappears. Returns the new record (for the journal). Raises EvidenceError
+    `unknown_subject`, `bad_item` and what `open_fields` raises.
     """
     old = _existing(session, subject)
     survivors = open_fields(platform, old, keep)
+    carried = open_items(session, platform, old, keep)
     new = seal_record(platform, subject, generation=old.generation + 1, created_at=old.created_at, values=survivors)
     _store(session, new)
+    items.remove_all(session, subject)
+    for item, values in carried.items():
+        put_item(session, platform, new, item, values)
     return new
+
+
+def open_items(
+    session: Session, platform: Platform, record: Record, fields: Collection[Field]
+) -> dict[ItemId, dict[Field, Value]]:
+    """The values of these fields in the customer's items; items without any of them are missing from the answer.
+
+    Raises EvidenceError `bad_data_key`, `bad_item`, `bad_cell`; KeyGone when the bucket epoch was destroyed.
+    """
+    found = items.of_subject(session, record.subject)
+    if not found:
+        return {}
+    heads, key = items.Heads(platform), data_key(platform, record)
+    opened = ((item.item, items.open_values(platform, heads, key, item, fields)) for item in found)
+    return {item: values for item, values in opened if values}
+
+
+def put_item(
+    session: Session,
+    platform: Platform,
+    record: Record,
+    item: ItemId,
+    values: Mapping[Field, Value],
+    *,
+    clear: Collection[Field] = (),
+) -> bool:
+    """Write values of one item, new or not, and take those of `clear` away; False when nothing is left of it.
+
+    Raises EvidenceError `bad_item`, `bad_data_key`; KeyGone.
+    """
+    place = items.Place(subject=record.subject, item=item, generation=record.generation)
+    heads, present = items.Heads(platform), items.find(session, record.subject, item)
+    boxes = {} if present is None else heads.boxes(present)
+    boxes |= items.seal_values(platform, data_key(platform, record), place, values)
+    left = {field: box for field, box in boxes.items() if field not in clear}
+    items.remove(session, record.subject, item)
+    if left:
+        items.add(session, [heads.make(place, left)])
+    return bool(left)
 
 
 def rewrap_bucket(session: Session, platform: Platform, bucket: int, new_epoch: int) -> int:
@@ -223,6 +277,21 @@ def rewrap_bucket(session: Session, platform: Platform, bucket: int, new_epoch: 
         move = update(TABLE).where(TABLE.c.subject == bindparam("moved"))
         session.connection().execute(move.values(epoch=new_epoch, wrapped=bindparam("wrapped")), moved)
     return len(rows)
+
+
+def _unchecked(record: Record) -> dict[Field, bytes]:
+    return packing.unpack(packing.apart(record.cells)[1])
+
+
+def _check(platform: Platform, record: Record, key: AESGCM) -> None:
+    tag, packed = packing.apart(record.cells)
+    seal.check(key, tag, packed, org=platform.controller, subject=record.subject, generation=record.generation)
+
+
+def _cells(platform: Platform, key: AESGCM, subject: SubjectId, generation: int, boxes: Mapping[Field, bytes]) -> bytes:
+    packed = packing.pack(boxes)
+    tag = seal.tag(key, packed, org=platform.controller, subject=subject, generation=generation)
+    return packing.tagged(tag, packed)
 
 
 def _existing(session: Session, subject: SubjectId) -> Record:

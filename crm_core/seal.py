@@ -1,7 +1,8 @@
 """Seal and open one value, and wrap the data key that seals it (AES-256-GCM, NIST SP 800-38D).
 
-A value is bound to (organisation, subject, field, generation) and a data key to (organisation, subject, generation,
-bucket, epoch) as associated data: a ciphertext that somebody moves elsewhere in the database opens nowhere.
+A value is bound to (organisation, subject, field, generation), one of an item to that item too, and a data key to
+(organisation, subject, generation, bucket, epoch) as associated data: a ciphertext that somebody moves elsewhere in
+the database opens nowhere.
 """
 
 import secrets
@@ -57,24 +58,62 @@ def unwrap(wrapped: bytes, bucket_key: AESGCM, place: DataKeyPlace) -> bytes:
         raise EvidenceError("bad_data_key", "a data key does not belong to its record") from None
 
 
-def seal(key: AESGCM, value: Value, *, org: Did, subject: SubjectId, field: Field, generation: int) -> bytes:
-    """Seal one value: nonce, ciphertext and tag.
+def seal(
+    key: AESGCM,
+    value: Value,
+    *,
+    org: Did,
+    subject: SubjectId,
+    field: Field,
+    generation: int,
+    item: str | None = None,
+) -> bytes:
+    """Seal one value, of the record or of one of its items: nonce, ciphertext and tag.
 
     The JSON form is padded with blanks to the next 16 bytes, so that the length of what rests tells little.
     """
     plain = orjson.dumps(value)
     plain += b" " * (-len(plain) % _PAD)
     nonce = secrets.token_bytes(NONCE)
-    return nonce + key.encrypt(nonce, plain, _bound(org, subject, field, generation))
+    return nonce + key.encrypt(nonce, plain, _place(org, subject, field, generation, item))
 
 
-def open_value(key: AESGCM, box: bytes, *, org: Did, subject: SubjectId, field: Field, generation: int) -> Value:
+def open_value(
+    key: AESGCM,
+    box: bytes,
+    *,
+    org: Did,
+    subject: SubjectId,
+    field: Field,
+    generation: int,
+    item: str | None = None,
+) -> Value:
     """Open one value. Raises EvidenceError `bad_cell` when it was changed or belongs elsewhere."""
     try:
-        value: Value = orjson.loads(key.decrypt(box[:NONCE], box[NONCE:], _bound(org, subject, field, generation)))
+        value: Value = orjson.loads(
+            key.decrypt(box[:NONCE], box[NONCE:], _place(org, subject, field, generation, item))
+        )
     except (InvalidTag, ValueError):
         raise EvidenceError("bad_cell", "a sealed value does not belong to its place", field=field) from None
     return value
+
+
+def tag(key: AESGCM, cells: bytes, *, org: Did, subject: SubjectId, generation: int) -> bytes:
+    """The tag (28 bytes) over all packed cells of a record, under its data key: AES-GCM over associated data alone."""
+    nonce = secrets.token_bytes(NONCE)
+    return nonce + key.encrypt(nonce, b"", _bound("cells", org, subject, generation) + cells)
+
+
+def check(key: AESGCM, tagged: bytes, cells: bytes, *, org: Did, subject: SubjectId, generation: int) -> None:
+    """Refuse cells that were not written together. EvidenceError `bad_cells`."""
+    try:
+        key.decrypt(tagged[:NONCE], tagged[NONCE:], _bound("cells", org, subject, generation) + cells)
+    except (InvalidTag, ValueError):
+        raise EvidenceError("bad_cells", "the cells of a record were not written together") from None
+
+
+def _place(org: Did, subject: SubjectId, field: Field, generation: int, item: str | None) -> bytes:
+    return _bound(org, subject, field, generation, *(() if item is None else (item,)))
 
 
 def _bound(*parts: str | int) -> bytes:

@@ -5,6 +5,7 @@ moves to another row opens to a contradiction and is refused. The private half i
 data protection officer, or destroyed, which ends the period.
 """
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 import orjson
@@ -15,7 +16,8 @@ from sqlalchemy import LargeBinary, UniqueConstraint
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, select
 
-from crm_core.seal import Value
+from crm_core.archiving import Archivable
+from issuer.catalogue import Catalogue
 from protocol import canonical
 from protocol.consent import Field, SubjectId
 from protocol.did import Did
@@ -79,13 +81,13 @@ class Context:
     destroy_by: str
 
 
-def seal(public: bytes, value: Value, context: Context) -> tuple[bytes, str]:
+def seal(public: bytes, value: Archivable, context: Context) -> tuple[bytes, str]:
     """A sealed box with the value and its context inside, and the box's digest (digestMultibase)."""
     box = SealedBox(PublicKey(public)).encrypt(canonical.jcs({"context": asdict(context), "value": value}))
     return box, canonical.digest(box)
 
 
-def open_box(private: PrivateKey, box: bytes, expected: Context) -> Value:
+def open_box(private: PrivateKey, box: bytes, expected: Context) -> Archivable:
     """The value of a box. Raises EvidenceError `bad_box` when it was changed, and when its context is another."""
     try:
         inside = orjson.loads(SealedBox(private).decrypt(box))
@@ -93,13 +95,22 @@ def open_box(private: PrivateKey, box: bytes, expected: Context) -> Value:
         raise EvidenceError("bad_box", "an archived box does not open", field=expected.field) from None
     if inside["context"] != asdict(expected):
         raise EvidenceError("bad_box", "an archived box belongs elsewhere", field=expected.field)
-    value: Value = inside["value"]
+    value: Archivable = inside["value"]
     return value
 
 
 def of_subject(session: Session, subject: SubjectId) -> list[Archived]:
     """The archived fields of a subject, oldest first."""
     return list(session.exec(select(Archived).where(Archived.subject == subject).order_by(col(Archived.id))))
+
+
+def returns(catalogue: Catalogue, field: Field, stored: Collection[Field]) -> bool:
+    """Whether an archived field may come back at all: a value that was collected anew since then is younger and stays.
+
+    A field of items comes back item by item: what is there stays there.
+    """
+    entry = catalogue.fields.get(field)
+    return field not in stored or getattr(entry, "item", None) is not None
 
 
 def wanted(session: Session, *, again: bool = True) -> list[SubjectId]:

@@ -99,7 +99,7 @@ def proved(platform: Platform, catalogue: Catalogue, evidence: Evidence, at: dat
 def look(session: Session, platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> Look:
     """Look at one subject, in the caller's snapshot. Raises EvidenceError as `proved` does, and `bad_cells`."""
     subject = evidence.subject
-    stored = records.stored_fields(session, subject)
+    stored = records.stored_fields(session, platform, subject)
     grants = proved(platform, catalogue, evidence, at)
     found = lapse.lapse(stored, grants, at)
     told = disposition.told(session, subject) if found.bare or found.held else {}
@@ -107,8 +107,7 @@ def look(session: Session, platform: Platform, catalogue: Catalogue, evidence: E
     consents = [grant for grant in grants if grant.kind == "consent" and grant.not_before <= at]
     for row in archive.of_subject(session, subject):
         holder = lapse.holder(row.field_id, consents, at)
-        # a value that was collected anew since then is younger than the archived one and stays
-        if row.wanted_by is None and holder is not None and row.field_id not in stored:
+        if row.wanted_by is None and holder is not None and archive.returns(catalogue, row.field_id, stored):
             wanted[row.key] = holder
     decided = disposition.decide(found, catalogue, told, at)
     return Look(version=evidence.version, found=found, decided=decided, wanted=wanted, evidence=evidence, grants=grants)

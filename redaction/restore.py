@@ -5,7 +5,7 @@ from datetime import datetime
 from nacl.public import PrivateKey
 from sqlmodel import Session, select
 
-from crm_core import records
+from crm_core import archiving, records
 from issuer import registry
 from issuer.catalogue import Catalogue
 from protocol import event
@@ -37,14 +37,17 @@ def restore(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> int
             if row.wanted_by is None:
                 continue
             holder = lapse.holder(row.field_id, consents, at)
-            came += _return(session, platform, row, holder, at)
+            came += _return(session, platform, catalogue, row=row, holder=holder, at=at)
         crash.point("restore.within")
     crash.point("restore.after")
     return came
 
 
-def _return(session: Session, platform: Platform, row: Archived, holder: GroundId | None, at: datetime) -> bool:
-    if holder is None or row.field_id in records.stored_fields(session, SubjectId(row.subject)):
+def _return(
+    session: Session, platform: Platform, catalogue: Catalogue, *, row: Archived, holder: GroundId | None, at: datetime
+) -> bool:
+    stored = records.stored_fields(session, platform, SubjectId(row.subject))
+    if holder is None or not archive.returns(catalogue, row.field_id, stored):
         row.wanted_by = row.wanted_at = row.waiting = None
         session.add(row)
         return False
@@ -55,7 +58,7 @@ def _return(session: Session, platform: Platform, row: Archived, holder: GroundI
     except EvidenceError as error:
         return _wait(session, row, error.code)
     subject = SubjectId(row.subject)
-    record = records.put_values(session, platform, subject, {row.field_id: value})
+    record = archiving.give_back(session, platform, subject, row.field_id, value)
     _mark(session, row)
     data = {"field": row.field, "ground": holder, "digest": row.digest, "generation": record.generation}
     key = f"{event.VALUE_RESTORED}:{row.job}:{row.field}"

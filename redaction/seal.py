@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from crm_core import records
+from crm_core import archiving, records
 from issuer import registry
 from issuer.catalogue import Catalogue
 from protocol import event, times
@@ -64,7 +64,7 @@ def _archive(session: Session, platform: Platform, job: Job, rows: Sequence[Disp
     record = records.load(session, subject)
     if record is None:
         raise EvidenceError("unknown_subject", "there is no such customer")
-    values = records.open_fields(platform, record, [Field(row.field) for row in rows])
+    values = archiving.take(session, platform, record, [Field(row.field) for row in rows])
     for row in rows:
         field = Field(row.field)
         if field not in values or row.period is None or row.legal_ground is None or row.destroy_by is None:

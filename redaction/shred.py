@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from crm_core import records
+from crm_core import archiving, records
 from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.consent import Field, SubjectId
@@ -62,7 +62,7 @@ def _drop(session: Session, platform: Platform, job: Job, gone: frozenset[Field]
     if old is None:
         raise EvidenceError("unknown_subject", "there is no such customer")
     job.generation, job.epoch = old.generation, old.epoch
-    records.reseal(session, platform, subject, records.stored_fields(session, subject) - gone)
+    records.reseal(session, platform, subject, records.stored_fields(session, platform, subject) - gone)
     # Outside the database, so that no row can have a certificate signed for what was never dropped.
     platform.journal.append(
         {"kind": DROPPED_ENTRY, "job": job.id, "bucket": old.bucket, "epoch": old.epoch, "fields": sorted(gone)}
@@ -82,6 +82,17 @@ def _append(session: Session, platform: Platform, subject: SubjectId, at: dateti
             "wrapped": base64.b64encode(record.wrapped).decode("ascii"),
             "bucket": record.bucket,
             "epoch": record.epoch,
+            "items": _items(session, subject),
             "at": times.iso_ms(at),
         }
     )
+
+
+def _items(session: Session, subject: SubjectId) -> list[dict[str, str | int]]:
+    return [
+        {
+            name: base64.b64encode(part).decode("ascii") if isinstance(part, bytes) else part
+            for name, part in one.items()
+        }
+        for one in archiving.survivors(session, subject)
+    ]

@@ -142,7 +142,7 @@ def still_stored(play: Play, person: Person) -> frozenset[str]:
     platform = Platform.open(play.stage.settings)
     try:
         with platform.database.read() as session:
-            return frozenset(map(str, records.stored_fields(session, SubjectId(person.subject))))
+            return frozenset(map(str, records.stored_fields(session, platform, SubjectId(person.subject))))
     finally:
         platform.close()
 

@@ -36,7 +36,7 @@ def test_the_next_generation_holds_the_survivors_under_a_new_key(stage):
     assert records.stored(new) == {CITY}
     with pytest.raises(EvidenceError) as caught:
         opened(stage, replace(old, wrapped=new.wrapped, generation=new.generation))
-    assert caught.value.code == "bad_cell"
+    assert caught.value.code == "bad_cells"
 
 
 def test_a_rewrapped_bucket_opens_as_before_and_an_old_copy_opens_nothing(stage):
@@ -79,7 +79,7 @@ def test_a_new_record_uses_the_newest_epoch_of_its_bucket(stage, monkeypatch):
 def test_an_unknown_customer_has_no_record_and_no_fields(stage):
     with stage.platform.database.write() as session:
         assert records.load(session, NOBODY) is None
-        assert records.stored_fields(session, NOBODY) == frozenset()
+        assert records.stored_fields(session, stage.platform, NOBODY) == frozenset()
         for change in (
             lambda: records.reseal(session, stage.platform, NOBODY, frozenset()),
             lambda: records.put_values(session, stage.platform, NOBODY, {EMAIL: "a@example.com"}),
@@ -93,10 +93,10 @@ def test_an_unknown_customer_has_no_record_and_no_fields(stage):
             assert caught.value.code == "unknown_subject"
 
 
-def test_stored_fields_are_told_without_any_key(stage):
+def test_stored_fields_are_told_without_a_data_key(stage):
     subject = stage.customer(contact__email="wei@example.com", address__city="Leeds")
     with stage.platform.database.read() as session:
-        assert records.stored_fields(session, subject) == {EMAIL, CITY}
+        assert records.stored_fields(session, stage.platform, subject) == {EMAIL, CITY}
         assert records.open_fields(stage.platform, records.load(session, subject), ("contact.phone",)) == {}
 
 

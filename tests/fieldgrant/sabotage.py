@@ -28,7 +28,7 @@ from issuer.catalogue import Catalogue
 from issuer.credentials import Credential
 from issuer.desk import Desk
 from protocol import event
-from protocol.consent import Field, GroundId, SubjectId
+from protocol.consent import Field, SubjectId
 from redaction import restore, shred
 from redaction.archive import Archived
 from redaction.disposition import Job
@@ -304,11 +304,11 @@ def shredded_restored() -> None:
             kept[job.subject] = records.open_fields(platform, record, gone)
         drop(session, platform, job, gone)
 
-    def all_of_it(session: Session, platform: Platform, row: Archived, holder: GroundId | None, at: Any) -> bool:
-        came = bring_back(session, platform, row, holder, at)
+    def all_of_it(session: Session, platform: Platform, catalogue: Any, *, row: Archived, **rest: Any) -> bool:
+        came = bring_back(session, platform, catalogue, row=row, **rest)
         if came:
             subject = SubjectId(row.subject)
-            missing = kept[subject].keys() - records.stored_fields(session, subject)
+            missing = kept[subject].keys() - records.stored_fields(session, platform, subject)
             records.put_values(session, platform, subject, {field: kept[subject][field] for field in missing})
         return came
 

@@ -196,7 +196,7 @@ class World:
         with self.platform.database.read() as session:
             record = records.load(session, who.subject)
             assert record is not None
-            return dict(records.open_fields(self.platform, record, records.stored_fields(session, who.subject)))
+            return dict(records.open_fields(self.platform, record, records.stored_fields(session, self.platform, who.subject)))
 
     def copy(self, name: str) -> Path:
         """A copy of the whole database, as a backup makes it."""
@@ -213,7 +213,7 @@ class World:
             with old.read() as session:
                 record = records.load(session, subject)
                 assert record is not None
-                for field in records.stored_fields(session, subject):
+                for field in records.stored_fields(session, self.platform, subject):
                     with contextlib.suppress(KeyGone, EvidenceError):
                         opened |= records.open_fields(self.platform, record, [field])
         finally:

@@ -1,0 +1,208 @@
+"""A customer's items (interactions, deals, tickets and whatever the catalogue adds), sealed beside the record.
+
+An item is a row of its own under the customer's data key and generation; its id is in the associated data of each of
+its values. What kind an item is, which fields it has and when it happened are values or follow from them, so nothing
+of that is in clear: the *head* (names of the fields) is sealed with a key of the key-ring and bound to all of the
+item's boxes, so that boxes of an older state cannot be mixed with those of a newer one. The head needs no data key:
+redaction learns what is stored without opening any of it.
+"""
+
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from dataclasses import replace as changed
+from typing import NewType
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Row, Table, delete, select
+from sqlmodel import Field as Column
+from sqlmodel import Session, SQLModel
+
+from crm_core import seal
+from crm_core.seal import Value
+from protocol import canonical
+from protocol.consent import Field, SubjectId
+from protocol.errors import EvidenceError
+from runtime.platform import Platform
+
+ItemId = NewType("ItemId", str)
+ID = re.compile(r"itm_[a-z2-7]{26}")
+_PAD = 64
+_WIDTH = 4  # bytes in front of each box, its length
+
+
+class ItemRow(SQLModel, table=True):
+    """Table `item`. No row number: it would tell in which order items came."""
+
+    __tablename__ = "item"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    subject: str = Column(primary_key=True)
+    item: str = Column(primary_key=True)
+    generation: int
+    head: bytes
+    cells: bytes
+
+
+TABLE: Table = SQLModel.metadata.tables["item"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an item belongs: what its head and each of its values are bound to."""
+
+    subject: SubjectId
+    item: ItemId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed(Place):
+    """One item as it rests."""
+
+    head: bytes
+    cells: bytes
+
+
+def new_id() -> ItemId:
+    """A fresh opaque id: `itm_` and 128 random bits in lower-case base32."""
+    return ItemId("itm_" + base64.b32encode(secrets.token_bytes(16)).decode("ascii").rstrip("=").lower())
+
+
+def of_subject(session: Session, subject: SubjectId) -> list[Sealed]:
+    """All items of a customer in the order of their ids, which says nothing."""
+    statement = select(TABLE).where(TABLE.c.subject == subject).order_by(TABLE.c.item)
+    return [_sealed(row) for row in session.connection().execute(statement)]
+
+
+def find(session: Session, subject: SubjectId, item: str) -> Sealed | None:
+    """One item of a customer, or None."""
+    statement = select(TABLE).where(TABLE.c.subject == subject, TABLE.c.item == item)
+    row = session.connection().execute(statement).one_or_none()
+    return None if row is None else _sealed(row)
+
+
+def add(session: Session, items: Sequence[Sealed]) -> None:
+    """Store new items."""
+    if items:
+        session.connection().execute(TABLE.insert(), [asdict(item) for item in items])
+
+
+def remove(session: Session, subject: SubjectId, item: str) -> bool:
+    """Remove an item; False when there is none."""
+    done = session.connection().execute(delete(TABLE).where(TABLE.c.subject == subject, TABLE.c.item == item))
+    return bool(done.rowcount)
+
+
+def remove_all(session: Session, subject: SubjectId) -> None:
+    """Remove all items of a customer."""
+    session.connection().execute(delete(TABLE).where(TABLE.c.subject == subject))
+
+
+class Heads:
+    """Opens and makes heads: take one for many items, for it looks the key up once."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._key = AESGCM(platform.keyring.secret("item-heads"))
+        self._org = platform.controller
+
+    def boxes(self, item: Sealed) -> dict[Field, bytes]:
+        """The item's sealed values by field. EvidenceError `bad_item` when the row is not as we wrote it."""
+        try:
+            plain = self._key.decrypt(item.head[: seal.NONCE], item.head[seal.NONCE :], self._bound(item))
+            names = [Field(name) for name in orjson.loads(plain)]
+            return dict(zip(names, _unjoin(item.cells), strict=True))
+        except (InvalidTag, ValueError):
+            raise EvidenceError("bad_item", "an item is not as it was written") from None
+
+    def make(self, place: Place, boxes: Mapping[Field, bytes]) -> Sealed:
+        """An item out of its sealed values."""
+        bare = Sealed(
+            subject=place.subject,
+            item=place.item,
+            generation=place.generation,
+            head=b"",
+            cells=_join(boxes.values()),
+        )
+        plain = orjson.dumps(list(boxes))
+        plain += b" " * (-len(plain) % _PAD)
+        nonce = secrets.token_bytes(seal.NONCE)
+        return changed(bare, head=nonce + self._key.encrypt(nonce, plain, self._bound(bare)))
+
+    def _bound(self, item: Sealed) -> bytes:
+        cells = hashlib.sha256(item.cells).hexdigest()
+        return canonical.jcs(["item", self._org, item.subject, item.item, item.generation, cells])
+
+
+def seal_values(platform: Platform, key: AESGCM, place: Place, values: Mapping[Field, Value]) -> dict[Field, bytes]:
+    """Boxes of an item's values, by field, under the customer's data key of that generation."""
+    return {
+        field: seal.seal(
+            key,
+            value,
+            org=platform.controller,
+            subject=place.subject,
+            field=field,
+            generation=place.generation,
+            item=place.item,
+        )
+        for field, value in values.items()
+    }
+
+
+def open_box(platform: Platform, key: AESGCM, sealed: Sealed, field: Field, box: bytes) -> Value:
+    """One value of an item. EvidenceError `bad_cell`."""
+    return seal.open_value(
+        key,
+        box,
+        org=platform.controller,
+        subject=sealed.subject,
+        field=field,
+        generation=sealed.generation,
+        item=sealed.item,
+    )
+
+
+def open_values(
+    platform: Platform, heads: Heads, key: AESGCM, sealed: Sealed, fields: Collection[Field]
+) -> dict[Field, Value]:
+    """The values of those fields that the item has. EvidenceError `bad_item`, `bad_cell`."""
+    boxes = heads.boxes(sealed)
+    return {field: open_box(platform, key, sealed, field, boxes[field]) for field in boxes if field in fields}
+
+
+def stored_fields(session: Session, platform: Platform, subject: SubjectId) -> frozenset[Field]:
+    """The fields of which some item of the customer holds a value. EvidenceError `bad_item`."""
+    found = of_subject(session, subject)
+    if not found:
+        return frozenset()
+    heads = Heads(platform)
+    return frozenset(field for item in found for field in heads.boxes(item))
+
+
+def _sealed(row: Row[tuple[object, ...]]) -> Sealed:
+    return Sealed(
+        subject=SubjectId(row.subject),
+        item=ItemId(row.item),
+        generation=row.generation,
+        head=row.head,
+        cells=row.cells,
+    )
+
+
+def _join(boxes: Iterable[bytes]) -> bytes:
+    return b"".join(len(box).to_bytes(_WIDTH, "big") + box for box in boxes)
+
+
+def _unjoin(cells: bytes) -> list[bytes]:
+    boxes, at = [], 0
+    while at < len(cells):
+        end = at + _WIDTH + int.from_bytes(cells[at : at + _WIDTH], "big")
+        boxes.append(cells[at + _WIDTH : end])
+        at = end
+    return boxes
