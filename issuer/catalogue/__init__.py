@@ -2,7 +2,16 @@
 and the notices people read before they decide.
 """
 
-from issuer.catalogue.entries import Catalogue, FieldEntry, Notice, PurposeEntry
+from issuer.catalogue.entries import Catalogue, Ending, FieldEntry, Notice, PurposeEntry, RecipientEntry
 from issuer.catalogue.loading import CatalogueError, load
 
-__all__ = ["Catalogue", "CatalogueError", "FieldEntry", "Notice", "PurposeEntry", "load"]
+__all__ = [
+    "Catalogue",
+    "CatalogueError",
+    "Ending",
+    "FieldEntry",
+    "Notice",
+    "PurposeEntry",
+    "RecipientEntry",
+    "load",
+]

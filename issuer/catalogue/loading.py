@@ -2,30 +2,51 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import yaml
 
-from issuer.catalogue.entries import Catalogue, Disposition, FieldEntry, Necessity, Notice, PurposeEntry
+from issuer.catalogue.entries import (
+    ANY,
+    CONTROLLER,
+    Catalogue,
+    Disposition,
+    FieldEntry,
+    Item,
+    Mechanism,
+    Necessity,
+    Notice,
+    PurposeEntry,
+    RecipientEntry,
+)
 from protocol import canonical, times
+from protocol import did as dids
 from protocol.errors import EvidenceError
 
 DEFAULT = Path(__file__).with_name("default.yaml")
 LANGUAGES = ("en", "zh-CN")
 ROLES = frozenset({"sales", "service", "marketing", "dpo", "auditor", "admin", "mailer", "steward"})
-TYPES = frozenset({"text", "email", "phone", "boolean", "date", "datetime", "url", "tags"})
+TYPES = frozenset({"text", "email", "phone", "boolean", "number", "date", "datetime", "url", "tags"})
+PROCESSING = frozenset({"dpv:Use", "dpv:Collect"})
 _FIELD_ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _KEY = re.compile(r"[a-z][a-z0-9-]*")
 _FIELD_KEYS = frozenset(
-    {"bit", "category", "sensitive", "labels", "type", "disposition", "legal_ground", "period", "destroy_after"}
-)
+    {
+        "bit", "category", "sensitive", "labels", "type", "disposition", "legal_ground", "period", "destroy_after",
+        "many", "item",
+    }
+)  # fmt: skip
 _PURPOSE_KEYS = frozenset(
     {
         "iri", "labels", "necessity", "separate_consent", "roles", "consent_only", "recipients", "jurisdictions",
-        "duration", "consent_life",
+        "duration", "consent_life", "processing", "ask_again_after",
     }
 )  # fmt: skip
+_PURPOSE_MAY = frozenset({"separate_consent", "recipients", "jurisdictions", "processing", "ask_again_after"})
+_RECIPIENT_NEEDS = frozenset({"did", "labels", "jurisdiction", "mechanism"})
+_PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")  # ISO 3166-1 and -2
 
 
 class CatalogueError(Exception):
@@ -61,24 +82,38 @@ _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _m
 
 def load(path: Path | None = None) -> Catalogue:
     """Read and check a catalogue (the packaged default without a path); CatalogueError says where it is wrong."""
-    text = (path or DEFAULT).read_text(encoding="utf-8")
+    return build(parse((path or DEFAULT).read_text(encoding="utf-8")))
+
+
+def parse(text: str) -> Any:
+    """YAML (JSON is YAML) as plain data, keys given twice refused. CatalogueError."""
     try:
         # _StrictLoader is a SafeLoader, which the linter cannot see
-        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise CatalogueError(f"line {mark.line + 1}" if mark else "file", "this is not YAML") from None
-    top = _members(content, "catalogue", {"version", "fields", "purposes", "notices"})
+
+
+def build(content: Any, *, kept: Iterable[str] = ()) -> Catalogue:
+    """A catalogue out of plain data, checked. `kept` are removed purposes whose notices stay. CatalogueError."""
+    top = _members(content, "catalogue", {"version", "fields", "purposes", "notices"}, allowed={"recipients"})
     fields = {key: _field(key, node) for key, node in _named(top["fields"], "fields").items()}
     _distinct("fields", "bit", ((key, entry.bit) for key, entry in fields.items()))
-    purposes = {key: _purpose(key, node, fields) for key, node in _named(top["purposes"], "purposes").items()}
+    listed = _named(top["recipients"], "recipients") if "recipients" in top else {}
+    recipients = {key: _recipient(key, node) for key, node in listed.items()}
+    _distinct("recipients", "did", ((key, (one.did, one.jurisdiction)) for key, one in recipients.items()))
+    purposes = {
+        key: _purpose(key, node, fields, recipients) for key, node in _named(top["purposes"], "purposes").items()
+    }
     _distinct("purposes", "iri", ((key, entry.iri) for key, entry in purposes.items()))
     return Catalogue(
         version=_text(top["version"], "version"),
         digest=canonical.digest(canonical.jcs(content)),
         fields=fields,
         purposes=purposes,
-        notices=_notices(top["notices"], purposes),
+        recipients=recipients,
+        notices=_notices(top["notices"], purposes, frozenset(kept)),
     )
 
 
@@ -106,16 +141,45 @@ def _field(key: str, node: Any) -> FieldEntry:
         legal_ground=None if disposition != "seal" else _text(archive["legal_ground"], f"{place}.legal_ground"),
         period=None if disposition != "seal" else _text(archive["period"], f"{place}.period"),
         destroy_after=None if disposition != "seal" else _duration(archive["destroy_after"], f"{place}.destroy_after"),
+        many=_flag(entry.get("many", False), f"{place}.many"),
+        item=cast(Item, _one_of(entry["item"], get_args(Item), f"{place}.item")) if "item" in entry else None,
     )
 
 
-def _purpose(key: str, node: Any, fields: Mapping[str, FieldEntry]) -> PurposeEntry:
+def _recipient(key: str, node: Any) -> RecipientEntry:
+    place = f"recipients.{key}"
+    if not _KEY.fullmatch(key):
+        raise CatalogueError(place, "a recipient's key is lower case ASCII with hyphens")
+    entry = _members(node, place, _RECIPIENT_NEEDS, allowed={"mechanism_until", "notice_endpoint"})
+    mechanism = cast(Mechanism, _one_of(entry["mechanism"], get_args(Mechanism), f"{place}.mechanism"))
+    if ("mechanism_until" in entry) == (mechanism == "none_needed"):
+        raise CatalogueError(f"{place}.mechanism_until", "is needed by every mechanism but none_needed")
+    jurisdiction = _text(entry["jurisdiction"], f"{place}.jurisdiction")
+    if not _PLACE.fullmatch(jurisdiction):
+        raise CatalogueError(f"{place}.jurisdiction", "must be a code of ISO 3166 such as CN or US-CA")
+    endpoint = entry.get("notice_endpoint")
+    if endpoint is not None and not _text(endpoint, f"{place}.notice_endpoint").startswith("https://"):
+        raise CatalogueError(f"{place}.notice_endpoint", "must be an https URL")
+    return RecipientEntry(
+        key=key,
+        did=_did(entry["did"], f"{place}.did"),
+        labels=_labels(entry["labels"], f"{place}.labels"),
+        jurisdiction=jurisdiction,
+        mechanism=mechanism,
+        mechanism_until=_instant(entry["mechanism_until"], f"{place}.mechanism_until")
+        if "mechanism_until" in entry
+        else None,
+        notice_endpoint=endpoint,
+    )
+
+
+def _purpose(
+    key: str, node: Any, fields: Mapping[str, FieldEntry], recipients: Mapping[str, RecipientEntry]
+) -> PurposeEntry:
     place = f"purposes.{key}"
     if not _KEY.fullmatch(key):
         raise CatalogueError(place, "a purpose's key is lower case ASCII with hyphens")
-    entry = _members(
-        node, place, _PURPOSE_KEYS - {"separate_consent", "recipients", "jurisdictions"}, allowed=_PURPOSE_KEYS
-    )
+    entry = _members(node, place, _PURPOSE_KEYS - _PURPOSE_MAY, allowed=_PURPOSE_KEYS)
     iri = _text(entry["iri"], f"{place}.iri")
     if not iri.startswith("https://"):
         raise CatalogueError(f"{place}.iri", "must be an https IRI")
@@ -124,12 +188,10 @@ def _purpose(key: str, node: Any, fields: Mapping[str, FieldEntry]) -> PurposeEn
         if field not in fields:
             raise CatalogueError(f"{place}.necessity.{field}", "no such field")
     separate = _flag(entry.get("separate_consent", False), f"{place}.separate_consent")
-    abroad = {name: _texts(entry.get(name, []), f"{place}.{name}") for name in ("recipients", "jurisdictions")}
-    for name, values in abroad.items():
-        if values and not separate:
-            raise CatalogueError(
-                f"{place}.{name}", "third parties and other countries need separate_consent (PIPL 23, 39)"
-            )
+    for field in necessity:
+        if fields[field].sensitive and not separate:
+            raise CatalogueError(f"{place}.necessity.{field}", "sensitive fields need separate_consent (PIPL 29)")
+    abroad = _abroad(entry, place, recipients, separate=separate)
     return PurposeEntry(
         key=key,
         iri=iri,
@@ -145,13 +207,40 @@ def _purpose(key: str, node: Any, fields: Mapping[str, FieldEntry]) -> PurposeEn
         jurisdictions=abroad["jurisdictions"],
         duration=_duration(entry["duration"], f"{place}.duration"),
         consent_life=_duration(entry["consent_life"], f"{place}.consent_life"),
+        processing=_processing(entry.get("processing", ["dpv:Use"]), f"{place}.processing"),
+        ask_again_after=(
+            _duration(entry["ask_again_after"], f"{place}.ask_again_after") if "ask_again_after" in entry else None
+        ),
     )
 
 
-def _notices(node: Any, purposes: Mapping[str, PurposeEntry]) -> tuple[Notice, ...]:
+def _abroad(
+    entry: Mapping[str, Any], place: str, recipients: Mapping[str, RecipientEntry], *, separate: bool
+) -> dict[str, frozenset[str]]:
+    """A purpose's recipients and jurisdictions beside ourselves and home."""
+    abroad = {name: _texts(entry.get(name, []), f"{place}.{name}") for name in ("recipients", "jurisdictions")}
+    for name, values in abroad.items():
+        if values and not separate:
+            raise CatalogueError(
+                f"{place}.{name}", "third parties and other countries need separate_consent (PIPL 23, 39)"
+            )
+    for key in sorted(abroad["recipients"] - {ANY}):
+        if key not in recipients:
+            raise CatalogueError(f"{place}.recipients", f"{key} is not in the section recipients")
+    return abroad
+
+
+def _processing(node: Any, place: str) -> frozenset[str]:
+    found = frozenset(_one_of(one, PROCESSING, place) for one in _texts(node, place))
+    if "dpv:Use" not in found:
+        raise CatalogueError(place, "dpv:Use is part of it: what may not be used must not be collected")
+    return found
+
+
+def _notices(node: Any, purposes: Mapping[str, PurposeEntry], kept: frozenset[str]) -> tuple[Notice, ...]:
     notices: list[Notice] = []
     for key, versions in _named(node, "notices").items():
-        if key not in purposes:
+        if key not in purposes and key not in kept:
             raise CatalogueError(f"notices.{key}", "no such purpose")
         for version, texts in _named(versions, f"notices.{key}").items():
             place = f"notices.{key}.{version}"
@@ -215,6 +304,23 @@ def _duration(node: Any, place: str) -> str:
         times.duration(text)
     except EvidenceError:
         raise CatalogueError(place, "must be an ISO 8601 duration such as P180D") from None
+    return text
+
+
+def _instant(node: Any, place: str) -> datetime:
+    try:
+        return times.parse(_text(node, place), field=place)
+    except EvidenceError:
+        raise CatalogueError(place, 'must be an instant in quotes such as "2027-12-31T00:00:00Z"') from None
+
+
+def _did(node: Any, place: str) -> str:
+    text = _text(node, place)
+    if text != CONTROLLER:
+        try:
+            dids.check(text, field=place)
+        except EvidenceError:
+            raise CatalogueError(place, "must be a did:key, a did:web or the word controller") from None
     return text
 
 
