@@ -14,7 +14,7 @@ from issuer.catalogue import Catalogue, Notice, PurposeEntry
 from issuer.credentials import Credential
 from protocol import consent, event, times
 from protocol import did as dids
-from protocol.consent import Ask, Consent, Field, Jurisdiction, NoticeRef, Process, Purpose, SubjectId
+from protocol.consent import Ask, Consent, Field, Jurisdiction, NoticeRef, Process, Processing, Purpose, SubjectId
 from protocol.did import Did
 from runtime import outbox
 from runtime.platform import Platform
@@ -27,19 +27,23 @@ _PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")  # ISO 3166-1 and -2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What staff would like for one purpose (key or IRI). No recipients: the controller; no jurisdictions: home."""
+    """What staff would like for one purpose (key or IRI). No recipients: the controller; no jurisdictions: home.
+
+    No processing: all that the catalogue foresees for the purpose (in an ask), `dpv:Use` (in a statutory ground).
+    """
 
     purpose: str
     fields: frozenset[str]
     recipients: frozenset[str] | None = None
     jurisdictions: frozenset[str] | None = None
+    processing: frozenset[str] | None = None
 
 
 def process_of(wish: Wish, platform: Platform, catalogue: Catalogue) -> tuple[PurposeEntry, Process]:
     """A wish as a process within the catalogue.
 
     EvidenceError `unknown_purpose`, `unknown_field`, `bad_did`, `unsupported_did`; Problem 422 `field_not_needed`,
-    `recipient_not_allowed`, `jurisdiction_not_allowed`, `bad_jurisdiction`, `no_fields`.
+    `recipient_not_allowed`, `jurisdiction_not_allowed`, `bad_jurisdiction`, `processing_not_allowed`, `no_fields`.
     """
     entry = catalogue.purpose(wish.purpose)
     if not wish.fields:
@@ -61,9 +65,13 @@ def process_of(wish: Wish, platform: Platform, catalogue: Catalogue) -> tuple[Pu
         dids.check(recipient, field="recipients")
     if not all(_PLACE.fullmatch(one) for one in jurisdictions - {home}):
         raise Problem(422, "bad_jurisdiction", "Must be codes of ISO 3166 such as CN or US-CA.", field="jurisdictions")
+    processing = wish.processing or entry.processing
+    if not processing <= entry.processing:
+        raise Problem(422, "processing_not_allowed", "The purpose does not foresee this.", field="processing")
     return entry, Process(
         purpose=Purpose(entry.iri),
         fields=frozenset(map(Field, wish.fields)),
+        processing=frozenset(map(Processing, processing)),
         recipients=frozenset(map(Did, recipients)),
         jurisdictions=frozenset(map(Jurisdiction, jurisdictions)),
         duration=entry.duration,

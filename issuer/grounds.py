@@ -4,7 +4,7 @@ alive only when a second person has signed the same document.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -180,7 +180,9 @@ def listed(session: Session, at: datetime, *, subject: SubjectId | None = None) 
 def _processes(desk: Desk, declared: Declaration) -> Sequence[Process]:
     processes = []
     for wish in declared.wishes:
-        entry, process = asks.process_of(wish, desk.platform, desk.catalogue)
+        # to collect without consent has to be said; it does not come with the purpose
+        said = wish if wish.processing else replace(wish, processing=frozenset({consent.USE}))
+        entry, process = asks.process_of(said, desk.platform, desk.catalogue)
         if entry.consent_only:
             raise Problem(422, "consent_only", f"Only consent may open {entry.key}.", field="processes")
         if declared.roles is not None and not declared.roles <= entry.roles:

@@ -62,12 +62,19 @@ class ProcessBody(BaseModel):
     fields: frozenset[str] = Field(min_length=1, max_length=128, examples=[["contact.email", "address.city"]])
     recipients: frozenset[str] | None = Field(None, description="DIDs; left out: the controller alone.", max_length=16)
     jurisdictions: frozenset[str] | None = Field(None, description="Left out: home alone.", max_length=16)
+    processing: frozenset[str] | None = Field(
+        None,
+        description="`dpv:Use`, `dpv:Collect`; left out: what the catalogue foresees (ask), `dpv:Use` (ground).",
+        min_length=1,
+        max_length=2,
+    )
 
     def wish(self) -> Wish:
         """As the domain has it."""
         return Wish(
-            purpose=self.purpose, fields=self.fields, recipients=self.recipients, jurisdictions=self.jurisdictions
-        )
+            purpose=self.purpose, fields=self.fields, recipients=self.recipients, jurisdictions=self.jurisdictions,
+            processing=self.processing,
+        )  # fmt: skip
 
 
 class AskBody(BaseModel):

@@ -14,7 +14,7 @@ from protocol import shape, vocabulary
 from protocol.credential import VerifiedCredential
 from protocol.did import Did
 from protocol.errors import EvidenceError
-from protocol.vocabulary import COLLECT, Field, Process, Purpose
+from protocol.vocabulary import COLLECT, Field, Jurisdiction, Process, Purpose
 
 TOUCHPOINT_TYPE, DELEGATION_TYPE = "TouchpointCredential", "CollectionDelegationCredential"
 DELEGATION_LIFE = timedelta(minutes=15)
@@ -45,6 +45,11 @@ class Registration:
     valid_from: datetime
     valid_until: datetime
     digest: str
+
+    @property
+    def jurisdiction(self) -> Jurisdiction:
+        """Where it collects: its processes all name this one place."""
+        return next(iter(self.processes[0].jurisdictions))
 
     def fields_for(self, purpose: Purpose) -> frozenset[Field]:
         """The fields that it may bring for a purpose; none where it is not registered for it."""
@@ -128,6 +133,9 @@ def parse_registration(credential: VerifiedCredential, *, approved: bool = True)
     if _NAME.fullmatch(name) is None:
         raise shape.refuse(f"{path}.touchpointName", "must be a short name in ASCII")
     ungrounded = shape.one_of(claim, "withoutGround", path, frozenset({"refuse", "hold"}))
+    processes = vocabulary.read_processes(claim, path)
+    if len({one.jurisdictions for one in processes}) != 1 or len(processes[0].jurisdictions) != 1:
+        raise shape.refuse(f"{path}.hasProcess", "must all name the one jurisdiction")
     return Registration(
         id=credential.id,
         touchpoint=touchpoint,
@@ -135,7 +143,7 @@ def parse_registration(credential: VerifiedCredential, *, approved: bool = True)
         controller=controller,
         declared_by=credential.issuer,
         signers=signers,
-        processes=vocabulary.read_processes(claim, path),
+        processes=processes,
         ungrounded="hold" if ungrounded == "hold" else "refuse",
         rate=rate,
         origins=_origins(claim, path) if "allowedOrigin" in claim else frozenset(),
