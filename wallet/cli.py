@@ -13,11 +13,13 @@ from protocol.consent import Process
 from wallet import keystore, offer, render
 from wallet.desk import BACKUP_PASSPHRASE, PASSPHRASE, Desk, at_desk
 from wallet.errors import WalletError
+from wallet.help import Spoken
 from wallet.holding import own_consent
 from wallet.wallet import Wallet, now
 
 app = typer.Typer(
     name="wallet",
+    cls=Spoken,
     no_args_is_help=True,
     help="Your own keys: answer what organisations ask, withdraw, and see who read what.",
     epilog=(

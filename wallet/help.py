@@ -1,0 +1,121 @@
+"""`--help` in Chinese, for owners whose locale or `--lang` says so. What has no entry here stays English."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import typer.rich_utils
+from click import Command, Context, HelpFormatter
+from typer.core import TyperGroup
+
+from wallet import words
+from wallet.errors import WalletError
+
+ZH: Mapping[str, str] = {
+    "Your own keys: answer what organisations ask, withdraw, and see who read what.": (
+        "您自己的密钥：答复组织的请求，撤回同意，查看谁读取了什么。"
+    ),
+    "Begin with: fieldgrant wallet init, then fieldgrant wallet enrol 'fieldgrant://enrol?…'. The passphrase is asked "
+    "for; a program sets FIELDGRANT_WALLET_PASSPHRASE, and FIELDGRANT_WALLET_BACKUP_PASSPHRASE for a backup.": (
+        "开始：fieldgrant wallet init，然后 fieldgrant wallet enrol 'fieldgrant://enrol?…'。口令会在运行时询问；"
+        "程序可设置 FIELDGRANT_WALLET_PASSPHRASE，备份用 FIELDGRANT_WALLET_BACKUP_PASSPHRASE。"
+    ),
+    "Make a new wallet, sealed under a passphrase.": "创建新钱包，用口令密封。",
+    "Accept an invitation: a new DID for this organisation alone, and the code from the second channel.": (
+        "接受邀请：为该组织单独生成新的 DID，并输入从第二渠道收到的验证码。"
+    ),
+    "Show what is asked of you: purpose, fields, who, where, how long, and the notice.": (
+        "查看向您提出的请求：用途、字段、接收方、地点、期限和告知书。"
+    ),
+    "Allow exactly the fields that you tick, for as long as you say.": "只允许您勾选的字段，期限由您决定。",
+    "Keep only the fields that you tick; the rest of the consent ends in the same step.": (
+        "只保留您勾选的字段；同意的其余部分同时结束。"
+    ),
+    "End a consent. When this returns, nothing is read under it any more.": (
+        "撤回同意。命令返回之后，不再有人依据它读取。"
+    ),
+    "Say no to a whole ask, on record.": "拒绝整个请求，并留有记录。",
+    "Who read what of yours, when and what for; refused attempts too.": (
+        "谁在何时为何目的读取了您的什么数据；被拒绝的尝试也在内。"
+    ),
+    "The organisation's signed answers to what you decided, and certificates of what became of your data.": (
+        "组织对您的决定所签署的回执，以及您的数据处置证明。"
+    ),
+    "Write everything, keys included, into a file sealed under a passphrase of its own.": (
+        "将全部内容（包括密钥）写入一个文件，用单独的口令密封。"
+    ),
+    "Make a wallet out of a backup, where there is none yet.": "在还没有钱包的地方，由备份恢复钱包。",
+    "Organisations, your consents and how each stands.": "组织、您的同意及其状态。",
+    "The wallet's file.": "钱包文件。",
+    "en or zh-CN; else as your locale says.": "en 或 zh-CN；不写则按系统语言。",
+    "Print JSON for programs.": "输出 JSON，供程序使用。",
+    "Organisation: its DID, a part of it, or its URL.": "组织：其 DID、DID 的一部分或网址。",
+    "Do not ask again.": "不再询问。",
+    "Fields to allow, comma-separated; PURPOSE:FIELD with several purposes.": (
+        "允许的字段，用逗号分隔；有多个用途时写作 用途:字段。"
+    ),
+    "Last day, e.g. 2027-05-21; else as long as asked.": "最后一天，如 2027-05-21；不写则按请求的期限。",
+    "The invitation link, as it came by mail.": "邮件中的邀请链接。",
+    "The second code; else you are asked.": "第二渠道的验证码；不写则运行时询问。",
+    "The ask's id, or the beginning of it.": "请求的编号，或其开头几位。",
+    "The consent's id, or the beginning of it.": "同意的编号，或其开头几位。",
+    "How many entries.": "显示多少条。",
+    "Continue after an earlier page.": "接着上一页继续。",
+    "The backup's file; it must not exist.": "备份文件；不得已经存在。",
+    "The backup's file.": "备份文件。",
+    "Also ask the organisation: later ends, grounds.": "同时询问组织：之后的结束、法定依据。",
+    "Show this message and exit.": "显示此帮助。",
+}
+_PANELS = {"ARGUMENTS_PANEL_TITLE": "参数", "OPTIONS_PANEL_TITLE": "选项", "COMMANDS_PANEL_TITLE": "命令"}
+
+
+class Spoken(TyperGroup):
+    """A group of commands whose help is in the owner's language."""
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        """The command, its help translated."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and chinese():
+            translate(command)
+        return command
+
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """The help of the group itself."""
+        if chinese():
+            translate(self)
+        super().format_help(ctx, formatter)
+
+
+def chinese() -> bool:
+    """Does the owner read Chinese? What `--lang` says counts before the locale."""
+    wanted = None
+    for at, word in enumerate(sys.argv):
+        if word == "--lang":
+            wanted = next(iter(sys.argv[at + 1 :]), None)
+        elif word.startswith("--lang="):
+            wanted = word.removeprefix("--lang=")
+    try:
+        return words.language(wanted) == "zh"
+    except WalletError:  # the command itself will say so
+        return False
+
+
+def translate(command: Command) -> None:
+    """Put Chinese in the place of a command's English help, options and headings."""
+    for name, title in _PANELS.items():
+        setattr(typer.rich_utils, name, title)
+    command.help = _zh(command.help)
+    command.epilog = _zh(command.epilog)
+    command.short_help = _zh(command.short_help)
+    for each in command.params:
+        told: Any = each
+        if getattr(told, "help", None):
+            told.help = _zh(told.help)
+
+
+def _zh(text: str | None) -> str | None:
+    if text is None:
+        return None
+    if text.startswith("Example: "):
+        return "例：" + text.removeprefix("Example: ")
+    return ZH.get(text, text)
