@@ -22,6 +22,8 @@ class Evidence:
     grounds: tuple[
         StoredCredential, ...
     ]  # approved statutory grounds that name the subject or everyone, ended ones too
+    exclusions: tuple[StoredCredential, ...] = ()  # what takes the subject out of grounds, on their request
+    lifts: tuple[StoredCredential, ...] = ()  # the ends of pauses
 
 
 def evidence(session: Session, subject: SubjectId) -> Evidence:
@@ -44,4 +46,6 @@ def evidence(session: Session, subject: SubjectId) -> Evidence:
         consents=all_of("consent"),
         ended=all_of("withdrawal"),
         grounds=tuple(credentials.stored(row) for row in grounds),
+        exclusions=all_of("exclusion"),
+        lifts=all_of("lift"),
     )

@@ -195,8 +195,8 @@ class Journal:
 
 
 def _statements(evidence: Mapping[str, Any]) -> Iterator[str]:
-    """The ids of the enrolments and consents that a narrowing carries."""
-    for kind in ("enrolment", "consent", "given"):
+    """The ids of the enrolments, consents and exclusions that a narrowing carries."""
+    for kind in ("enrolment", "consent", "given", "exclusion"):
         if kind in evidence:
             yield str(evidence[kind]["id"])
 

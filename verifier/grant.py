@@ -35,6 +35,7 @@ class Grant:
     """What one process of one verified ground permits.
 
     `not_before` is part of the grant's life, `not_after` is the first instant after it; `roles` None means every role.
+    A `paused` one (GDPR art. 18) releases nothing, and still lets its fields be stored.
     """
 
     ground: GroundId
@@ -49,6 +50,7 @@ class Grant:
     not_before: datetime
     not_after: datetime | None = None
     ended: Ended | None = None
+    paused: bool = False
 
     def permits(self, request: ReadRequest) -> bool:
         """Does this grant release its fields to this request at this instant?"""
@@ -74,7 +76,12 @@ class Grant:
 
     def in_force(self, at: datetime) -> bool:
         """Living at this instant: begun, not over, not ended by anyone."""
-        return self.ended is None and self.not_before <= at and (self.not_after is None or at < self.not_after)
+        return (
+            self.ended is None
+            and not self.paused
+            and self.not_before <= at
+            and (self.not_after is None or at < self.not_after)
+        )
 
     def over(self, at: datetime) -> bool:
         """Did it run out by itself?"""

@@ -20,19 +20,21 @@ from sqlmodel import Session, col, select
 from issuer.catalogue import Catalogue
 from issuer.credentials import EVERYONE, Credential, GroundSubject, Standing, StoredCredential, stored
 from issuer.evidence import Evidence
-from protocol.consent import Consent, Field, GroundId, Process, SubjectId, within
+from protocol.consent import Consent, Field, GroundId, Jurisdiction, Process, SubjectId, within
 from protocol.did import Did
 from protocol.enrolment import Enrolment
 from protocol.errors import EvidenceError
+from protocol.exclusion import Exclusion
 from protocol.ground import StatutoryGround
 from protocol.signature import CLOCK_SKEW
 from runtime.platform import Platform
+from verifier.excluded import Excluded
 from verifier.grant import Ended, Grant
 from verifier.verdicts import Prove, Verdicts
 
 T = TypeVar("T")
 
-_OF_A_SUBJECT = ("enrolment", "ask", "consent", "withdrawal")
+_OF_A_SUBJECT = ("enrolment", "ask", "consent", "withdrawal", "exclusion", "lift")
 _STORED_ENDS: Mapping[str, Ended] = {"withdrawn": "withdrawn", "superseded": "superseded", "expired": "expired"}
 
 
@@ -89,6 +91,8 @@ def collect(session: Session, subjects: Sequence[SubjectId]) -> list[Evidence]:
             consents=tuple(kinds.get("consent", ())),
             ended=tuple(kinds.get("withdrawal", ())),
             grounds=tuple(ground for whom, ground in of_law if whom in (EVERYONE, subject)),
+            exclusions=tuple(kinds.get("exclusion", ())),
+            lifts=tuple(kinds.get("lift", ())),
         )
 
     return [evidence(subject) for subject in subjects if subject in versions]
@@ -107,6 +111,9 @@ class _Examination:
         missing = self._journal.named(self._evidence.subject) - {
             row.id for row in (*self._evidence.enrolments, *self._evidence.consents, *self._evidence.grounds)
         }
+        # an exclusion takes away: one whose bytes were changed is missing, not merely worth a complaint
+        excluded = self._excluded()
+        missing -= {one.id for one in excluded}
         if missing:
             return Findings((), tuple(Complaint(id_, "evidence_missing") for id_ in sorted(missing)))
         enrolments = self._enrolments()
@@ -129,7 +136,18 @@ class _Examination:
                     given += self._grants_of(consent, ended or (None if consent.subject_did == speaks else "revoked"))
         # By the journal alone: an end in a column would open the ground that an enrolment closes.
         enrolled = any(not self._journal.ended(enrolment.id) for _, enrolment in enrolments)
-        return Findings((*given, *self._of_law(given, enrolled=enrolled)), tuple(self._complaints))
+        lifts = [one for _, one in self._read(self._evidence.lifts, self._verdicts.lift)]
+        of_law = self._of_law(given, Excluded.of(excluded, lifts), enrolled=enrolled)
+        return Findings((*given, *of_law), tuple(self._complaints))
+
+    def _excluded(self) -> list[Exclusion]:
+        found = []
+        for row, one in self._read(self._evidence.exclusions, self._verdicts.exclusion):
+            if one.subject == self._evidence.subject:
+                found.append(one)
+            else:
+                self._complain(row, "foreign_exclusion")
+        return found
 
     def _enrolments(self) -> list[tuple[StoredCredential, Enrolment]]:
         found = []
@@ -191,15 +209,17 @@ class _Examination:
             for process in consent.processes
         ]
 
-    def _of_law(self, given: Sequence[Grant], *, enrolled: bool) -> list[Grant]:
-        found = []
+    def _of_law(self, given: Sequence[Grant], excluded: Excluded, *, enrolled: bool) -> list[Grant]:
+        known = frozenset(map(Field, self._catalogue.fields))
+        home = Jurisdiction(self._platform.settings.home_jurisdiction)
+        found = excluded.erased(known, self._platform.controller, home)
         for row, ground in self._read(self._evidence.grounds, self._verdicts.ground):
             if not ground.concerns(self._evidence.subject):
                 self._complain(row, "foreign_ground")
             elif not (ground.until_enrolled and enrolled):  # else it did not end, it is not meant for them: no lapse
                 ended = self._ground_end(row, ground)
                 found += [
-                    _statutory(self._evidence.subject, ground, process, fields, ended)
+                    excluded.applied(_statutory(self._evidence.subject, ground, process, fields, ended), ground)
                     for process in ground.processes
                     if self._lawful(process) and (fields := process.fields - _taken_back(given, process, ground))
                 ]

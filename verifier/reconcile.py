@@ -141,7 +141,7 @@ def _restore(session: Session, platform: Platform, subject: SubjectId, evidence:
     if session.get(Standing, subject) is None:
         return False
     missing = False
-    for name in ("enrolment", "ask", "given", "withdrawal", "consent"):
+    for name in ("enrolment", "ask", "given", "withdrawal", "consent", "request", "exclusion"):
         document = evidence.get(name)
         if document is None or session.get(Credential, document["id"]) is not None:
             continue
@@ -162,6 +162,10 @@ def _describe(row: Credential, proved: Verdicts) -> None:
         row.did = proved.enrolment(row.body).wallet_did
     elif row.kind == "ask":  # it was answered: else it would not be in the journal
         row.did, row.ended_at, row.ended_kind = proved.ask(row.body).subject_did, row.at, "answered"
+    elif row.kind == "exclusion":
+        row.about = proved.exclusion(row.body).request.id
+    elif row.kind == "request":
+        proved.request(row.body)
     elif row.kind == "withdrawal":
         row.about = proved.withdrawal(row.body).consent_id
     else:

@@ -5,9 +5,10 @@ The reason for a withheld field comes from grounds alone, so it says nothing of 
 1. `withdrawn`: a grant that fits the request in all but time was ended by the subject or for them (withdrawn,
    revoked, superseded by a narrower consent);
 2. `expired`: such a grant ran out by itself;
-3. `role`, `jurisdiction`, `recipient_not_granted`, `purpose_not_granted`: a living grant names the field and
+3. `restricted`: such a grant is paused while an objection or a restriction is looked into;
+4. `role`, `jurisdiction`, `recipient_not_granted`, `purpose_not_granted`: a living grant names the field and
    fails at this point, and none fails at a later one (purpose is asked first, role last);
-4. `no_ground`.
+5. `no_ground`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,6 +32,7 @@ class Reason(StrEnum):
     RECIPIENT = "recipient_not_granted"
     JURISDICTION = "jurisdiction"
     ROLE = "role"
+    RESTRICTED = "restricted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ def reason(request: ReadRequest, field: Field, grants: Iterable[Grant]) -> Reaso
         return Reason.WITHDRAWN
     if any(grant.over(request.at) for grant in fitting):
         return Reason.EXPIRED
+    if any(grant.paused for grant in fitting):
+        return Reason.RESTRICTED
     living = [grant for grant in naming if grant.in_force(request.at)]
     return _furthest(request, living)
 

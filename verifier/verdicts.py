@@ -10,13 +10,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
-from protocol import answers, canonical, consent, credential, enrolment, ground, presentation
+from protocol import answers, canonical, consent, credential, enrolment, exclusion, ground, presentation, request
 from protocol.answers import Withdrawal
 from protocol.consent import Ask, Consent
 from protocol.credential import VerifiedCredential
 from protocol.enrolment import Enrolment
 from protocol.errors import EvidenceError
+from protocol.exclusion import Exclusion, Lift
 from protocol.ground import StatutoryGround
+from protocol.request import DataSubjectRequest
 from runtime.platform import Platform
 
 T = TypeVar("T")
@@ -58,6 +60,26 @@ class Verdicts:
     def ground(self, body: bytes) -> StatutoryGround:
         """A statutory ground that two people signed and the controller's key confirms."""
         return self._once("ground", body, lambda: self._ground(body))
+
+    def exclusion(self, body: bytes) -> Exclusion:
+        """What takes a subject out of statutory grounds, signed by the controller."""
+        controller = self._platform.controller
+        type_ = exclusion.EXCLUSION_TYPE
+        return self._once(
+            "exclusion", body, lambda: exclusion.parse_exclusion(self._verified(body, type_, issuer=controller))
+        )
+
+    def request(self, body: bytes) -> DataSubjectRequest:
+        """What a data subject asked for, signed by who sent or recorded it."""
+        type_ = request.REQUEST_TYPE
+        return self._once("request", body, lambda: request.parse_request(self._verified(body, type_)))
+
+    def lift(self, body: bytes) -> Lift:
+        """The end of a pause, signed by the controller."""
+        controller = self._platform.controller
+        return self._once(
+            "lift", body, lambda: exclusion.parse_lift(self._verified(body, exclusion.LIFT_TYPE, issuer=controller))
+        )
 
     def _enrolment(self, body: bytes) -> Enrolment:
         controller = self._platform.controller
