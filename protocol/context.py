@@ -19,7 +19,7 @@ PINNED: Mapping[str, tuple[str, str]] = {
     ),
     CONSENT_V1: (
         "consent-v1.json",
-        "e3187a395dcc66dab29debee38da2cd002cd1bb44c54c37e362a2d0d0666e604",
+        "a90c1dc6ec57183fb45579af9d9a931204e9b13c0442beb3026f7ef649e0d0bf",
     ),
     "https://w3id.org/security/data-integrity/v2": (
         "data-integrity-v2.json",

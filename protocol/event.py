@@ -7,7 +7,9 @@ from protocol.did import Did
 from protocol.errors import EvidenceError
 
 CONTROLLER_PUBLISHED = "controller.published"
+CATALOGUE_DECLARED = "catalogue.declared"
 CATALOGUE_PUBLISHED = "catalogue.published"
+CATALOGUE_SETTLED = "catalogue.settled"
 IMPORT_COMPLETED = "import.completed"
 IMPORT_UNDONE = "import.undone"
 VALUE_COLLECTED = "value.collected"
@@ -37,6 +39,15 @@ VALUE_KEPT = "value.kept"
 VALUE_RESTORED = "value.restored"
 CERTIFICATE_ISSUED = "certificate.issued"
 BUNDLE_EXPORTED = "bundle.exported"
+VALUE_DESTROYED = "value.destroyed"
+ARCHIVE_REQUESTED = "archive.requested"
+ARCHIVE_APPROVED = "archive.approved"
+ARCHIVE_OPENED = "archive.opened"
+ARCHIVE_ENDED = "archive.ended"
+ARCHIVE_MOVED = "archive.moved"
+NOTICE_ISSUED = "notice.issued"
+NOTICE_ACKNOWLEDGED = "notice.acknowledged"
+CLOCK_CONFIRMED = "clock.confirmed"
 TOUCHPOINT_REGISTERED = "touchpoint.registered"
 TOUCHPOINT_APPROVED = "touchpoint.approved"
 TOUCHPOINT_ENDED = "touchpoint.ended"
@@ -44,11 +55,14 @@ VALUE_HELD = "value.held"
 HELD_ENDED = "held.ended"
 
 TYPES = frozenset({
+    CATALOGUE_DECLARED, CATALOGUE_SETTLED,
     CONTROLLER_PUBLISHED, CATALOGUE_PUBLISHED, IMPORT_COMPLETED, VALUE_COLLECTED, VALUE_CORRECTED, INVITATION_SENT,
     ENROLMENT_COMPLETED, ENROLMENT_REFUSED, ENROLMENT_ENDED, ASK_MADE, CONSENT_GIVEN, CONSENT_NARROWED, CONSENT_REFUSED,
     CONSENT_WITHDRAWN, CONSENT_REVOKED, CONSENT_EXPIRED, CONSENT_SHUT, GROUND_DECLARED, GROUND_APPROVED, GROUND_ENDED,
     RELEASE, REFUSAL, ATTEMPT_REFUSED, SUBJECT_QUARANTINED, VALUE_SEALED, VALUE_SHREDDED, VALUE_KEPT, VALUE_RESTORED,
-    CERTIFICATE_ISSUED, BUNDLE_EXPORTED, TOUCHPOINT_REGISTERED, TOUCHPOINT_APPROVED, TOUCHPOINT_ENDED, VALUE_HELD,
+    CERTIFICATE_ISSUED, BUNDLE_EXPORTED, VALUE_DESTROYED, ARCHIVE_REQUESTED, ARCHIVE_APPROVED, ARCHIVE_OPENED,
+    ARCHIVE_ENDED, ARCHIVE_MOVED, NOTICE_ISSUED, NOTICE_ACKNOWLEDGED, CLOCK_CONFIRMED,
+    TOUCHPOINT_REGISTERED, TOUCHPOINT_APPROVED, TOUCHPOINT_ENDED, VALUE_HELD,
     HELD_ENDED, IMPORT_UNDONE,
 })  # fmt: skip
 
@@ -71,9 +85,21 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
     GROUND_DECLARED: ("ground", "digest"),
     GROUND_APPROVED: ("ground", "digest"),
     GROUND_ENDED: ("ground",),
+    CATALOGUE_DECLARED: ("catalogue", "digest", "number"),
+    CATALOGUE_PUBLISHED: ("catalogue", "digest", "number"),
+    CATALOGUE_SETTLED: ("catalogue", "number"),
     ATTEMPT_REFUSED: ("code",),
     SUBJECT_QUARANTINED: ("state",),
     CERTIFICATE_ISSUED: ("certificate", "digest", "fields"),
+    VALUE_DESTROYED: ("field", "digest", "archive_key"),
+    ARCHIVE_REQUESTED: ("request", "kind", "reason"),
+    ARCHIVE_APPROVED: ("request", "kind"),
+    ARCHIVE_OPENED: ("request", "field", "reason", "legal_ground", "approved_by"),
+    ARCHIVE_ENDED: ("archive_key", "cause"),
+    ARCHIVE_MOVED: ("period", "to"),
+    NOTICE_ISSUED: ("notice", "digest", "fields", "recipient"),
+    NOTICE_ACKNOWLEDGED: ("notice", "acknowledgement", "digest", "action"),
+    CLOCK_CONFIRMED: ("by", "reason"),
     TOUCHPOINT_REGISTERED: ("touchpoint", "digest", "did"),
     TOUCHPOINT_APPROVED: ("touchpoint", "digest", "did"),
     TOUCHPOINT_ENDED: ("touchpoint", "did"),

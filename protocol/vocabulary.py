@@ -23,20 +23,22 @@ USE = Processing("dpv:Use")
 COLLECT = Processing("dpv:Collect")
 # fmt: off
 TERMS = frozenset({
-    "allowedOrigin", "answerChallenge", "answerDigest", "answerDomain", "archiveDigest", "archiveGround",
-    "archivePeriod", "ask", "bucket", "citation", "consent", "correctionDigest", "coversSubject", "dataRequest",
-    "decidedAt", "declaresGround", "declaresSealingKey", "delegatesCollection", "destroyBy", "disposedAt",
-    "disposition", "dispositionCause", "dueAt", "epochEnded", "evidenceText", "exceptedGround", "exceptedPurpose",
-    "excepts", "excludesSubject", "exclusion", "exclusionKind", "field", "generation", "groundEvidence",
-    "groundKey", "hasConsent", "hasConsentStatus", "hasDataController", "hasDisposition", "hasDispositionRecord",
-    "hasDuration", "hasEnrolment", "hasJurisdiction", "hasLegalBasis", "hasLocation", "hasNotice",
-    "hasPersonalData", "hasProcess", "hasProcessing", "hasPurpose", "hasReceipt", "hasRecipient",
-    "hasRequestReceipt", "hasStorageCondition", "identifiedBy", "keepsField", "keptGround", "language",
-    "latestUntil", "liftsExclusion", "makesRequest", "mayBring", "presentationDocument", "readerRole",
-    "receiptEvent", "refusalReason", "refusesConsent", "registersTouchpoint", "replaces", "requestKind",
-    "requestState", "requestsConsent", "sealingKey", "sealingPeriod", "shutAt", "standing", "subjectReference",
-    "supersedes", "touchpointName", "untilEnrolled", "uploadRate", "walletPresentation", "withdrawsConsent",
-    "withoutGround",
+    "acknowledgedAt", "acknowledgesRedaction", "actionCitation", "actionTaken", "allowedOrigin", "answerChallenge",
+    "answerDigest", "answerDomain", "archiveDigest", "archiveGround", "archiveKeyEnded", "archivePeriod", "ask",
+    "bucket", "catalogueNumber", "citation", "consent", "contentDigest", "correctionDigest", "coversSubject",
+    "dataRequest", "decidedAt", "declaresGround", "declaresSealingKey", "delegatesCollection", "destroyBy",
+    "disposedAt", "disposition", "dispositionCause", "dueAt", "epochEnded", "evidenceEvent", "evidenceText",
+    "exceptedGround", "exceptedPurpose", "excepts", "excludesSubject", "exclusion", "exclusionKind",
+    "exportReference", "field", "generation", "groundEvidence", "groundKey", "hasConsent", "hasConsentStatus",
+    "hasDataController", "hasDisposition", "hasDispositionRecord", "hasDuration", "hasEnrolment", "hasJurisdiction",
+    "hasLegalBasis", "hasLocation", "hasNotice", "hasPersonalData", "hasProcess", "hasProcessing", "hasPurpose",
+    "hasReceipt", "hasRecipient", "hasRequestReceipt", "hasStorageCondition", "identifiedBy", "keepsField",
+    "keptGround", "language", "latestUntil", "liftsExclusion", "makesRequest", "mayBring", "noticeDeadline",
+    "presentationDocument", "previousVersion", "publishesCatalogue", "readerRole", "receiptEvent",
+    "redactionNotice", "refusalReason", "refusesConsent", "registersTouchpoint", "replaces", "requestKind",
+    "requestState", "requestsConsent", "requiredAction", "sealingKey", "sealingPeriod", "shutAt", "standing",
+    "subjectReference", "supersedes", "supplementsCertificate", "tellsRedaction", "toldRecipient", "touchpointName",
+    "untilEnrolled", "uploadRate", "walletPresentation", "withdrawsConsent", "withoutGround",
 })
 # fmt: on
 """Every member name of our credentials beyond those of credentials/v2; the JSON-LD context defines them all."""

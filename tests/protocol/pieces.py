@@ -9,13 +9,15 @@ from protocol import (
     certificate,
     consent,
     credential,
+    edition,
     enrolment,
     ground,
     presentation,
     receipt,
+    redaction,
     touchpoint,
 )
-from protocol.certificate import Disposition
+from protocol.certificate import Disposition, Told
 from protocol.consent import (
     Ask,
     Consent,
@@ -113,6 +115,14 @@ def every_document() -> dict[str, tuple[dict[str, Any], tuple[Ed25519Signer, ...
         archive_period="P3Y-tax",
         destroy_by=AT + timedelta(days=1095),
         kept_ground=reference.id,
+        archive_key="P3Y-tax~2030-01-01",
+    )
+    told = Told(
+        recipient=SUBJECT.did,
+        notice=reference,
+        fields=frozenset({Field("contact.email")}),
+        deadline=AT,
+        acknowledged=AT,
     )
     common = {"id": consent.fresh_id(), "at": AT}
     who = {"controller": CONTROLLER.did, "subject_did": SUBJECT.did}
@@ -129,6 +139,17 @@ def every_document() -> dict[str, tuple[dict[str, Any], tuple[Ed25519Signer, ...
             (SUBJECT,),
         ),
         answers.REFUSAL_TYPE: (answers.build_refusal(asked, **common), (SUBJECT,)),
+        edition.EDITION_TYPE: (
+            edition.build_edition(
+                number=2,
+                previous=reference.digest,
+                content=reference.digest,
+                controller=CONTROLLER.did,
+                declared_by=SUBJECT.did,
+                **common,
+            ),
+            (SUBJECT, DPO, CONTROLLER) if "DPO" in globals() else (SUBJECT, CONTROLLER),
+        ),  # fmt: skip
         enrolment.ENROLMENT_TYPE: (
             enrolment.build_enrolment(CONTROLLER.did, SUBJECT_ID, SUBJECT.did, shown_digest, shown, **common),
             (CONTROLLER,),
@@ -168,8 +189,39 @@ def every_document() -> dict[str, tuple[dict[str, Any], tuple[Ed25519Signer, ...
             (DPO, APPROVER),
         ),
         certificate.CERTIFICATE_TYPE: (
-            certificate.build_certificate(**who, **common, items=[item], cause=reference.id),
+            certificate.build_certificate(
+                **who,
+                **common,
+                items=[item],
+                cause=reference.id,
+                events=[common["id"]],
+                told=[told],
+                supplements=reference,
+            ),
             (CONTROLLER,),
+        ),
+        redaction.NOTICE_TYPE: (
+            redaction.build_notice(
+                **common,
+                controller=CONTROLLER.did,
+                recipient=SUBJECT.did,
+                subject=SUBJECT_ID,
+                fields=[Field("contact.email")],
+                exports=["exp_1"],
+                deadline=AT + timedelta(days=7),
+            ),
+            (CONTROLLER,),
+        ),
+        redaction.ACKNOWLEDGEMENT_TYPE: (
+            redaction.build_acknowledgement(
+                reference,
+                **common,
+                recipient=SUBJECT.did,
+                controller=CONTROLLER.did,
+                action="kept",
+                citation="tax law, art. 52",
+            ),
+            (SUBJECT,),
         ),
         touchpoint.TOUCHPOINT_TYPE: (
             touchpoint.build_registration(
@@ -200,7 +252,5 @@ def every_document() -> dict[str, tuple[dict[str, Any], tuple[Ed25519Signer, ...
             ),
             (SUBJECT,),
         ),
-        **rights_pieces.every(
-            common["id"], AT, SUBJECT_ID, controller=CONTROLLER, staff=DPO, wallet=SUBJECT.did
-        ),
+        **rights_pieces.every(common["id"], AT, SUBJECT_ID, controller=CONTROLLER, staff=DPO, wallet=SUBJECT.did),
     }
