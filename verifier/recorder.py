@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlmodel import Session
+
+from protocol import event
 from protocol.consent import SubjectId
 from runtime import outbox
 from runtime.platform import Platform
 from runtime.problem import Problem
+from verifier import disclosure
 
 Entry = tuple[SubjectId | None, Mapping[str, Any]]
 
@@ -33,6 +37,7 @@ class Recorder:
     def __init__(self, platform: Platform, *, patience: float = 10.0) -> None:
         self._database = platform.database
         self._clock = platform.clock
+        self._controller = platform.controller
         self._patience = patience
         self._turn = threading.Lock()
         self._queue: list[_Waiting] = []
@@ -69,12 +74,24 @@ class Recorder:
             with self._database.write() as session:
                 for one in batch:
                     ids.append(outbox.emit(session, one.type, at=one.at, header=one.header, records=one.records))
+                    if one.type == event.RELEASE:
+                        self._disclosed(session, one, ids[-1])
         except Exception:  # noqa: BLE001 - the batch's loop: whatever went wrong, no read of this batch may answer
             ids = []
         for one, event_id in zip(batch, ids, strict=False):
             one.event_id = event_id
         for one in batch:
             one.done.set()
+
+    def _disclosed(self, session: Session, one: _Waiting, event_id: str) -> None:
+        disclosure.note(
+            session,
+            controller=self._controller,
+            header=one.header,
+            records=one.records,
+            event_id=event_id,
+            at=one.at,
+        )
 
 
 def _not_recorded() -> Problem:

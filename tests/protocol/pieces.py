@@ -117,12 +117,10 @@ def every_document() -> dict[str, tuple[dict[str, Any], tuple[Ed25519Signer, ...
         kept_ground=reference.id,
         archive_key="P3Y-tax~2030-01-01",
     )
+    notice = Reference("urn:uuid:00000000-0000-4000-8000-00000000000b", canonical.digest(b"notice"))
+    earlier = Reference("urn:uuid:00000000-0000-4000-8000-00000000000c", canonical.digest(b"certificate"))
     told = Told(
-        recipient=SUBJECT.did,
-        notice=reference,
-        fields=frozenset({Field("contact.email")}),
-        deadline=AT,
-        acknowledged=AT,
+        recipient=DPO.did, notice=notice, fields=frozenset({Field("contact.email")}), deadline=AT, acknowledged=AT
     )
     common = {"id": consent.fresh_id(), "at": AT}
     who = {"controller": CONTROLLER.did, "subject_did": SUBJECT.did}
@@ -196,7 +194,7 @@ def every_document() -> dict[str, tuple[dict[str, Any], tuple[Ed25519Signer, ...
                 cause=reference.id,
                 events=[common["id"]],
                 told=[told],
-                supplements=reference,
+                supplements=earlier,
             ),
             (CONTROLLER,),
         ),
