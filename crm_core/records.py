@@ -11,7 +11,7 @@ from dataclasses import replace as changed
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Row, Table, bindparam, select, update
+from sqlalchemy import Row, Table, bindparam, delete, select, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
@@ -60,6 +60,12 @@ def load(session: Session, subject: SubjectId) -> Record | None:
     """The record of one subject, or None."""
     row = session.connection().execute(select(TABLE).where(TABLE.c.subject == subject)).one_or_none()
     return None if row is None else of_row(row)
+
+
+def load_many(session: Session, subjects: Collection[SubjectId]) -> dict[SubjectId, Record]:
+    """The records of many subjects (at most 500); unknown ones are left out."""
+    rows = session.connection().execute(select(TABLE).where(TABLE.c.subject.in_(subjects)))
+    return {SubjectId(row.subject): of_row(row) for row in rows}
 
 
 def of_row(row: Row[Any]) -> Record:
@@ -115,6 +121,11 @@ def stored_fields(session: Session, platform: Platform, subject: SubjectId) -> f
     return frozenset() if record is None else stored(record) | items.stored_fields(session, platform, subject)
 
 
+def boxes(record: Record) -> dict[Field, bytes]:
+    """The sealed values of the record itself, as they rest. EvidenceError `bad_cells`."""
+    return _unchecked(record)
+
+
 def stored(record: Record) -> frozenset[Field]:
     """The fields of which the record itself, without items, holds a sealed value. EvidenceError `bad_cells`."""
     return frozenset(_unchecked(record))
@@ -166,11 +177,20 @@ def open_readable(
 
 
 def seal_record(
-    platform: Platform, subject: SubjectId, *, generation: int, created_at: str, values: Mapping[Field, Value]
+    platform: Platform,
+    subject: SubjectId,
+    *,
+    generation: int,
+    created_at: str,
+    values: Mapping[Field, Value],
+    under: tuple[int, AESGCM] | None = None,
 ) -> Record:
-    """A record with a new data key under the bucket's current epoch. To be called inside the write transaction."""
+    """A record with a new data key under the bucket's current epoch. To be called inside the write transaction.
+
+    `under` is what the key-ring calls current in this transaction, where the caller has looked already.
+    """
     bucket = keyring.bucket_of(subject)
-    epoch, bucket_key = platform.keyring.current(bucket)
+    epoch, bucket_key = under or platform.keyring.current(bucket)
     raw = seal.new_data_key()
     key = AESGCM(raw)
     place = DataKeyPlace(org=platform.controller, subject=subject, generation=generation, bucket=bucket, epoch=epoch)
@@ -197,6 +217,29 @@ def put_values(session: Session, platform: Platform, subject: SubjectId, values:
     record = changed(record, cells=_cells(platform, key, subject, record.generation, boxes))
     _store(session, record)
     return record
+
+
+def put_boxes(
+    session: Session, platform: Platform, subject: SubjectId, back: Mapping[Field, bytes], drop: Collection[Field]
+) -> None:
+    """Put sealed values of the record's present generation back as they were, and take others away (an undo).
+
+    Raises EvidenceError `unknown_subject` and what `open_fields` raises, `bad_cell` for a box of another generation.
+    """
+    record = _existing(session, subject)
+    key = data_key(platform, record)
+    _check(platform, record, key)
+    for field, box in back.items():
+        _open_box(platform, record, key, field, box)
+    boxes = {field: box for field, box in (_unchecked(record) | dict(back)).items() if field not in drop}
+    _store(session, changed(record, cells=_cells(platform, key, subject, record.generation, boxes)))
+
+
+def remove(session: Session, subjects: Collection[SubjectId]) -> None:
+    """Take records away, items too: those of customers that an import made and that is undone."""
+    session.connection().execute(delete(TABLE).where(TABLE.c.subject.in_(subjects)))
+    for subject in subjects:
+        items.remove_all(session, subject)
 
 
 def reseal(session: Session, platform: Platform, subject: SubjectId, keep: frozenset[Field]) -> Record:
