@@ -104,9 +104,12 @@ class Registry(Desk):
                 journal()
         return _given(settle(self, id_))
 
-    def revoke_within(self, session: Session, row: Credential, staff: Staff) -> tuple[str, Callable[[], None]]:
-        """Revoke inside the caller's transaction; the id to settle,
-        and the journal entry to make just before the commit.
+    def revoke_within(
+        self, session: Session, row: Credential, staff: Staff | None, *, request: str | None = None
+    ) -> tuple[str, Callable[[], None]]:
+        """Revoke inside the caller's transaction; the id to settle, and the journal entry to make before the commit.
+
+        Without `staff` the subject's own `request` ends it, and the controller alone signs.
         """
         at = self.platform.clock.now()
         held = settling.consent_of(row, self.platform)
@@ -122,7 +125,8 @@ class Registry(Desk):
             consent=Reference(held.id, held.digest),
         )
         # the controller says it, and the officer who decided it signs beside it
-        signers = (self.platform.signer, self.platform.keyring.signer(f"staff/{staff.account}"))
+        officer = () if staff is None else (self.platform.keyring.signer(f"staff/{staff.account}"),)
+        signers = (self.platform.signer, *officer)
         revocation = signed.issue(
             session, unsigned, "revocation", signers=signers,
             subject=row.subject, did=Did(row.did), at=at, about=row.id,
@@ -132,13 +136,13 @@ class Registry(Desk):
         version = self.raised(session, subject)
         data = {
             "credential": row.id, "revocation": revocation.id, "digest": revocation.digest, "version": version,
-            **asks.told(held.processes),
+            **asks.told(held.processes), **({} if request is None else {"request": request}),
         }  # fmt: skip
         outbox.emit(
             session,
             event.CONSENT_REVOKED,
             at=at,
-            header=asks.by(staff),
+            header={} if staff is None else asks.by(staff),
             records=[(subject, data)],
             key=f"revoked:{row.id}",
         )
@@ -185,7 +189,7 @@ class Registry(Desk):
             body, self.platform.keys, at=self.platform.clock.now(), expected_type=type_, expected_issuer=did,
             ahead=signature.CLOCK_SKEW,
         )  # fmt: skip
-        _refuse_unfit(verified)
+        refuse_unfit(verified)
         return verified
 
     @contextmanager
@@ -196,7 +200,7 @@ class Registry(Desk):
             yield
 
 
-def _refuse_unfit(credential_: VerifiedCredential) -> None:
+def refuse_unfit(credential_: VerifiedCredential) -> None:
     """What we keep for ever, under an id that the wallet chose, must be fit for that.
 
     Ids go into events and are keys beside ours: any other text could hold a personal value, or name what is not the
