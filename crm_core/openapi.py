@@ -13,16 +13,20 @@ PURPOSE = (
 SELECT = "Fields, parted by commas. Left out: every field that the purpose may be asked for."
 SUBJECT = "The customer's opaque reference."
 FILTER = (
-    "One condition, `field:operator:value`. Operators: `eq`, `ne`, `in` (values parted by commas), `prefix`, "
-    "`contains`; `present` and `absent` take no value. Letter case and width do not matter. A withheld field is absent."
+    "One condition, `field:operator:value`. Operators: `eq`, `ne`, `in` and `between` (values parted by commas), "
+    "`prefix`, `contains`, `gt`, `gte`, `lt`, `lte`; `present` and `absent` take no value. Letter case and width do not "
+    "matter. A withheld field is absent. The value stands in the address: POST /crm/customers/query keeps it out."
 )
 FILTERS = ["address.city:eq:Shanghai", "contact.family_name:prefix:W", "contact.phone:absent"]
-SORT = "One field, rising; `-field` falling. Customers without it, or for whom it is withheld, come last."
+SORT = (
+    "Up to three fields, parted by commas, rising; `-field` falling. Customers without one, or for whom it is withheld, "
+    "come last."
+)
 LIMIT = "How many customers a page holds, 1 to 500."
 CURSOR = "The `next` of the page before, with the same reader, purpose, fields, filter and order."
 LIST = (
     "One page of customers. Without `sort` in the order of their references. Problems: `unknown_field`, "
-    "`unknown_purpose`, `bad_filter`, `bad_sort`, `bad_limit`, `bad_cursor`, `role`."
+    "`item_field`, `unknown_purpose`, `bad_filter`, `bad_sort`, `bad_limit`, `bad_cursor`, `role`."
 )
 ONE = "What one customer's record releases for a purpose. Problems: `unknown_subject`, `unknown_field`, `role`."
 IMPORT = (
@@ -51,41 +55,43 @@ _REPORT: dict[str, Any] = {
 }
 
 
-def _problem(code: str, text: str) -> dict[str, Any]:
+def refused(code: str, text: str) -> dict[str, Any]:
+    """A response with an example of its problem."""
     body = {"type": f"https://ns.fieldgrant.example/problems/{code}", "title": text, "code": code}
     return {"description": text, "content": {"application/problem+json": {"example": body}}}
 
 
-def _answer(text: str, example: Any) -> dict[str, Any]:
+def answer(text: str, example: Any) -> dict[str, Any]:
+    """A response with an example of its body."""
     return {"description": text, "content": {"application/json": {"example": example}}}
 
 
-_SIGN_IN = _problem("not_signed_in", "No valid bearer token.")
-_ROLE = _problem("role", "The caller's role may not do this.")
+SIGN_IN = refused("not_signed_in", "No valid bearer token.")
+ROLE = refused("role", "The caller's role may not do this.")
 LIST_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: _answer("Released values, and a reason for each withheld field.", {"items": [_ITEM], "next": None}),
-    400: _problem("bad_filter", "The query is not understood."),
-    401: _SIGN_IN,
-    403: _ROLE,
-    404: _problem("unknown_purpose", "The catalogue has no such purpose."),
+    200: answer("Released values, and a reason for each withheld field.", {"items": [_ITEM], "next": None}),
+    400: refused("bad_filter", "The query is not understood."),
+    401: SIGN_IN,
+    403: ROLE,
+    404: refused("unknown_purpose", "The catalogue has no such purpose."),
 }
 ONE_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: _answer("Released values, and a reason for each withheld field.", _ITEM),
-    400: _problem("unknown_field", "The catalogue has no such field."),
-    401: _SIGN_IN,
-    403: _ROLE,
-    404: _problem("unknown_subject", "There is no such customer."),
+    200: answer("Released values, and a reason for each withheld field.", _ITEM),
+    400: refused("unknown_field", "The catalogue has no such field."),
+    401: SIGN_IN,
+    403: ROLE,
+    404: refused("unknown_subject", "There is no such customer."),
 }
 IMPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: _answer("What came of the rows; never a value of them.", _REPORT),
-    400: _problem("bad_csv", "The file cannot be read."),
-    401: _SIGN_IN,
-    403: _ROLE,
-    413: _problem("too_large", "The file is too large."),
-    415: _problem("unsupported_media_type", "The body is not text/csv."),
+    200: answer("What came of the rows; never a value of them.", _REPORT),
+    400: refused("bad_csv", "The file cannot be read."),
+    401: SIGN_IN,
+    403: ROLE,
+    413: refused("too_large", "The file is too large."),
+    415: refused("unsupported_media_type", "The body is not text/csv."),
 }
 FIELDS_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: _answer(
+    200: answer(
         "The catalogue.",
         {
             "version": "2026-11-22",
@@ -93,7 +99,7 @@ FIELDS_RESPONSES: dict[int | str, dict[str, Any]] = {
             "purposes": [{"key": "marketing", "iri": "https://w3id.org/dpv#DirectMarketing", "allowed": True}],
         },
     ),
-    401: _SIGN_IN,
+    401: SIGN_IN,
 }
 IMPORT_BODY: dict[str, Any] = {
     "requestBody": {

@@ -1,28 +1,26 @@
-"""What staff ask of the records: fields, one filter, one sort, a page. Pure; a withheld field is an absent one.
+"""What is asked of the records: fields, conditions, a search, an order, a page. Pure; a withheld field is an absent one.
 
-Texts compare by their NFKC form, case-folded: `ＡＢＣ` equals `abc`, and Chinese sorts by code point.
+`asking` makes queries out of requests. Conditions are joined by *and*; one may be an `AnyOf` of several. A field with
+several values meets a condition when any of them does; it meets `ne` when none of them equals.
 """
 
-import re
-import unicodedata
-from collections.abc import Sequence
+import operator as comparing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from crm_core.folding import each, fold, number
 from crm_core.seal import Value
-from issuer.catalogue import Catalogue
+from crm_core.search import Rank, Search
 from protocol.consent import Field
-from runtime.problem import Problem
 
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
-MAX_OPERAND = 512  # characters
-MAX_CHOICES = 50
 
-_NAME = re.compile(r"[a-z_]+(?:\.[a-z_]+)+")
-SortKey = tuple[int, str]
-_AFTER_NUMBERS = 2**63
+Operand = str | int | float
+Values = Mapping[Field, Value]
+Test = Callable[[Value | None], bool]
 
 
 class Operator(StrEnum):
@@ -33,35 +31,95 @@ class Operator(StrEnum):
     IN = "in"
     PREFIX = "prefix"
     CONTAINS = "contains"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    BETWEEN = "between"
     PRESENT = "present"
     ABSENT = "absent"
 
 
-_BARE = frozenset({Operator.PRESENT, Operator.ABSENT})
+BARE = frozenset({Operator.PRESENT, Operator.ABSENT})
+SEVERAL = frozenset({Operator.IN, Operator.BETWEEN})
+RANGES = frozenset({Operator.GT, Operator.GTE, Operator.LT, Operator.LTE, Operator.BETWEEN})
+_COMPARING: Mapping[Operator, Callable[[Any, Any], bool]] = {
+    Operator.GT: comparing.gt,
+    Operator.GTE: comparing.ge,
+    Operator.LT: comparing.lt,
+    Operator.LTE: comparing.le,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One condition. `operands` (folded): none for `present` and `absent`, several for `in`, else one."""
+    """One condition. `operands` are folded texts, or numbers where `numeric`.
+
+    None for `present` and `absent`, two for `between` (both included), several for `in`, else one.
+    """
 
     field: Field
     operator: Operator
-    operands: tuple[str, ...] = ()
+    operands: tuple[Operand, ...] = ()
+    numeric: bool = False
+
+    def test(self) -> Test:
+        """The condition, ready to be asked of many values. An absent one meets `absent` alone, not even `ne`."""
+        if self.operator is Operator.ABSENT:
+            return lambda value: value is None
+        if self.operator is Operator.PRESENT:
+            return lambda value: value is not None
+        form: Callable[[Value], Any] = number if self.numeric else fold
+        if self.operator is Operator.NE:
+            unlike = self.operands[0]
+            return lambda value: value is not None and all(form(one) != unlike for one in each(value))
+        meets = self._meets()
+        return lambda value: (
+            value is not None and any((compared := form(one)) is not None and meets(compared) for one in each(value))
+        )
 
     def matches(self, value: Value | None) -> bool:
-        """Whether a value, or its absence, meets the condition. An absent one meets `absent` alone, not even `ne`."""
-        if value is None or self.operator in _BARE:
-            return (value is None) == (self.operator is Operator.ABSENT)
-        text = fold(value)
+        """Whether one value, or its absence, meets the condition."""
+        return self.test()(value)
+
+    def told(self) -> dict[str, Any]:
+        """What is on record of it: never an operand."""
+        return {"field": self.field, "operator": self.operator.value}
+
+    def identity(self) -> list[Any]:
+        """What a cursor is bound to."""
+        return [self.field, self.operator.value, *map(str, self.operands)]
+
+    def _meets(self) -> Callable[[Any], bool]:
+        operands: tuple[Any, ...] = self.operands
+        first = operands[0]
         match self.operator:
             case Operator.PREFIX:
-                return text.startswith(self.operands[0])
+                return lambda form: str(form).startswith(first)
             case Operator.CONTAINS:
-                return self.operands[0] in text
-            case Operator.NE:
-                return text != self.operands[0]
+                return lambda form: first in str(form)
+            case Operator.BETWEEN:
+                return lambda form: bool(first <= form <= operands[1])
+            case Operator.EQ | Operator.IN:
+                return frozenset(operands).__contains__
             case _:
-                return text in self.operands
+                compare = _COMPARING[self.operator]
+                return lambda form: compare(form, first)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Several conditions of which one must be met."""
+
+    filters: tuple[Filter, ...]
+
+    def told(self) -> dict[str, Any]:
+        """What is on record of it."""
+        return {"any": [one.told() for one in self.filters]}
+
+    def identity(self) -> list[Any]:
+        """What a cursor is bound to."""
+        return ["any", *(one.identity() for one in self.filters)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,115 +131,89 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Which customers: those that meet every filter and the search."""
+
+    filters: tuple[Filter | AnyOf, ...] = ()
+    search: Search | None = None
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that decide."""
+        flat = [one for each_ in self.filters for one in (each_.filters if isinstance(each_, AnyOf) else (each_,))]
+        return tuple(dict.fromkeys((*(one.field for one in flat), *(self.search.fields if self.search else ()))))
+
+    def accepts(self) -> Callable[[Values], Rank | None]:
+        """Ready to be asked of many customers: the rank of one who meets all, else None; without a search CONTAINS."""
+        tests = [_all_of(one) for one in self.filters]
+        search = self.search
+
+        def asked(values: Values) -> Rank | None:
+            for test in tests:
+                if not test(values):
+                    return None
+            return Rank.CONTAINS if search is None else search.rank(values)
+
+        return asked
+
+    def told(self) -> dict[str, Any]:
+        """What is on record: fields and operators, never an operand or a word."""
+        told: dict[str, Any] = {}
+        if self.filters:
+            told["filters"] = [one.told() for one in self.filters]
+        if self.search:
+            told["search"] = list(self.search.fields)
+        return told
+
+    def identity(self) -> list[Any]:
+        """What a cursor is bound to."""
+        search = [self.search.text, *self.search.fields] if self.search else []
+        return [[one.identity() for one in self.filters], search]
+
+
+EVERYBODY = Where()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One page of records. `select` is in the order of the answer; `cursor` is what the page before gave."""
+    """One page of records. `select` is in the order of the answer; `cursor` is what the page before gave.
+
+    `door` names the route that asks: a cursor of one is none of another.
+    """
 
     select: tuple[Field, ...]
-    filter: Filter | None = None
-    sort: Sort | None = None
+    where: Where = EVERYBODY
+    sort: tuple[Sort, ...] = ()
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
+    door: str = "list"
+
+    @property
+    def deciding(self) -> tuple[Field, ...]:
+        """The fields that decide who is on the page, and in what order."""
+        return tuple(dict.fromkeys((*self.where.fields, *(one.field for one in self.sort))))
 
     @property
     def asked(self) -> frozenset[Field]:
-        """Every field whose value the answer depends on: selected, filtered or sorted by."""
-        beside = [each.field for each in (self.filter, self.sort) if each is not None]
-        return frozenset((*self.select, *beside))
+        """Every field whose value the answer depends on."""
+        return frozenset((*self.select, *self.deciding))
 
     def told(self) -> dict[str, Any]:
         """What the record of the release says of this query: fields and operators, never an operand."""
         told: dict[str, Any] = {"select": list(self.select), "limit": self.limit, "continued": self.cursor is not None}
-        if self.filter:
-            told["filter"] = {"field": self.filter.field, "operator": self.filter.operator.value}
         if self.sort:
-            told["sort"] = {"field": self.sort.field, "descending": self.sort.descending}
-        return told
+            told["sort"] = [{"field": one.field, "descending": one.descending} for one in self.sort]
+        return told | self.where.told()
 
     def identity(self) -> list[Any]:
         """What a cursor is bound to: everything but the limit and the cursor itself."""
-        condition = [self.filter.field, self.filter.operator.value, *self.filter.operands] if self.filter else []
-        order = [self.sort.field, self.sort.descending] if self.sort else []
-        return [list(self.select), condition, order]
+        order = [[one.field, one.descending] for one in self.sort]
+        return [self.door, list(self.select), self.where.identity(), order]
 
 
-def parse(
-    catalogue: Catalogue,
-    *,
-    select: str | None,
-    filter_: str | None = None,
-    sort: str | None = None,
-    limit: int = DEFAULT_LIMIT,
-    cursor: str | None = None,
-    default: Sequence[Field] = (),
-) -> Query:
-    """A query out of the texts of a request; `default` is selected when `select` is None or empty.
-
-    Raises Problem 400 `unknown_field`, `bad_filter`, `bad_sort`, `bad_limit`.
-    """
-    if not 1 <= limit <= MAX_LIMIT:
-        raise Problem(400, "bad_limit", f"limit is a number from 1 to {MAX_LIMIT}", field="limit")
-    return Query(
-        select=parse_select(catalogue, select, default),
-        filter=_parse_filter(catalogue, filter_) if filter_ is not None else None,
-        sort=_parse_sort(catalogue, sort) if sort is not None else None,
-        limit=limit,
-        cursor=cursor,
-    )
-
-
-def parse_select(catalogue: Catalogue, text: str | None, default: Sequence[Field]) -> tuple[Field, ...]:
-    """The fields in `a,b,c`, each once, in that order. Raises Problem 400 `unknown_field`."""
-    if not text:
-        return tuple(default)
-    return tuple(dict.fromkeys(_known(catalogue, name.strip(), "select") for name in text.split(",")))
-
-
-def fold(value: Value) -> str:
-    """The form in which values are compared."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return unicodedata.normalize("NFKC", str(value)).casefold()
-
-
-def sort_key(value: Value) -> SortKey:
-    """An order over all values: numbers and truth values by size, then texts by their folded form."""
-    return (int(value), "") if isinstance(value, bool | int) else (_AFTER_NUMBERS, fold(value))
-
-
-def _known(catalogue: Catalogue, name: str, place: str) -> Field:
-    if name not in catalogue.fields:
-        # The name is told back to whoever sent it, but only when it looks like one: it may be a value by mistake.
-        named = name if _NAME.fullmatch(name) else place
-        raise Problem(400, "unknown_field", f"the catalogue has no field {named}", field=named)
-    return Field(name)
-
-
-def _parse_filter(catalogue: Catalogue, text: str) -> Filter:
-    name, _, rest = text.partition(":")
-    word, colon, operand = rest.partition(":")
-    try:
-        operator = Operator(word)
-    except ValueError:
-        known = ", ".join(Operator)
-        raise _bad_filter(f"a filter is field:operator:value with one of the operators {known}") from None
-    field = _known(catalogue, name, "filter")
-    if operator in _BARE:
-        if colon:
-            raise _bad_filter(f"{operator} takes no value")
-        return Filter(field, operator)
-    texts = operand.split(",") if operator is Operator.IN else [operand]
-    operands = tuple(fold(text.strip()) for text in texts)
-    if not all(operands) or len(operands) > MAX_CHOICES or len(operand) > MAX_OPERAND:
-        raise _bad_filter(f"{operator} takes a value of 1 to {MAX_OPERAND} characters (in: at most {MAX_CHOICES})")
-    return Filter(field, operator, operands)
-
-
-def _parse_sort(catalogue: Catalogue, text: str) -> Sort:
-    name = text.removeprefix("-")
-    if not name or "," in name:
-        raise Problem(400, "bad_sort", "sort is one field, or -field for the falling order", field="sort")
-    return Sort(_known(catalogue, name, "sort"), text.startswith("-"))
-
-
-def _bad_filter(detail: str) -> Problem:
-    return Problem(400, "bad_filter", detail, field="filter")
+def _all_of(condition: Filter | AnyOf) -> Callable[[Values], bool]:
+    if isinstance(condition, Filter):
+        field, test = condition.field, condition.test()
+        return lambda values: test(values.get(field))
+    tests = [_all_of(one) for one in condition.filters]
+    return lambda values: any(test(values) for test in tests)

@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 from fastapi.testclient import TestClient
 
-from crm_core import app, records, writer
+from crm_core import app, read_app, records, writer
+from crm_core.asking import parse
 from crm_core.origin import Origin
 from crm_core.planner import Page, Planner
-from crm_core.query import parse
 from crm_core.seal import Value
 from issuer import catalogue as catalogues
 from issuer import credentials, signed
@@ -145,7 +145,6 @@ class Stage:
         cursor: str | None = None,
     ) -> Page:
         visit = visit or self.visit()
-        entry = self.catalogue.purpose(visit.purpose)
         asked = parse(
             self.catalogue,
             select=select,
@@ -153,7 +152,7 @@ class Stage:
             sort=sort,
             limit=limit,
             cursor=cursor,
-            default=tuple(map(Field, entry.necessity)),
+            default=read_app.fields_of(self.catalogue, visit.purpose),
         )
         with self.planner.page(visit, asked) as (_, page):
             return page

@@ -212,7 +212,7 @@ def test_a_release_is_on_record_with_the_filtered_field_and_without_the_operand(
     assert subject == page.items[0].subject
     assert told["released"] == [CITY]
     assert set(told["withheld"]) == {NAME}
-    assert event.header["query"]["filter"] == {"field": CITY, "operator": "eq"}
+    assert event.header["query"]["filters"] == [{"field": CITY, "operator": "eq"}]
     assert "leeds" not in orjson.dumps([event.header, told]).decode().lower()
 
 

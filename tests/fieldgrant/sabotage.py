@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from crm_core import planner, records, seal
 from crm_core.query import Query
 from crm_core.seal import Value
+from crm_core.snapshot import Snapshot
 from issuer import answers, enrolment, grounds, wallet_app
 from issuer.catalogue import Catalogue
 from issuer.credentials import Credential
@@ -130,34 +131,33 @@ def gate_open() -> None:
     _judging(everything)
 
 
-def _whatever_the_gate_says(read: Any, seen: Any, field: Field) -> Value | None:
-    return records.open_readable(read.platform, seen.record, (field,))[0].get(field)
+def _looks_behind(when: Callable[[Query], bool]) -> None:
+    """The values that decide are opened whatever the gate says, in queries of this kind."""
+    now, page, look = threading.local(), planner._page, Snapshot.look
+
+    def paged(read: Snapshot, query: Query, *rest: Any) -> Any:
+        now.leaks = when(query)
+        try:
+            return page(read, query, *rest)
+        finally:
+            now.leaks = False
+
+    def leaking(self: Snapshot, seen: Any, fields: Collection[Field]) -> dict[Field, Value]:
+        if getattr(now, "leaks", False):
+            return records.open_readable(self.platform, seen.record, fields)[0]
+        return look(self, seen, fields)
+
+    planner._page, Snapshot.look = paged, leaking  # type: ignore[method-assign]
 
 
 @protection
 def filter_leaks() -> None:
-    def matches(read: Any, query: Query, seen: Any) -> bool:
-        return query.filter is None or query.filter.matches(_whatever_the_gate_says(read, seen, query.filter.field))
-
-    planner._matches = matches
+    _looks_behind(lambda query: bool(query.where.filters))
 
 
 @protection
 def sort_leaks() -> None:
-    sorting, order, value = threading.local(), planner._sorted_rows, planner._Read.value
-
-    def leaking(self: Any, seen: Any, field: Field) -> Value | None:
-        look = _whatever_the_gate_says if getattr(sorting, "now", False) else value
-        return look(self, seen, field)
-
-    def ordered(*args: Any) -> Any:
-        sorting.now = True
-        try:
-            return order(*args)
-        finally:
-            sorting.now = False
-
-    planner._Read.value, planner._sorted_rows = leaking, ordered  # type: ignore[method-assign]
+    _looks_behind(lambda query: bool(query.sort))
 
 
 # -- step 4: roles, and the record of what was read and refused
@@ -257,7 +257,7 @@ def old_key_kept() -> None:
 @protection
 def debug_log() -> None:
     """Somebody left a log of what is read, in base64 to be neat, below the data directory."""
-    open_ = planner._Read.open
+    open_ = Snapshot.open
     log = Path(os.environ["FIELDGRANT_HOME"]) / "data" / "debug.log"
 
     def noting(self: Any, seen: Any, fields: Collection[Field]) -> tuple[Mapping[Field, Value], tuple[Field, ...]]:
@@ -267,7 +267,7 @@ def debug_log() -> None:
                 file.write(base64.b64encode(f"read {values[MAIL]}".encode()) + b"\n")
         return values, broken
 
-    planner._Read.open = noting  # type: ignore[method-assign,assignment]
+    Snapshot.open = noting  # type: ignore[method-assign,assignment]
 
 
 @protection

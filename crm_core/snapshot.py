@@ -1,0 +1,106 @@
+"""One snapshot of the records behind the gate: rows, the gate's word on each, and what may be opened of them.
+
+The one module on the reading side that reaches sealed records. What the gate withholds is never opened, so it cannot
+reach a filter, an order, a page's length or a cursor; to whoever looks, it is not there.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Row, Select, and_, select
+from sqlmodel import Session, SQLModel
+
+from crm_core import records
+from crm_core.seal import Value
+from protocol.consent import Field, SubjectId
+from runtime.keyring import KeyGone
+from runtime.platform import Platform
+from verifier.allowance import Allowance
+from verifier.gate import Gate, Passage, Verdict, Visit
+
+T = TypeVar("T")
+
+BATCH = 500  # rows per statement
+_ALLOWANCE = SQLModel.metadata.tables[str(Allowance.__tablename__)]
+_RECORD = records.TABLE
+_TRIES = 3  # a bucket that is rotated meanwhile: the next snapshot has the new epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One row behind the gate: the sealed record and what may be opened of it."""
+
+    record: records.Record
+    verdict: Verdict
+
+    @property
+    def subject(self) -> SubjectId:
+        """Whose row it is."""
+        return self.record.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One snapshot in one passage."""
+
+    platform: Platform
+    gate: Gate
+    passage: Passage
+    visit: Visit
+    session: Session
+    last_try: bool
+
+    def every(self, after: str, step: int = BATCH) -> Iterator[Seen]:
+        """All rows after a subject in the order of their references, read `step` at a time."""
+        while True:
+            rows = self._rows(self._statement(after).order_by(_RECORD.c.subject).limit(step))
+            yield from map(self._judge, rows)
+            if len(rows) < step:
+                return
+            after = rows[-1].subject
+
+    def these(self, subjects: Collection[SubjectId]) -> dict[SubjectId, Seen]:
+        """The rows of given subjects."""
+        rows = self._rows(self._statement("").where(_RECORD.c.subject.in_(subjects)))
+        return {seen.subject: seen for seen in map(self._judge, rows)}
+
+    def open(self, seen: Seen, fields: Collection[Field]) -> tuple[dict[Field, Value], tuple[Field, ...]]:
+        """The values of those fields that are released and stored; and the released ones that do not open."""
+        released = [field for field in fields if field in seen.verdict.released]
+        if not released:  # not even how many values lie there may cost time
+            return {}, ()
+        try:
+            return records.open_readable(self.platform, seen.record, released)
+        except KeyGone:
+            if not self.last_try:
+                raise
+            return {}, tuple(released)  # not a rotation, then: the row names an epoch that never was, or is gone
+
+    def look(self, seen: Seen, fields: Collection[Field]) -> dict[Field, Value]:
+        """The values as a query sees them: what is withheld, not stored or unreadable is not there."""
+        return self.open(seen, fields)[0]
+
+    def _statement(self, after: str) -> Select[Any]:
+        """Records beside their allowances. Both keys are bounded: PostgreSQL else reads every allowance for a page."""
+        beside = and_(self.gate.join(_RECORD.c.subject, self.visit), _ALLOWANCE.c.subject > after)
+        source = _RECORD.outerjoin(_ALLOWANCE, beside)
+        return select(*_RECORD.c, *self.gate.columns()).select_from(source).where(_RECORD.c.subject > after)
+
+    def _rows(self, statement: Select[Any]) -> list[Row[Any]]:
+        return list(self.session.connection().execute(statement).all())
+
+    def _judge(self, row: Row[Any]) -> Seen:
+        return Seen(records.of_row(row), self.passage.judge(row))
+
+
+def over(platform: Platform, gate: Gate, passage: Passage, visit: Visit, work: Callable[[Snapshot], T]) -> T:
+    """Run `work` over one snapshot, and over a newer one when a key that it needs was rotated away meanwhile."""
+    for _ in range(_TRIES - 1):
+        try:
+            with platform.database.read() as session:
+                return work(Snapshot(platform, gate, passage, visit, session, last_try=False))
+        except KeyGone:
+            continue
+    with platform.database.read() as session:
+        return work(Snapshot(platform, gate, passage, visit, session, last_try=True))
