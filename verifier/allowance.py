@@ -5,7 +5,7 @@ standing's version, the catalogue's digest and a MAC over all of that and its ke
 whoever writes to the database can neither make a row nor move one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -26,6 +26,7 @@ from runtime.clock import iso
 from runtime.platform import Platform
 from verifier import grounds, quarantine, rule
 from verifier.grant import Grant, ReadRequest
+from verifier.likeness import Likeness
 from verifier.seal import Key, Seal
 
 BATCH = 500  # subjects: bounds the statements' parameters and the memory
@@ -132,12 +133,31 @@ class _Compiler:
         trusted = [evidence for evidence in known if evidence.version >= floor(evidence.subject)]
         if not trusted:
             return 0
-        rows = [row for evidence in trusted for row in self._rows(session, evidence)]
+        rows = list(self._all_rows(session, trusted))
         connection = session.connection()
         gone = col(Allowance.subject).in_([evidence.subject for evidence in trusted])
         connection.execute(delete(Allowance).where(gone))
         connection.execute(insert(Allowance), rows)
         return len(trusted)
+
+    def _all_rows(self, session: Session, trusted: Sequence[Evidence]) -> Iterator[dict[str, Any]]:
+        """The rows of each; what the same evidence proves is found out once, and sealed for each subject."""
+        likeness = Likeness(self._platform, self._at)
+        known: dict[Hashable, list[tuple[dict[str, Any], Callable[..., bytes]]]] = {}
+        for evidence in trusted:
+            alike = likeness.of(evidence)
+            if alike is None or alike not in known:
+                rows = list(self._rows(session, evidence))
+                yield from rows
+                if alike is not None:
+                    known[alike] = [(row, self._seal.under(_key(row))) for row in rows]
+                continue
+            subject, mark = evidence.subject, self._platform.journal.mark(evidence.subject)
+            for row, mac in known[alike]:
+                own = mac(
+                    subject, row["mask"], row["reasons"], row["grounds"], row["next_change_at"], row["version"], mark
+                )
+                yield {**row, "subject": subject, "mac": own}
 
     def _rows(self, session: Session, evidence: Evidence) -> Iterator[dict[str, Any]]:
         findings = grounds.examine(self._platform, self._catalogue, evidence, self._at)
@@ -199,3 +219,7 @@ class _Compiler:
         data = {"code": complaint.code, "credential": complaint.credential}
         key = f"evidence:{complaint.credential}:{complaint.code}"
         outbox.emit(session, event.ATTEMPT_REFUSED, at=self._at, records=[(subject, data)], key=key)
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return Key(row["purpose"], row["recipient"], row["jurisdiction"], row["catalogue"])
