@@ -22,7 +22,7 @@ from protocol.consent import SubjectId
 from runtime import keyfiles
 
 FILE = "journal.jsonl"
-NARROWING, DROPPED = "narrowing", "dropped"
+NARROWING, DROPPED, CATALOGUE = "narrowing", "dropped", "catalogue"
 
 
 class JournalError(Exception):
@@ -59,6 +59,7 @@ class Journal:
         self._named: dict[str, set[str]] = {}
         self._ended: set[str] = set()
         self._dropped: dict[str, tuple[int, int, frozenset[str]]] = {}
+        self._catalogue: tuple[int, str] | None = None
         if create:
             keyfiles.make_directory(directory)
             os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -70,7 +71,7 @@ class Journal:
         """Append one entry, durable on return; its sequence number. Raises JournalError.
 
         Kind "narrowing" has `subject`, `version` and `ended` (ids), kind "dropped" `job`, `bucket`, `epoch` and
-        `fields`; other kinds are kept for those who replay.
+        `fields`, kind "catalogue" `number` and `digest` of a version; other kinds are kept for those who replay.
         """
         with self._mutex, self._exclusive() as descriptor:
             if self._failed:
@@ -122,6 +123,11 @@ class Journal:
     def dropped(self, job: str) -> tuple[int, int, frozenset[str]] | None:
         """What a redaction job gave up: bucket and epoch that wrapped the data key, and the fields. None: nothing."""
         return self._dropped.get(job)
+
+    @property
+    def catalogue(self) -> tuple[int, str] | None:
+        """Number and digest of the version of the catalogue that was published last; None: none was."""
+        return self._catalogue
 
     def _stat(self) -> os.stat_result:
         try:
@@ -175,6 +181,8 @@ class Journal:
             self._marks[subject] = self._seq
         elif body.get("kind") == DROPPED:
             self._dropped[str(body["job"])] = (int(body["bucket"]), int(body["epoch"]), frozenset(body["fields"]))
+        elif body.get("kind") == CATALOGUE:
+            self._catalogue = (int(body["number"]), str(body["digest"]))
 
     def _cut_torn_line(self, descriptor: int) -> None:
         if os.fstat(descriptor).st_size > self._offset:
