@@ -121,6 +121,7 @@ def absorb(session: Session, events: Iterable[OutboxEvent]) -> tuple[list[dict[s
                 "event_id": event.event_id,
                 "leaf": leaf,
                 "leaf_hash": rfc6962.leaf_hash(leaf),
+                "lost": False,
             }
         )
         index += 1
@@ -131,8 +132,9 @@ def _displaced(session: Session, after: int) -> bool:
     """Whether the row that was logged last is not there: somebody took logged rows out, and numbers may come again."""
     if after <= 0:
         return False
-    logged = session.exec(select(LogEntry.event_id).where(LogEntry.outbox_id == after)).one()
-    return session.exec(select(Outbox.event_id).where(Outbox.id == after)).first() != logged
+    logged = session.exec(select(LogEntry).where(LogEntry.outbox_id == after)).one()
+    found = session.exec(select(Outbox.event_id).where(Outbox.id == after)).first()
+    return found != logged.event_id and not (logged.lost and found is None)
 
 
 def _number_anew(session: Session, after: int, at: datetime) -> None:
@@ -167,16 +169,23 @@ def _few(events: Iterable[OutboxEvent], limit: int) -> list[OutboxEvent]:
 
 
 def _publish(log: Log, head: Head) -> None:
-    """Tiles, then the head that covers them, then the note of it: whoever sees a head finds its tiles."""
+    """Tiles, then the head that covers them, then the note of it: whoever sees a head finds its tiles.
+
+    Before them, whose records the leaves are: no leaf is published of which nobody could tell that any more.
+    """
     database = log.platform.database
+    crash.point("publish.before")
     with database.read() as session:
+        log.chains.extend(session, leaf_count(session))
         known = session.get(LogCheckpoint, head.size) if head.size else None
         leaves = session.exec(
             select(LogEntry.leaf).where(col(LogEntry.leaf_index) >= head.size).order_by(col(LogEntry.leaf_index))
         ).all()
     if leaves:
         log.tiles.extend(head.size, leaves)
+        crash.point("publish.within")
         head = log.sign(head.size + len(leaves))
+        crash.point("publish.after")
     elif known is not None or not head.size:
         return
     with database.write() as session:

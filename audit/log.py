@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy import BLOB, Column, Integer, func
-from sqlmodel import Field, Session, SQLModel, col, select
+from sqlalchemy import func
+from sqlmodel import Session, col, select
 
 from audit import files
+from audit.chains import Chains
+from audit.log_tables import ORGANISATION, LogCheckpoint, LogEntry, LogRecord
 from audit.tiles import Tiles
 from audit.tree import Merkle
 from protocol import canonical, event, note
@@ -23,49 +25,7 @@ from protocol.errors import EvidenceError
 from runtime import outbox
 from runtime.platform import Platform
 
-ORGANISATION = ""
-"""The chain of events that concern no subject (their record has `subject: null`)."""
-
-
-class LogEntry(SQLModel, table=True):
-    """One leaf: the event it commits to, and its bytes as they are hashed."""
-
-    __tablename__ = "log_entry"
-
-    leaf_index: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    outbox_id: int = Field(unique=True)
-    event_id: str = Field(unique=True)
-    leaf: bytes = Field(sa_column=Column(BLOB, nullable=False))
-    leaf_hash: bytes = Field(sa_column=Column(BLOB, nullable=False))
-
-
-class LogRecord(SQLModel, table=True):
-    """One record of an event: its place in its subject's chain. `seq` counts from 0 without gaps."""
-
-    __tablename__ = "log_record"
-
-    subject: str = Field(primary_key=True)
-    seq: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    leaf_index: int = Field(index=True)
-    place: int
-    commitment: bytes = Field(sa_column=Column(BLOB, nullable=False))
-    prev: bytes = Field(sa_column=Column(BLOB, nullable=False))
-    link: bytes = Field(sa_column=Column(BLOB, nullable=False))
-    type: str = Field(index=True)
-    at: str = Field(index=True)
-    fields: str
-    """Names of the fields it concerns, each between blanks (` contact.email address.city `), for filters."""
-
-
-class LogCheckpoint(SQLModel, table=True):
-    """Every head ever signed, so that consistency between any two can be shown."""
-
-    __tablename__ = "log_checkpoint"
-
-    size: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    root: bytes = Field(sa_column=Column(BLOB, nullable=False))
-    note: bytes = Field(sa_column=Column(BLOB, nullable=False))
-    at: str
+__all__ = ["ORGANISATION", "Head", "Log", "LogCheckpoint", "LogEntry", "LogRecord", "latest", "leaf_count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +45,7 @@ class Log:
         self.platform = platform
         self.directory: Path = platform.settings.log_dir
         self.tiles = Tiles(self.directory)
+        self.chains = Chains(platform.settings.journal_dir)
         self.origin = f"{urlsplit(platform.settings.base_url).netloc}/audit"
         self.signer = platform.keyring.signer("log")
         self._compared = False

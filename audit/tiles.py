@@ -14,6 +14,7 @@ from protocol.errors import EvidenceError
 
 WIDTH, HEIGHT, _HASH = rfc6962.TILE_WIDTH, rfc6962.TILE_HEIGHT, rfc6962.HASH_SIZE
 _CACHED = 512  # tiles of 8 KiB
+_AHEAD = 8  # tiles of one level that a drain may have written and not signed, and more
 
 
 class Tiles:
@@ -79,6 +80,26 @@ class Tiles:
             full = len(hashes) // WIDTH
             hashes = [rfc6962.root(hashes[n * WIDTH : (n + 1) * WIDTH]) for n in range(full)]
             level += 1
+
+    def forget(self, size: int) -> None:
+        """Remove what a crash left of tiles that no signed head covers: other leaves will come there."""
+        self._read.clear()
+        level: int | None = None
+        while True:
+            width = size >> (HEIGHT * (level or 0))
+            first, kept = divmod(width, WIDTH)
+            found = False
+            for n in range(first, first + _AHEAD):
+                path = self.directory / rfc6962.tile_path(level, n, WIDTH)
+                parts = path.with_name(f"{path.name}.p")
+                found |= path.is_file() or parts.is_dir()
+                path.unlink(missing_ok=True)
+                for part in parts.glob("*") if parts.is_dir() else ():
+                    if n > first or int(part.name) > kept:
+                        part.unlink()
+            level = 0 if level is None else level + 1
+            if level and not width and not found:
+                return
 
     def find(self, path: str) -> bytes | None:
         """The file at `tile/…` (a path by the rules of tlog-tiles), or None.

@@ -44,6 +44,7 @@ _INSERT = insert(_TABLE).inline()
 _KNOWN = select(Outbox.event_id).where(col(Outbox.key) == bindparam("key"))
 _NEWEST = select(Outbox.id, Outbox.mac).order_by(col(Outbox.id).desc()).limit(1)
 _MAC = select(Outbox.mac).where(col(Outbox.id) == bindparam("id"))
+_UNTIL = select(Outbox.mac).where(col(Outbox.id) <= bindparam("id")).order_by(col(Outbox.id).desc()).limit(1)
 _UNKEYED = Chain(b"")  # for a database that was opened without a key-ring: order alone
 
 
@@ -161,7 +162,7 @@ def inspected(session: Session, after: int, limit: int) -> tuple[list[OutboxEven
     chain: Chain | None = session.info.get(INFO)
     if chain is None:
         return pending(session, after, limit), []
-    before: bytes | None = session.connection().execute(_MAC, {"id": after}).scalar() if after > 0 else START.mac
+    before = session.connection().execute(_UNTIL, {"id": after}).scalar() or START.mac
     events: list[OutboxEvent] = []
     flaws: list[Flaw] = []
     while not events:  # past as many rows as somebody else may have put in between

@@ -76,10 +76,10 @@ class Chain:
         text = orjson.dumps([row["prev"].hex(), row["salts"].hex(), *facts])
         return hashlib.blake2b(text, key=self._key, digest_size=32).digest()
 
-    def inspect(self, rows: Iterable[Mapping[str, Any]], before: bytes | None) -> tuple[list[bool], list[Flaw]]:
+    def inspect(self, rows: Iterable[Mapping[str, Any]], before: bytes) -> tuple[list[bool], list[Flaw]]:
         """Which rows are as we wrote them, and what is wrong with or just before the others.
 
-        `before` is the digest of the row in front of the first; None when that row is gone.
+        `before` is the digest of the row in front of the first, b"" when there is none.
         """
         genuine: list[bool] = []
         flaws: list[Flaw] = []

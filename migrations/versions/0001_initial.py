@@ -91,6 +91,21 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_credential_ask_id"), ["ask_id"], unique=False)
 
     op.create_table(
+        "disclosure",
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("field", sa.String(), nullable=False),
+        sa.Column("recipient", sa.String(), nullable=False),
+        sa.Column("export_id", sa.String(), nullable=False),
+        sa.Column("first_at", sa.String(), nullable=False),
+        sa.Column("last_at", sa.String(), nullable=False),
+        sa.Column("event_id", sa.String(), nullable=False),
+        sa.Column("told_by", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("subject", "field", "recipient", "export_id"),
+    )
+    with op.batch_alter_table("disclosure", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_disclosure_told_by"), ["told_by"], unique=False)
+
+    op.create_table(
         "disposition",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("job", sa.String(), nullable=False),
@@ -234,6 +249,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.String(), nullable=False),
         sa.Column("leaf", sa.BLOB(), nullable=False),
         sa.Column("leaf_hash", sa.BLOB(), nullable=False),
+        sa.Column("lost", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("leaf_index"),
         sa.UniqueConstraint("event_id"),
         sa.UniqueConstraint("outbox_id"),
@@ -427,3 +443,14 @@ def upgrade() -> None:
         sa.Column("reserved", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("n"),
     )
+    op.create_table(
+        "upload_answer",
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("body", sa.String(), nullable=False),
+        sa.Column("answer", sa.String(), nullable=False),
+        sa.Column("at", sa.String(), nullable=False),
+        sa.Column("mac", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    with op.batch_alter_table("upload_answer", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_upload_answer_at"), ["at"], unique=False)
