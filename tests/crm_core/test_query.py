@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_core import folding
-from crm_core.query import AnyOf, Filter, Operator, Query, Sort, Where
+from crm_core.query import SEVERAL, AnyOf, Filter, Operator, Query, Sort, Where
 from crm_core.search import Rank
 
 ONE = st.text(max_size=12) | st.booleans() | st.integers(-99, 99)
@@ -53,6 +53,7 @@ def test_the_model_knows_every_operator():
 @given(VALUES, st.sampled_from(Operator), st.lists(TEXTS, min_size=2, max_size=3))
 def test_a_filter_of_texts_means_what_the_model_says(value, operator, operands):
     asked = tuple(map(folded, operands))
+    asked = asked if operator is Operator.IN else asked[:2] if operator in SEVERAL else asked[:1]
     assert Filter(CITY, operator, asked).matches(value) is expected(value, operator, asked, folded)
 
 
@@ -62,6 +63,7 @@ def test_a_filter_of_texts_means_what_the_model_says(value, operator, operands):
     st.lists(NUMBERS, min_size=2, max_size=3).map(tuple),
 )
 def test_a_filter_of_numbers_compares_them_by_their_size(value, operator, asked):
+    asked = asked if operator is Operator.IN else asked[:2] if operator in SEVERAL else asked[:1]
     assert Filter(AMOUNT, operator, asked, numeric=True).matches(value) is expected(value, operator, asked, float)
 
 
