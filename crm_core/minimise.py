@@ -21,6 +21,7 @@ from protocol.consent import Field
 from protocol.errors import EvidenceError
 
 LEAST: Final = 100  # customers with a known outcome, for a measure that means anything
+FEW: Final = 20  # customers of whom a column must be known to be used
 FOLDS: Final = 5
 SEED: Final = 27560
 
@@ -135,7 +136,7 @@ class _Trial:
         return float(self._scorer(model, table[self._checking], self._target[self._checking]))
 
     def _table(self, fields: frozenset[Field]) -> Numbers:
-        parts = [self._columns[field].numbers for field in sorted(fields)]
+        parts = [_told(self._columns[field].numbers) for field in sorted(fields)]
         return np.hstack(parts) if parts else np.zeros((len(self._target), 1))
 
     def _model(self, fields: frozenset[Field]) -> Any:
@@ -146,6 +147,12 @@ class _Trial:
         return model(
             max_iter=60, max_leaf_nodes=15, early_stopping=False, categorical_features=coded, random_state=SEED
         )
+
+
+def _told(numbers: Numbers) -> Numbers:
+    """Columns of which hardly anything is known say nothing: in some fold they could be unknown altogether."""
+    few = (~np.isnan(numbers)).sum(axis=0) < FEW
+    return np.where(few, 0.0, numbers)
 
 
 def _search(

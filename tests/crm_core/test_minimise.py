@@ -66,6 +66,14 @@ def test_several_kinds_of_outcome_are_measured_one_against_the_rest():
     assert [each.field for each in found.worth if each.chosen] == [MILES]
 
 
+def test_a_field_that_hardly_anybody_has_says_nothing():
+    rare = Field("v.rare")
+    rows = [{**row, rare: 1.0 if number < 3 else None} for number, row in enumerate(drivers(200))]
+    found = minimise.measure(rows, {**TYPES, rare: "number"}, OUTCOME, tolerance=0.05)
+    worth = next(each for each in found.worth if each.field == rare)
+    assert (worth.known, worth.chosen) == (3, False)
+
+
 @pytest.mark.parametrize(
     ("rows", "types", "code"),
     [
