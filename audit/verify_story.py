@@ -269,6 +269,14 @@ def _disposed(walk: Walk, event: Event) -> None:
         walk.archived |= gone
 
 
+def _deleted(walk: Walk, event: Event) -> None:
+    """Staff took away what they see of an item; `gone` are the fields of which nothing is stored any more."""
+    gone = {str(name) for name in event.data.get("gone", ()) if isinstance(name, str)}
+    walk.stored -= gone
+    for ending in walk.endings:
+        ending.open_fields -= gone
+
+
 def _fields(event: Event) -> set[str]:
     listed, one = event.data.get("fields"), event.data.get("field")
     names = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
@@ -297,6 +305,7 @@ _STEPS = (
         events.ENROLMENT_COMPLETED: _enrolled,
         events.ENROLMENT_ENDED: _unenrolled,
         events.VALUE_RESTORED: _restored,
+        events.VALUE_DELETED: _deleted,
         events.RELEASE: _released,
     }
     | dict.fromkeys(ARRIVED, _arrived)

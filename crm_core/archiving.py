@@ -20,10 +20,10 @@ def take(session: Session, platform: Platform, record: Record, fields: Collectio
     """What the archive keeps of each field: the value, or, for one that lives in items, every item's.
 
     A field of items is `{"items": [[item, value], …]}`, with `"value"` beside it where the record has it as well.
-    Raises what `records.open_fields` and `records.open_items` raise.
+    Raises what `records.open_fields` and `items.open_all` raise.
     """
     found: dict[Field, Archivable] = dict(records.open_fields(platform, record, fields))
-    for item, values in records.open_items(session, platform, record, fields).items():
+    for item, values in _of_items(session, platform, record, fields).items():
         for field, value in values.items():
             known = found.get(field)
             if not isinstance(known, dict):
@@ -36,7 +36,7 @@ def give_back(session: Session, platform: Platform, subject: SubjectId, field: F
     """Put back what `take` gave; each value returns to its item, which is made again where it is gone.
 
     What was collected anew since then is younger and stays. Returns the record as it now rests. Raises EvidenceError
-    `unknown_subject` and what `records.put_values` and `records.put_item` raise.
+    `unknown_subject` and what `records.put_values` and `items.put` raise.
     """
     record = records.load(session, subject)
     if record is None:
@@ -49,7 +49,8 @@ def give_back(session: Session, platform: Platform, subject: SubjectId, field: F
     for item, value in kept["items"]:
         present = items.find(session, subject, item)
         if present is None or field not in heads.boxes(present):
-            records.put_item(session, platform, record, ItemId(item), {field: value})
+            place = items.Place(subject=subject, item=ItemId(item), generation=record.generation)
+            items.put(session, platform, records.data_key(platform, record), place, {field: value})
     return record
 
 
@@ -59,3 +60,9 @@ def survivors(session: Session, subject: SubjectId) -> list[dict[str, Any]]:
         {"item": one.item, "generation": one.generation, "head": one.head, "cells": one.cells}
         for one in items.of_subject(session, subject)
     ]
+
+
+def _of_items(
+    session: Session, platform: Platform, record: Record, fields: Collection[Field]
+) -> dict[ItemId, dict[Field, Value]]:
+    return items.open_all(session, platform, records.data_key(platform, record), record.subject, fields)

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
 from typing import NewType
@@ -85,12 +85,6 @@ def find(session: Session, subject: SubjectId, item: str) -> Sealed | None:
     statement = select(TABLE).where(TABLE.c.subject == subject, TABLE.c.item == item)
     row = session.connection().execute(statement).one_or_none()
     return None if row is None else _sealed(row)
-
-
-def add(session: Session, items: Sequence[Sealed]) -> None:
-    """Store new items."""
-    if items:
-        session.connection().execute(TABLE.insert(), [asdict(item) for item in items])
 
 
 def remove(session: Session, subject: SubjectId, item: str) -> bool:
@@ -174,6 +168,41 @@ def open_values(
     """The values of those fields that the item has. EvidenceError `bad_item`, `bad_cell`."""
     boxes = heads.boxes(sealed)
     return {field: open_box(platform, key, sealed, field, boxes[field]) for field in boxes if field in fields}
+
+
+def open_all(
+    session: Session, platform: Platform, key: AESGCM, subject: SubjectId, fields: Collection[Field]
+) -> dict[ItemId, dict[Field, Value]]:
+    """The values of these fields in a customer's items, under their data key; items without any of them are left out.
+
+    Raises EvidenceError `bad_item`, `bad_cell`.
+    """
+    heads = Heads(platform)
+    opened = ((one.item, open_values(platform, heads, key, one, fields)) for one in of_subject(session, subject))
+    return {item: values for item, values in opened if values}
+
+
+def put(
+    session: Session,
+    platform: Platform,
+    key: AESGCM,
+    place: Place,
+    values: Mapping[Field, Value],
+    *,
+    clear: Collection[Field] = (),
+) -> bool:
+    """Write values of one item, new or not, and take those of `clear` away; False when nothing is left of it.
+
+    `key` is the customer's data key of `place.generation`. Raises EvidenceError `bad_item`.
+    """
+    heads, present = Heads(platform), find(session, place.subject, place.item)
+    boxes = {} if present is None else heads.boxes(present)
+    boxes |= seal_values(platform, key, place, values)
+    left = {field: box for field, box in boxes.items() if field not in clear}
+    remove(session, place.subject, place.item)
+    if left:
+        session.connection().execute(TABLE.insert(), asdict(heads.make(place, left)))
+    return bool(left)
 
 
 def stored_fields(session: Session, platform: Platform, subject: SubjectId) -> frozenset[Field]:

@@ -17,7 +17,6 @@ from sqlmodel import Session, SQLModel
 
 from crm_core import cells as packing
 from crm_core import items, seal
-from crm_core.items import ItemId
 from crm_core.seal import DataKeyPlace, Value
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
@@ -84,13 +83,15 @@ def of_row(row: Row[Any]) -> Record:
 def every(session: Session) -> Iterator[Record]:
     """All records in the order of their subjects, in batches, so that memory stays bounded."""
     after = ""
-    while True:
-        statement = select(TABLE).where(TABLE.c.subject > after).order_by(TABLE.c.subject).limit(_BATCH)
-        rows = session.connection().execute(statement).all()
-        yield from map(of_row, rows)
-        if len(rows) < _BATCH:
-            return
-        after = rows[-1].subject
+    while found := page(session, after, _BATCH):
+        yield from found
+        after = found[-1].subject
+
+
+def page(session: Session, after: str, limit: int) -> list[Record]:
+    """The next records in the order of their subjects."""
+    statement = select(TABLE).where(TABLE.c.subject > after).order_by(TABLE.c.subject).limit(limit)
+    return [of_row(row) for row in session.connection().execute(statement)]
 
 
 def insert(session: Session, records: Sequence[Record]) -> None:
@@ -250,52 +251,14 @@ def reseal(session: Session, platform: Platform, subject: SubjectId, keep: froze
     """
     old = _existing(session, subject)
     survivors = open_fields(platform, old, keep)
-    carried = open_items(session, platform, old, keep)
+    carried = items.open_all(session, platform, data_key(platform, old), subject, keep)
     new = seal_record(platform, subject, generation=old.generation + 1, created_at=old.created_at, values=survivors)
     _store(session, new)
     items.remove_all(session, subject)
     for item, values in carried.items():
-        put_item(session, platform, new, item, values)
+        place = items.Place(subject=subject, item=item, generation=new.generation)
+        items.put(session, platform, data_key(platform, new), place, values)
     return new
-
-
-def open_items(
-    session: Session, platform: Platform, record: Record, fields: Collection[Field]
-) -> dict[ItemId, dict[Field, Value]]:
-    """The values of these fields in the customer's items; items without any of them are missing from the answer.
-
-    Raises EvidenceError `bad_data_key`, `bad_item`, `bad_cell`; KeyGone when the bucket epoch was destroyed.
-    """
-    found = items.of_subject(session, record.subject)
-    if not found:
-        return {}
-    heads, key = items.Heads(platform), data_key(platform, record)
-    opened = ((item.item, items.open_values(platform, heads, key, item, fields)) for item in found)
-    return {item: values for item, values in opened if values}
-
-
-def put_item(
-    session: Session,
-    platform: Platform,
-    record: Record,
-    item: ItemId,
-    values: Mapping[Field, Value],
-    *,
-    clear: Collection[Field] = (),
-) -> bool:
-    """Write values of one item, new or not, and take those of `clear` away; False when nothing is left of it.
-
-    Raises EvidenceError `bad_item`, `bad_data_key`; KeyGone.
-    """
-    place = items.Place(subject=record.subject, item=item, generation=record.generation)
-    heads, present = items.Heads(platform), items.find(session, record.subject, item)
-    boxes = {} if present is None else heads.boxes(present)
-    boxes |= items.seal_values(platform, data_key(platform, record), place, values)
-    left = {field: box for field, box in boxes.items() if field not in clear}
-    items.remove(session, record.subject, item)
-    if left:
-        items.add(session, [heads.make(place, left)])
-    return bool(left)
 
 
 def rewrap_bucket(session: Session, platform: Platform, bucket: int, new_epoch: int) -> int:

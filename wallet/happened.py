@@ -5,6 +5,7 @@ from collections.abc import Mapping
 EN: Mapping[str, str] = {
     "value.collected": "collected",
     "value.corrected": "corrected",
+    "value.deleted": "deleted",
     "value.sealed": "archived",
     "value.shredded": "destroyed",
     "value.kept": "kept",
@@ -55,6 +56,7 @@ EN: Mapping[str, str] = {
 ZH: Mapping[str, str] = {
     "value.collected": "收集",
     "value.corrected": "更正",
+    "value.deleted": "删除",
     "value.sealed": "归档",
     "value.shredded": "销毁",
     "value.kept": "保留",

@@ -40,10 +40,12 @@ def upgrade() -> None:
         sa.Column("period", sa.String(), nullable=False),
         sa.Column("ground", sa.String(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("archive_key", sa.String(), nullable=False),
         sa.Column("box", sa.LargeBinary(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("destroy_by", sa.String(), nullable=False),
         sa.Column("at", sa.String(), nullable=False),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
         sa.Column("wanted_by", sa.String(), nullable=True),
         sa.Column("wanted_at", sa.String(), nullable=True),
         sa.Column("waiting", sa.String(), nullable=True),
@@ -51,8 +53,24 @@ def upgrade() -> None:
         sa.UniqueConstraint("job", "field"),
     )
     with op.batch_alter_table("archive", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_archive_archive_key"), ["archive_key"], unique=False)
+        batch_op.create_index(batch_op.f("ix_archive_digest"), ["digest"], unique=False)
         batch_op.create_index(batch_op.f("ix_archive_subject"), ["subject"], unique=False)
         batch_op.create_index(batch_op.f("ix_archive_wanted_by"), ["wanted_by"], unique=False)
+
+    op.create_table(
+        "catalogue_content",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("drained_at", sa.String(), nullable=True),
+        sa.Column("reached", sa.String(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("catalogue_content", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_catalogue_content_number"), ["number"], unique=False)
 
     op.create_table(
         "challenge",
@@ -89,6 +107,31 @@ def upgrade() -> None:
         batch_op.create_index("credential_of_subject", ["subject", "kind"], unique=False)
         batch_op.create_index(batch_op.f("ix_credential_about"), ["about"], unique=False)
         batch_op.create_index(batch_op.f("ix_credential_ask_id"), ["ask_id"], unique=False)
+
+    op.create_table(
+        "data_request",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("did", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("waiting", sa.String(), nullable=True),
+        sa.Column("recorded_by", sa.String(), nullable=True),
+        sa.Column("confirmed_by", sa.String(), nullable=True),
+        sa.Column("taken_by", sa.String(), nullable=True),
+        sa.Column("received_at", sa.String(), nullable=False),
+        sa.Column("due_at", sa.String(), nullable=False),
+        sa.Column("closed_at", sa.String(), nullable=True),
+        sa.Column("box", sa.LargeBinary(), nullable=True),
+        sa.Column("box_period", sa.String(), nullable=True),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("data_request", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_data_request_due_at"), ["due_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_data_request_state"), ["state"], unique=False)
+        batch_op.create_index(batch_op.f("ix_data_request_subject"), ["subject"], unique=False)
+        batch_op.create_index(batch_op.f("ix_data_request_waiting"), ["waiting"], unique=False)
 
     op.create_table(
         "disclosure",
@@ -155,6 +198,26 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("ground_subject", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_ground_subject_subject"), ["subject"], unique=False)
+
+    op.create_table(
+        "held_upload",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("touchpoint", sa.String(), nullable=False),
+        sa.Column("purpose", sa.String(), nullable=False),
+        sa.Column("fields", sa.String(), nullable=False),
+        sa.Column("period", sa.String(), nullable=False),
+        sa.Column("box", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.String(), nullable=False),
+        sa.Column("destroy_by", sa.String(), nullable=False),
+        sa.Column("looked", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("held_upload", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_held_upload_destroy_by"), ["destroy_by"], unique=False)
+        batch_op.create_index(batch_op.f("ix_held_upload_period"), ["period"], unique=False)
+        batch_op.create_index(batch_op.f("ix_held_upload_subject"), ["subject"], unique=False)
+        batch_op.create_index(batch_op.f("ix_held_upload_touchpoint"), ["touchpoint"], unique=False)
 
     op.create_table(
         "import_merge",
@@ -283,6 +346,14 @@ def upgrade() -> None:
     with op.batch_alter_table("nonce", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_nonce_seen_at"), ["seen_at"], unique=False)
 
+    op.create_table(
+        "organisation",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("box", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "origin",
         sa.Column("subject", sa.String(), nullable=False),
