@@ -23,6 +23,7 @@ from runtime.outbox import OutboxEvent
 
 Credentials = Callable[[Session, SubjectId], Iterable[tuple[str, bytes]]]
 """Composition's answer to: which signed credentials (kind, exact bytes) concern this subject?"""
+NOBODY = {"field": ""}  # in the place of a record that was lost: it concerns no field
 GROUNDS = (event.GROUND_APPROVED, event.GROUND_ENDED, event.CONSENT_SHUT)
 
 
@@ -63,8 +64,10 @@ def write(
         .order_by(col(LogRecord.seq))
     ).all()
     shelf = _Shelf(log, session)
-    records = [(row.type, shelf.data(row)) for row in rows]
+    lost = {place for place, row in enumerate(rows) if shelf.lost(row)}
+    records = [(row.type, NOBODY if place in lost else shelf.data(row)) for place, row in enumerate(rows)]
     shown, papers = selection.select(records, credentials(session, subject), subject=subject, field=field)
+    shown -= lost
     files = _papers(papers)
     for row in [*(rows[place] for place in sorted(shown)), *_organisation(session, shelf, papers, last.leaf_index)]:
         one = shelf.file(row)
@@ -76,7 +79,10 @@ def write(
         "README.txt": readme.TEXT.encode(),
     }
     listed = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    manifest = canonical.jcs({"v": 1, "subject": subject, "field": field, "files": listed})
+    told: dict[str, object] = {"v": 1, "subject": subject, "field": field, "files": listed}
+    if missing := [rows[place].seq for place in sorted(lost) if _may_concern(rows[place], field)]:
+        told["lost"] = missing
+    manifest = canonical.jcs(told)
     claim = Claim(
         subject=subject,
         field=field,
@@ -90,6 +96,11 @@ def write(
     files["manifest.json"] = manifest
     files["statement.dsse.json"] = statement.sign(claim, manifest, log.vkey, log.signer)
     return container.pack(files)
+
+
+def _may_concern(row: LogRecord, field: Field | None) -> bool:
+    """A record whose event is gone: as far as the log's index still tells what it was about."""
+    return field is None or not row.fields.strip() or f" {field} " in row.fields
 
 
 @dataclass(slots=True)
@@ -118,6 +129,10 @@ class _Shelf:
             statement_ = select(LogRecord.link).where(LogRecord.leaf_index == index).order_by(col(LogRecord.place))
             self.events[index] = (entry, found[0], list(self.session.exec(statement_)))
         return self.events[index]
+
+    def lost(self, row: LogRecord) -> bool:
+        """Whether its event was lost with a database that was restored: its place in the chain is all there is."""
+        return self.session.get_one(LogEntry, row.leaf_index).lost
 
     def data(self, row: LogRecord) -> dict[str, object]:
         """What the record says."""
@@ -155,7 +170,8 @@ def _organisation(session: Session, shelf: _Shelf, papers: Sequence[Paper], unti
         .order_by(col(LogRecord.seq))
     ).all()
     grounds = {one.id for one in papers if one.kind == "ground"}
-    return [row for row in rows if row.type not in GROUNDS or mentions(shelf.data(row)) & grounds]
+    told = [row for row in rows if not shelf.lost(row)]
+    return [row for row in told if row.type not in GROUNDS or mentions(shelf.data(row)) & grounds]
 
 
 def _papers(papers: Iterable[Paper]) -> dict[str, bytes]:

@@ -94,7 +94,7 @@ def absorb(session: Session, events: Iterable[OutboxEvent]) -> tuple[list[dict[s
         for place, body in enumerate(event.bodies()):
             subject, data = event.records[place]
             owner = subject or ORGANISATION
-            seq, prev = heads.get(owner) or _chain_head(session, owner)
+            seq, prev = heads.get(owner) or chain_head(session, owner)
             commitment = rfc6962.record_commitment(event.salts[place], body)
             link = rfc6962.chain_link(seq, prev, commitment)
             heads[owner] = (seq + 1, link)
@@ -193,7 +193,7 @@ def _publish(log: Log, head: Head) -> None:
         session.add(LogCheckpoint(size=head.size, root=head.root, note=head.note, at=at))
 
 
-def _chain_head(session: Session, subject: str) -> tuple[int, bytes]:
+def chain_head(session: Session, subject: str) -> tuple[int, bytes]:
     """(next seq, last link) of a subject's chain."""
     last = session.execute(_LAST, {"subject": subject}).first()
     return (0, chain.GENESIS) if last is None else (last.seq + 1, last.link)

@@ -7,7 +7,8 @@ says so with an event of its own.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,7 +151,9 @@ def _whole(log: Log, head: Head) -> bool:
 def _made_by_database(session: Session, head: Head) -> bool:
     index = col(LogEntry.leaf_index)
     leaves = session.exec(select(LogEntry.leaf).where(index < head.size).order_by(index)).all()
-    return len(leaves) == head.size and rfc6962.root([rfc6962.leaf_hash(leaf) for leaf in leaves]) == head.root
+    if len(leaves) != head.size or not all(isinstance(leaf, bytes) for leaf in leaves):
+        return False
+    return rfc6962.root([rfc6962.leaf_hash(leaf) for leaf in leaves]) == head.root
 
 
 def _rewrite(log: Log, head: Head, progress: Progress) -> None:
@@ -183,12 +186,14 @@ class _Recovery:
             beyond = leaf_count(session) > known
         if known == self._head.size:
             return Recovered(size=known, known=known)  # what the database holds beyond the head will be published
-        lines = {line.leaf_index: line for line in self._log.chains.lines(known, self._head.size)}
-        self._refuse_gaps(known, lines)
         if dry_run:
-            return self._look(known, lines)
+            self._look(known)
+            return self._result(known)
         if beyond:
-            self._cut(known)
+            with self._database.write() as session:
+                _cut(session, known)
+        with self._database.read() as session:
+            lines = self._proved(session, known)
         self._log.tiles.forget(self._head.size)
         self._log.chains.forget(self._head.size)
         for start in range(known, self._head.size, BATCH):
@@ -226,44 +231,69 @@ class _Recovery:
                 return start + len(rows)
         return self._head.size
 
-    def _refuse_gaps(self, known: int, lines: dict[int, Line]) -> None:
-        if self._accept_gaps:
-            return
-        with self._database.read() as session:
-            entries, _ = drain.absorb(session, self._waiting(session, self._head.size - known))
-        matched = 0
-        for (_, leaf), entry in zip(self._leaves(known, self._head.size), entries, strict=False):
-            if leaf != entry["leaf"]:
-                break
-            matched += 1
-        gaps = [
-            index
-            for index, leaf in self._leaves(known + matched, self._head.size)
-            if index not in lines or lines[index].leaf() != leaf
-        ]
-        if gaps:
+    def _proved(self, session: Session, known: int) -> dict[int, Line]:
+        """The lines of the leaves from `known` on that make their leaf and stand in their places.
+
+        A line's subject is not in its links: that it continues this subject's chain is what shows whose it is.
+        Raises EvidenceError `chains_missing`.
+        """
+        lines = {line.leaf_index: line for line in self._log.chains.lines(known, self._head.size)}
+        entries, records = drain.absorb(session, self._waiting(session, self._head.size - known))
+        first = known + self._matching(known, entries)
+        heads = {one["subject"]: (one["seq"], one["link"]) for one in records if one["leaf_index"] < first}
+        proved: dict[int, Line] = {}
+        for index, leaf in self._leaves(first, self._head.size):
+            line = lines.get(index)
+            if line is not None and line.leaf() == leaf and self._continues(session, line, heads):
+                proved[index] = line
+        gaps = self._head.size - first - len(proved)
+        if gaps and not self._accept_gaps:
             detail = (
-                f"nobody can tell whose records {len(gaps)} leaves hold: bring back chains.jsonl beside the journal, "
+                f"nobody can tell whose records {gaps} leaves hold: bring back chains.jsonl beside the journal, "
                 "or go on without it with --accept-gaps"
             )
             raise EvidenceError("chains_missing", detail)
+        return proved
+
+    def _matching(self, start: int, entries: Sequence[Mapping[str, Any]]) -> int:
+        """How many of these are the signed leaves from `start` on."""
+        count = 0
+        for (_, leaf), entry in zip(self._leaves(start, self._head.size), entries, strict=False):
+            if leaf != entry["leaf"]:
+                break
+            count += 1
+        return count
+
+    def _continues(self, session: Session, line: Line, heads: dict[str, tuple[int, bytes]]) -> bool:
+        for one in line.records:
+            owner = one["subject"]
+            if owner not in heads:
+                seq, link = drain.chain_head(session, owner)
+                heads[owner] = (seq - 1, link)
+            seq, link = heads[owner]
+            follows = one["seq"] == seq + 1 and one["prev"] == link
+            if not follows and not (self._accept_gaps and one["seq"] > seq + 1):
+                return False
+            heads[owner] = (one["seq"], one["link"])
+        return True
 
     def _waiting(self, session: Session, limit: int) -> list[OutboxEvent]:
         return outbox.inspected(session, drain.drained_until(session), limit)[0]
 
-    def _look(self, known: int, lines: dict[int, Line]) -> Recovered:
-        with self._database.read() as session:
+    def _look(self, known: int) -> None:
+        """Do it all but keep nothing."""
+        with suppress(_Undone), self._database.write() as session:
+            _cut(session, known)
+            lines = self._proved(session, known)
             entries, _ = drain.absorb(session, self._waiting(session, self._head.size - known))
-        going = True
-        for place, (index, leaf) in enumerate(self._leaves(known, self._head.size)):
-            going = going and place < len(entries) and entries[place]["leaf"] == leaf
-            self._count(going, lines.get(index), leaf)
-        return self._result(known)
+            first = known + self._matching(known, entries)
+            self._matched = first - known
+            for index, leaf in self._leaves(first, self._head.size):
+                self._count(lines.get(index), leaf)
+            raise _Undone
 
-    def _count(self, matches: bool, line: Line | None, leaf: bytes) -> None:
-        if matches:
-            self._matched += 1
-        elif line is not None and line.leaf() == leaf:
+    def _count(self, line: Line | None, leaf: bytes) -> None:
+        if line is not None:
             self._lost += 1
             if line.type in ENDINGS:
                 self._endings += [Ending(one["subject"], line.type, line.at) for one in line.records]
@@ -273,25 +303,14 @@ class _Recovery:
             if told["type"] in ENDINGS:
                 self._endings.append(Ending("", told["type"], told["time"]))
 
-    def _cut(self, known: int) -> None:
-        """Take out of the database what was signed otherwise."""
-        with self._database.write() as session:
-            for table in (LogEntry, LogRecord):
-                session.exec(delete(table).where(col(table.leaf_index) >= known))  # type: ignore[attr-defined]
-            session.exec(delete(LogCheckpoint).where(col(LogCheckpoint.size) > known))
-
     def _take_in(self, start: int, until: int, lines: dict[int, Line]) -> None:
         crash.point("rebuild.within")
         with self._database.write() as session:
             leaves = list(self._leaves(start, until))
             events = self._waiting(session, len(leaves))
             entries, records = drain.absorb(session, events)
-            matched = 0
-            for (_, leaf), entry in zip(leaves, entries, strict=False):
-                if leaf != entry["leaf"]:
-                    break
-                matched += 1
-                self._matched += 1
+            matched = min(self._matching(start, entries), len(leaves))
+            self._matched += matched
             entries = entries[:matched]
             records = [one for one in records if one["leaf_index"] < start + matched]
             lost = leaves[matched:]
@@ -299,10 +318,9 @@ class _Recovery:
                 first = self._reserve(session, max((one["outbox_id"] for one in entries), default=0), len(lost))
                 for place, (index, leaf) in enumerate(lost):
                     line = lines.get(index)
-                    self._count(False, line, leaf)
-                    known = line if line is not None and line.leaf() == leaf else None
-                    entries.append(_entry(index, leaf, known, first + place))
-                    records += known.records if known is not None else ()
+                    self._count(line, leaf)
+                    entries.append(_entry(index, leaf, line, first + place))
+                    records += line.records if line is not None else ()
             session.execute(insert(LogEntry), entries)
             if records:
                 session.execute(insert(LogRecord), records)
@@ -333,6 +351,17 @@ class _Recovery:
             data = {"from": known, "size": self._head.size, "lost": self._lost, "unknown": self._unknown}
             key = f"{event.LOG_RECOVERED}:{self._head.size}:{self._head.root.hex()}"
             outbox.emit(session, event.LOG_RECOVERED, at=at, records=[(None, data)], key=key)
+
+
+class _Undone(Exception):  # noqa: N818 - rolls a look back
+    """Nothing of it is kept."""
+
+
+def _cut(session: Session, known: int) -> None:
+    """Take out of the database what was signed otherwise."""
+    for table in (LogEntry, LogRecord):
+        session.exec(delete(table).where(col(table.leaf_index) >= known))
+    session.exec(delete(LogCheckpoint).where(col(LogCheckpoint.size) > known))
 
 
 def _entry(index: int, leaf: bytes, line: Line | None, outbox_id: int) -> dict[str, Any]:

@@ -106,3 +106,5 @@ def check_chain(files: Mapping[str, bytes], story: Story) -> None:
         raise EvidenceError("chain_gap", "the last record of the chain is not in the bundle")
     if claim.field is None and len(story.own) != len(links):
         raise IncompleteError("body_missing", f"{len(links) - len(story.own)} records are there as commitments only")
+    if lost := statement.canonical_json(files["manifest.json"], "bad_manifest").get("lost"):
+        raise IncompleteError("body_missing", f"{len(lost)} records that may concern the field were lost")
