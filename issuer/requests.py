@@ -71,7 +71,7 @@ def open_(
         due_at=iso_ms(deadline.due(at, *_frame(platform))), **columns,
     )  # fmt: skip
     _save(session, platform, made)
-    data = {"request": row.id, "credential": row.id, "digest": row.digest, "kind": asked.kind}
+    data: dict[str, Any] = {"request": row.id, "credential": row.id, "digest": row.digest, "kind": asked.kind}
     data |= {"fields": sorted(asked.fields)} if asked.fields else {}
     outbox.emit(session, event.REQUEST_RECEIVED, at=at, records=[(subject, data)], key=f"request:{row.id}")
     return made
