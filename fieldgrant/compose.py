@@ -18,6 +18,7 @@ import audit.app
 import audit.worker
 import crm_core.app
 import crm_core.channels
+import crm_core.held_worker
 import issuer.app
 import issuer.worker
 import redaction.app
@@ -130,6 +131,7 @@ def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[
         works.append(partial(verifier.worker.run, platform, catalogue))
     if "crm" in parties:
         routers.append(crm_core.app.router(platform, catalogue, home.gate))
+        works.append(partial(crm_core.held_worker.run, platform, catalogue))
     if "redaction" in parties:
         routers.append(redaction.app.router(platform))
         works.append(partial(redaction.worker.run, platform, catalogue))

@@ -1,0 +1,87 @@
+"""A lot: the values of one upload that passed the first check, on their way into the record, or into the hold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from crm_core import writer
+from crm_core.origin import Origin
+from crm_core.seal import Value
+from issuer.catalogue import Catalogue
+from protocol import times
+from protocol.consent import Field, GroundId, Purpose, SubjectId
+from protocol.touchpoint import Registration
+from runtime.platform import Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """`subject` None: a new customer. `digest` is the keyed digest of the upload; `collected_at` its own word (UTC)."""
+
+    upload: str
+    subject: SubjectId | None
+    purpose: Purpose
+    values: Mapping[Field, Value]
+    digest: str
+    collected_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadOrigin(Origin):
+    """Where an uploaded value came from: touchpoint, purpose, grounds, and when it was collected there."""
+
+    touchpoint: str
+    purpose: str
+    grounds: Mapping[str, Sequence[str]]
+    collected_at: datetime
+
+    def told(self) -> dict[str, Any]:
+        """What events say of it: names, never values."""
+        return {
+            "source": self.source,
+            "digest": self.source_digest,
+            "importer": self.importer,
+            "touchpoint": self.touchpoint,
+            "purpose": self.purpose,
+            "grounds": {ground: list(fields) for ground, fields in self.grounds.items()},
+            "collected_at": times.iso(self.collected_at),
+        }
+
+
+def store(
+    session: Session,
+    platform: Platform,
+    catalogue: Catalogue,
+    *,
+    lot: Lot,
+    registration: Registration,
+    grounds: Mapping[Field, GroundId],
+    at: datetime,
+) -> tuple[SubjectId, str | None]:
+    """Seal a lot into its customer's record, or into a new one; whose it is and the event's id (None: all known).
+
+    EvidenceError of `writer.Batch`, raised before anything was written.
+    """
+    by_ground: dict[str, list[str]] = {}
+    for field, ground in sorted(grounds.items()):
+        by_ground.setdefault(ground, []).append(field)
+    place = UploadOrigin(
+        source=registration.name,
+        source_digest=lot.digest,
+        importer=registration.touchpoint,
+        at=at,
+        touchpoint=registration.id,
+        purpose=lot.purpose,
+        grounds=by_ground,
+        collected_at=lot.collected_at,
+    )
+    batch = writer.Batch(session, platform, catalogue, place)
+    if lot.subject is None:
+        subject = batch.create(lot.values)
+    else:
+        subject = lot.subject
+        batch.put(subject, lot.values)
+    return subject, next(iter(batch.close()), None)
