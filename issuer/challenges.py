@@ -24,9 +24,14 @@ class Challenge(SQLModel, table=True):
 def give(session: Session, reason: str, about: str, *, expires: datetime) -> str:
     """A fresh challenge of 256 bits."""
     challenge = secrets.token_urlsafe(32)
+    keep(session, challenge, reason, about, expires=expires)
+    return challenge
+
+
+def keep(session: Session, challenge: str, reason: str, about: str, *, expires: datetime) -> None:
+    """Remember a challenge that we gave: now, or before a database was restored that does not know of it."""
     session.add(Challenge(challenge=challenge, reason=reason, about=about, expires_at=iso_ms(expires)))
     session.flush()
-    return challenge
 
 
 def refuse_used(session: Session, challenge: str | None) -> None:

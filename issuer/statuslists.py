@@ -58,6 +58,16 @@ def reserve(session: Session, platform: Platform) -> tuple[int, StatusRef]:
     return current.n, StatusRef(url(platform, current.n), position)
 
 
+def keep(session: Session, n: int, position: int) -> None:
+    """Set an index aside that was set aside before a database was restored that does not know of it."""
+    listed = session.get(StatusList, n) or StatusList(n=n)
+    if session.get(StatusEntry, (n, position)) is None:
+        listed.reserved += 1
+        session.add(StatusEntry(n=n, position=position))
+    session.add(listed)
+    session.flush()
+
+
 def end(session: Session, n: int | None, position: int | None, *, at: datetime) -> None:
     """Set the bit of an entry. Once set it stays; nothing for a credential without an entry."""
     entry = session.get(StatusEntry, (n, position)) if n is not None and position is not None else None

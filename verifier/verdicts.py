@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from protocol import answers, canonical, consent, credential, enrolment, exclusion, ground, presentation, request
-from protocol.answers import Withdrawal
+from protocol.answers import Refusal, Withdrawal
 from protocol.consent import Ask, Consent
 from protocol.credential import VerifiedCredential
 from protocol.enrolment import Enrolment
@@ -52,6 +52,10 @@ class Verdicts:
         return self._once(
             "withdrawal", body, lambda: answers.parse_withdrawal(self._verified(body, answers.WITHDRAWAL_TYPE))
         )
+
+    def refusal(self, body: bytes) -> Refusal:
+        """A refusal that its subject signed."""
+        return self._once("refusal", body, lambda: answers.parse_refusal(self._verified(body, answers.REFUSAL_TYPE)))
 
     def enrolment(self, body: bytes) -> Enrolment:
         """An enrolment that the controller's key signed and that carries the wallet's own presentation."""

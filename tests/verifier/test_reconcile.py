@@ -214,3 +214,55 @@ def test_the_terminal_says_in_one_line_what_is_missing(tmp_path: Path) -> None:
     gone = CliRunner().invoke(app, ["reconcile", "--keys", str(tmp_path / "keys")])
     assert gone.exit_code == 1
     assert gone.output.startswith("fieldgrant: ")
+
+
+def test_a_consent_that_a_restore_lost_comes_back_from_the_journal_proved_anew(stage: Stage, customer: Customer) -> None:
+    with restored(stage):
+        given = stage.give(customer)
+        assert stage.released(customer.subject) == ASKED
+    assert stage.released(customer.subject) == set()
+    look = reconcile.reconcile(stage.platform, stage.catalogue, dry_run=True)
+    assert look.given == (given.id,)
+    assert stage.released(customer.subject) == set()
+    report = reconcile.reconcile(stage.platform, stage.catalogue)
+    assert (report.given, report.ended) == ((given.id,), ())
+    assert stage.released(customer.subject) == ASKED
+    assert reconcile.reconcile(stage.platform, stage.catalogue).given == ()
+    (told,) = stage.events(event.CONSENT_GIVEN)
+    assert told.records[0][1]["replayed"] is True
+    withdrawal = stage.withdrawal(customer, given)
+    stage.registry.withdraw(withdrawal, customer.wallet.did)
+    assert stage.released(customer.subject) == set()
+
+
+def test_a_consent_that_was_given_and_taken_back_after_the_backup_stays_ended(stage: Stage, customer: Customer) -> None:
+    with restored(stage):
+        stage.withdraw(customer, stage.give(customer))
+        kept = stage.give(customer, [CITY])
+    report = reconcile.reconcile(stage.platform, stage.catalogue)
+    assert kept.id in report.given
+    assert stage.released(customer.subject) == {CITY}
+    assert disagreement(stage) is None
+
+
+def test_an_answer_in_the_journal_that_another_key_signed_gives_nothing(stage: Stage, customer: Customer) -> None:
+    with restored(stage):
+        given = stage.give(customer)
+    (entry,) = [one.body for one in stage.platform.journal.entries() if one.body["kind"] == "answer"]
+    forged = {**entry["evidence"]["consent"], "id": "urn:uuid:00000000-0000-4000-8000-000000000001"}
+    wider = {**entry, "evidence": {**entry["evidence"], "consent": forged}}
+    stage.platform.journal.append(wider)
+    report = reconcile.reconcile(stage.platform, stage.catalogue)
+    assert report.given == (given.id,)
+    assert stage.released(customer.subject) == ASKED
+
+
+def test_an_answer_of_a_wallet_that_is_nobodys_gives_nothing(stage: Stage, customer: Customer) -> None:
+    other = stage.enrol()
+    with restored(stage):
+        stage.give(customer)
+    (entry,) = [one.body for one in stage.platform.journal.entries() if one.body["kind"] == "answer"]
+    stage.platform.journal.append({**entry, "subject": other.subject})
+    stage.sql("DELETE FROM credential WHERE kind = 'enrolment' AND subject = ?", customer.subject)
+    reconcile.reconcile(stage.platform, stage.catalogue)
+    assert stage.released(other.subject) == set()
