@@ -8,6 +8,7 @@ A withheld value is never decrypted (`snapshot`): to a query it is an absent one
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from crm_core import cursor, snapshot
@@ -23,6 +24,7 @@ from runtime.problem import Problem
 from verifier.gate import Gate, Passage, Visit
 
 T = TypeVar("T")
+NOBODY = SubjectId("")  # in front of everybody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +57,27 @@ class Found:
 
 @dataclass(slots=True)
 class Scan:
-    """Goes through the customers and keeps count of those whose granted values it looked at."""
+    """Goes through the customers and keeps count: `seen` those it met, `examined` whose granted values it looked at.
+
+    `last` is the customer it met last.
+    """
 
     read: Snapshot
+    seen: int = 0
     examined: int = 0
+    last: SubjectId = NOBODY
 
-    def found(self, where: Where, fields: Sequence[Field], after: str = "", step: int = BATCH) -> Iterator[Found]:
-        """Those who meet the conditions, in the order of their references; `fields` are opened, the deciding ones too.
+    def found(
+        self, where: Where, fields: Sequence[Field], after: str = "", step: int = BATCH, *, most: int | None = None
+    ) -> Iterator[Found]:
+        """Those who meet the conditions, in the order of their references; it meets at most `most`.
 
-        A customer is counted as examined when there was something to decide by.
+        `fields` are opened, and must hold the deciding ones.
         """
         accepts = where.accepts()
-        for seen in self.read.every(after, step):
+        for seen in islice(self.read.every(after, step), most):
+            self.seen += 1
+            self.last = seen.subject
             values = self.read.look(seen, fields) if fields else {}
             self.examined += bool(fields)
             rank = accepts(values)

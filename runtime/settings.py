@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     vault_token: SecretStr | None = None
     vault_key: str = "fieldgrant"
     send_deadline: float = 2.0
+    small_group: int = Field(default=5, ge=1)  # customers behind a count or aggregate, at least; 1 shows all
     answer_days: int = Field(default=15, ge=1, le=30)  # working days, PIPL art. 50; elsewhere GDPR art. 12(3)
     unclaimed_after: str = "P90D"
     sign_in_rate: str = "10/minute"
