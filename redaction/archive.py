@@ -1,10 +1,13 @@
 """The archive: write-only for the application. Each field is a libsodium sealed box to the public key of its period.
 
 The context lies inside the box (organisation, subject, field, generation, ground, destroy-by), so a box that somebody
-moves to another row opens to a contradiction and is refused. The private half is the key-ring's: present, with the
-data protection officer, or destroyed, which ends the period.
+moves to another row opens to a contradiction and is refused. The row beside the box bears a MAC: what it says of whose
+box it is and until when is ours, or it counts for nothing. The private half is the key-ring's: present, with the data
+protection officer, or destroyed, which ends every copy of every box under it.
 """
 
+import hashlib
+import hmac
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
@@ -22,6 +25,7 @@ from protocol import canonical
 from protocol.consent import Field, SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
+from runtime.platform import Platform
 
 
 class Archived(SQLModel, table=True):
@@ -37,13 +41,15 @@ class Archived(SQLModel, table=True):
     period: str
     ground: str
     generation: int
+    archive_key: str = Column(index=True)  # the key pair: period and destroy-by day
     box: bytes = Column(sa_column=SaColumn(LargeBinary, nullable=False))
-    digest: str
+    digest: str = Column(index=True)
     destroy_by: str
     at: str
+    mac: bytes = Column(sa_column=SaColumn(LargeBinary, nullable=False))
     wanted_by: str | None = Column(default=None, index=True)  # the living consent that asks for it back
     wanted_at: str | None = None
-    waiting: str | None = None  # why it has not come back: key_gone, bad_box
+    waiting: str | None = None  # why it has not come back: key_gone, bad_box, bad_row
 
     @property
     def key(self) -> int:
@@ -97,6 +103,26 @@ def open_box(private: PrivateKey, box: bytes, expected: Context) -> Archivable:
         raise EvidenceError("bad_box", "an archived box belongs elsewhere", field=expected.field)
     value: Archivable = inside["value"]
     return value
+
+
+def marked(platform: Platform, row: Archived) -> Archived:
+    """The row with our MAC over everything that it says of its box; what a restore asks for is not under it."""
+    row.mac = _mac(platform, row)
+    return row
+
+
+def authentic(platform: Platform, row: Archived) -> bool:
+    """Whether the row is as we wrote it, and its box the one that we sealed."""
+    return hmac.compare_digest(row.mac, _mac(platform, row)) and canonical.digest(row.box) == row.digest
+
+
+def _mac(platform: Platform, row: Archived) -> bytes:
+    facts = [
+        row.job, row.subject, row.field, row.period, row.ground, row.generation, row.archive_key, row.digest,
+        row.destroy_by, row.at,
+    ]  # fmt: skip
+    key = platform.keyring.secret("archive-row")
+    return hashlib.blake2b(canonical.jcs(facts), key=key, digest_size=32).digest()
 
 
 def of_subject(session: Session, subject: SubjectId) -> list[Archived]:

@@ -5,18 +5,20 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from issuer import credentials
+from issuer import credentials, signed
 from issuer.credentials import Credential
-from protocol import canonical, certificate, event, proof, times
-from protocol.consent import Field, SubjectId
+from protocol import certificate, event, times
+from protocol.consent import Field, Reference, SubjectId, fresh_id
 from protocol.did import Did
 from protocol.errors import EvidenceError
-from redaction import crash, disposition
+from redaction import crash, disposition, downstream
 from redaction.disposition import DONE, DROPPED, Disposition, Job
+from redaction.downstream import NoticeRow
 from runtime import outbox
 from runtime.platform import Platform
 
 KIND = "certificate"
+_TOLD = {"keep": event.VALUE_KEPT, "seal": event.VALUE_SEALED, "shred": event.VALUE_SHREDDED}
 
 
 def certify(platform: Platform, job_id: str) -> None:
@@ -55,25 +57,87 @@ def _prove(platform: Platform, job_id: str, rows: Sequence[Disposition]) -> None
         raise EvidenceError("not_dropped", "a key that this job was to end is still there, or was never dropped")
 
 
-def _store(session: Session, platform: Platform, job: Job, rows: Sequence[Disposition], at: datetime) -> None:
-    subject = SubjectId(job.subject)
+def issue(
+    session: Session,
+    platform: Platform,
+    subject: SubjectId,
+    *,
+    items: Sequence[certificate.Disposition],
+    cause: str,
+    events: Sequence[str] = (),
+    told: Sequence[certificate.Told] = (),
+    supplements: Reference | None = None,
+    id: str | None = None,
+    at: datetime,
+) -> Credential:
+    """Sign a certificate, store it and tell of it, in the caller's transaction."""
     did = _wallet(session, subject) or platform.controller
     document = certificate.build_certificate(
-        id=job.id,
+        id=id or fresh_id(),
         controller=platform.controller,
         subject_did=did,
+        items=items,
+        cause=cause,
+        at=at,
+        events=events,
+        told=told,
+        supplements=supplements,
+    )
+    row = signed.issue(
+        session, document, KIND, signers=(platform.signer,), subject=subject, did=did, at=at, about=cause
+    )
+    data = {"certificate": row.id, "digest": row.digest, "fields": [one.field for one in items]}
+    outbox.emit(session, event.CERTIFICATE_ISSUED, at=at, records=[(subject, data)], key=f"certificate:{row.id}")
+    return row
+
+
+def _store(session: Session, platform: Platform, job: Job, rows: Sequence[Disposition], at: datetime) -> None:
+    subject = SubjectId(job.subject)
+    issue(
+        session,
+        platform,
+        subject,
         items=[_item(job, row) for row in rows],
         cause=job.cause_id,
+        events=_events(session, rows),
+        told=downstream.told(
+            session, platform, subject, frozenset(Field(row.field) for row in rows), certificate_id=job.id
+        ),
+        id=job.id,
         at=at,
     )
-    body = canonical.jcs(proof.sign(document, platform.signer, created=at))
-    digest = canonical.digest(body)
-    now = times.iso_ms(at)
-    row = Credential(id=job.id, kind=KIND, subject=subject, did=did, body=body, digest=digest, at=now)
-    row.about = job.cause_id
-    credentials.store(session, row)
-    data = {"certificate": job.id, "digest": digest, "fields": [one.field for one in rows]}
-    outbox.emit(session, event.CERTIFICATE_ISSUED, at=at, records=[(subject, data)], key=f"certificate:{job.id}")
+
+
+def supplement(session: Session, platform: Platform, id_: str, at: datetime) -> Credential | None:
+    """Once everybody whom a certificate names as open has answered: the certificate anew, that says so. Else None.
+
+    In the caller's transaction. Raises EvidenceError when the earlier certificate is not as we signed it.
+    """
+    row = session.get(Credential, id_)
+    notices = session.exec(select(NoticeRow).where(NoticeRow.certificate == id_).order_by(col(NoticeRow.at))).all()
+    found = [downstream.standing(platform, one, at) for one in notices]
+    if row is None or not found or not all(one is not None and one.settled for one in found):
+        return None
+    earlier = certificate.parse_certificate(signed.reverify(row, platform, certificate.CERTIFICATE_TYPE))
+    if not earlier.open:
+        return None
+    return issue(
+        session,
+        platform,
+        SubjectId(row.subject),
+        items=earlier.items,
+        cause=earlier.cause,
+        events=sorted(earlier.events),
+        told=[downstream.as_told(one) for one in found if one is not None],
+        supplements=Reference(earlier.id, earlier.digest),
+        at=at,
+    )
+
+
+def _events(session: Session, rows: Sequence[Disposition]) -> list[str]:
+    """The events that told of these dispositions; their places in the log are known once they are there."""
+    keys = [f"{_TOLD[row.action]}:{row.job}:{row.field}" for row in rows]
+    return list(session.exec(select(outbox.Outbox.event_id).where(col(outbox.Outbox.key).in_(keys))))
 
 
 def _wallet(session: Session, subject: SubjectId) -> Did | None:

@@ -17,6 +17,7 @@ from sqlmodel import Session, SQLModel, col, func, select
 from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.consent import Field, GroundId, SubjectId
+from redaction import terms
 from redaction.lapse import Lapse, fresh
 
 PLANNED: Final = "planned"  # decided, nothing done
@@ -26,6 +27,7 @@ JOURNALLED: Final = "journalled"  # survivors durable outside the database; the 
 DROPPED: Final = "dropped"  # the old bucket key is destroyed and every opener has let go of it
 DONE: Final = "done"  # certificate issued; also the state of a disposition that was carried out
 RESTORED: Final = "restored"  # state of a sealed disposition whose field came back
+DESTROYED: Final = "destroyed"  # state of a sealed disposition whose archive key has ended
 STEPS: Final = (PLANNED, SEALED, RESEALED, JOURNALLED, DROPPED, DONE)
 
 Action = Literal["keep", "seal", "shred"]
@@ -78,7 +80,7 @@ class Job(SQLModel, table=True):
 
 
 class Disposition(SQLModel, table=True):
-    """What becomes of one field in one job; `state` is planned, done or restored."""
+    """What becomes of one field in one job; `state` is planned, done, restored or destroyed."""
 
     __tablename__ = "disposition"
     __table_args__ = (UniqueConstraint("subject", "field", "version", "round"),)
@@ -140,7 +142,7 @@ def decide(
         elif entry.period is None or entry.destroy_after is None:
             decided.append(Decided(field=bare.field, action="shred", causes=bare.causes))
         else:
-            destroy_by = at + times.duration(entry.destroy_after)
+            destroy_by = terms.end_of_quarter(at + times.duration(entry.destroy_after))
             decided.append(
                 Decided(
                     field=bare.field,

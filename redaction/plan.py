@@ -19,13 +19,14 @@ from issuer.settling import Settling
 from protocol import times
 from protocol.consent import GroundId, SubjectId, fresh_id
 from protocol.errors import EvidenceError
-from redaction import archive, crash, disposition, lapse
+from redaction import archive, crash, disposition, downstream, lapse
 from redaction.archive import Archived
 from redaction.disposition import DONE, PLANNED, Decided, Job, LapseRow
 from redaction.lapse import Lapse
 from runtime import keyring
 from runtime.platform import Platform
 from verifier import grounds
+from verifier.disclosure import Disclosure
 from verifier.grant import Grant
 from verifier.quarantine import Quarantine
 
@@ -46,11 +47,12 @@ class Look:
     wanted: Mapping[int, GroundId]  # archive row → the living consent that covers its field again
     evidence: Evidence
     grants: tuple[Grant, ...]
+    elsewhere: tuple[Disclosure, ...]  # what recipients have and nothing covers any more
 
     @property
     def idle(self) -> bool:
         """Nothing to do but to remember that we looked."""
-        return not self.decided and not self.wanted
+        return not self.decided and not self.wanted and not self.elsewhere
 
 
 def due(session: Session, at: datetime, limit: int = BATCH) -> list[SubjectId]:
@@ -110,7 +112,15 @@ def look(session: Session, platform: Platform, catalogue: Catalogue, evidence: E
         if row.wanted_by is None and holder is not None and archive.returns(catalogue, row.field_id, stored):
             wanted[row.key] = holder
     decided = disposition.decide(found, catalogue, told, at)
-    return Look(version=evidence.version, found=found, decided=decided, wanted=wanted, evidence=evidence, grants=grants)
+    return Look(
+        version=evidence.version,
+        found=found,
+        decided=decided,
+        wanted=wanted,
+        evidence=evidence,
+        grants=grants,
+        elsewhere=tuple(downstream.due(session, subject, grants, at)),
+    )
 
 
 def plan_due(platform: Platform, catalogue: Catalogue) -> tuple[int, bool]:
@@ -161,6 +171,8 @@ def plan(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> bool:
             row = session.get_one(Archived, key)
             row.wanted_by, row.wanted_at, row.waiting = ground, times.iso_ms(at), None
             session.add(row)
+        if looked.elsewhere:
+            downstream.tell(session, platform, subject, looked.elsewhere, at)
         if looked.decided:
             disposition.add(session, _job(session, subject, looked, at), looked.decided)
         crash.point("plan.within")

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from nacl.public import PrivateKey
 from sqlmodel import Session, select
 
 from crm_core import archiving, records
@@ -52,7 +51,10 @@ def _return(
         session.add(row)
         return False
     try:
-        value = archive.open_box(_private(platform, row.period), row.box, row.context(platform.controller))
+        if not archive.authentic(platform, row):
+            return _wait(session, row, "bad_row")
+        private = platform.keyring.archive.private(row.archive_key)
+        value = archive.open_box(private, row.box, row.context(platform.controller))
     except KeyGone:
         return _wait(session, row, "key_gone")
     except EvidenceError as error:
@@ -65,10 +67,6 @@ def _return(
     outbox.emit(session, event.VALUE_RESTORED, at=at, records=[(subject, data | {"job": row.job})], key=key)
     session.delete(row)
     return True
-
-
-def _private(platform: Platform, period: str) -> PrivateKey:
-    return platform.keyring.archive_private(period)
 
 
 def _wait(session: Session, row: Archived, code: str) -> bool:

@@ -11,7 +11,7 @@ from issuer.catalogue import Catalogue
 from protocol import event, times
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, crash, disposition, lapse, plan
+from redaction import archive, crash, disposition, lapse, plan, terms
 from redaction.archive import Archived, Context
 from redaction.disposition import DONE, DROPPED, PLANNED, SEALED, Disposition, Job
 from runtime import outbox
@@ -67,8 +67,10 @@ def _archive(session: Session, platform: Platform, job: Job, rows: Sequence[Disp
     values = archiving.take(session, platform, record, [Field(row.field) for row in rows])
     for row in rows:
         field = Field(row.field)
-        if field not in values or row.period is None or row.legal_ground is None or row.destroy_by is None:
-            row.action = "shred"  # nothing to archive, or no right to
+        key = _key(platform, row)
+        if field not in values or key is None or row.period is None or not row.legal_ground or not row.destroy_by:
+            # nothing to archive, no right to, or two officers ended this period's key: then it is over
+            row.action, row.legal_ground, row.period, row.destroy_by = "shred", None, None, None
             session.add(row)
             continue
         context = Context(
@@ -79,26 +81,35 @@ def _archive(session: Session, platform: Platform, job: Job, rows: Sequence[Disp
             ground=row.legal_ground,
             destroy_by=row.destroy_by,
         )
-        box, digest = archive.seal(platform.keyring.archive_public(row.period), values[field], context)
+        box, digest = archive.seal(platform.keyring.archive.public(key), values[field], context)
         now = times.iso_ms(at)
-        session.add(
-            Archived(
-                job=job.id,
-                subject=subject,
-                field=field,
-                period=row.period,
-                ground=row.legal_ground,
-                generation=record.generation,
-                box=box,
-                digest=digest,
-                destroy_by=row.destroy_by,
-                at=now,
-            )
+        archived = Archived(
+            job=job.id,
+            subject=subject,
+            field=field,
+            period=row.period,
+            archive_key=key,
+            ground=row.legal_ground,
+            generation=record.generation,
+            box=box,
+            digest=digest,
+            destroy_by=row.destroy_by,
+            at=now,
+            mac=b"",
         )
+        session.add(archive.marked(platform, archived))
         row.digest, row.state, row.at = digest, DONE, now
         session.add(row)
         data = {"field": field, "job": job.id, "digest": digest, "legal_ground": row.legal_ground}
         _emit(session, event.VALUE_SEALED, row, data | {"period": row.period, "destroy_by": row.destroy_by}, at)
+
+
+def _key(platform: Platform, row: Disposition) -> str | None:
+    """The archive key of the row; None where it names none, or its key has ended."""
+    if row.period is None or row.destroy_by is None:
+        return None
+    name = terms.key_name(row.period, times.parse(row.destroy_by, field="destroy_by"))
+    return None if platform.keyring.archive.ended(name) else name
 
 
 def _emit(session: Session, kind: str, row: Disposition, data: Mapping[str, str | None], at: datetime) -> None:

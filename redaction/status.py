@@ -13,14 +13,14 @@ from protocol import times
 from protocol.consent import Field, SubjectId
 from redaction import archive, disposition
 from redaction.archive import Archived
-from redaction.disposition import DONE, RESTORED, Disposition, Job, LapseRow
+from redaction.disposition import DESTROYED, DONE, RESTORED, Disposition, Job, LapseRow
 from redaction.rotation import Rotation
 from runtime.keyring import BUCKETS
 from runtime.platform import Platform
 
 BY_AN_ACT: Final = ("withdrawn", "superseded", "revoked")
 
-FieldState = Literal["pending", "kept", "sealed", "shredded", "restored", "restoring", "waiting"]
+FieldState = Literal["pending", "kept", "sealed", "shredded", "restored", "restoring", "waiting", "destroyed"]
 _ENDS: Final[dict[str, FieldState]] = {"keep": "kept", "seal": "sealed", "shred": "shredded"}
 
 
@@ -91,6 +91,8 @@ def _standing(row: Disposition, job: Job, archived: Archived | None) -> FieldSta
         state = "pending"
     elif row.state == RESTORED:
         state = "restored"
+    elif row.state == DESTROYED:
+        state = "destroyed"
     elif archived is not None and archived.wanted_by is not None:
         state = "waiting" if archived.waiting else "restoring"
     return FieldStanding(

@@ -19,7 +19,7 @@ from sqlmodel import Session, col, or_, select
 from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.errors import EvidenceError
-from redaction import archive, certificate, plan, restore, rotation, seal, shred
+from redaction import archive, certificate, ending, plan, restore, rotation, seal, shred
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, SEALED, Job
 from redaction.watch import Watch
 from runtime.clock import ClockError
@@ -41,7 +41,7 @@ class Pass:
 
     `left` counts what is still under way by itself (jobs, rotations, and one when there are more subjects to look at,
     as `more` says); fields that wait for an archive key are not among them. `failed` counts the steps that failed and
-    will be tried again.
+    will be tried again; `destroyed` counts the boxes of the archive whose day had come.
     """
 
     planned: int
@@ -50,6 +50,7 @@ class Pass:
     failed: int
     left: int
     more: bool = False
+    destroyed: int = 0
 
 
 def run_once(platform: Platform, catalogue: Catalogue, *, look: bool = True) -> Pass:
@@ -64,7 +65,9 @@ def run_once(platform: Platform, catalogue: Catalogue, *, look: bool = True) -> 
     ended, unrotated = _rotate(platform)
     finished, broken = _certify(platform)
     restored, stuck = _restore(platform, catalogue, again=look)
-    if ended:
+    gone: list[int] = []
+    unended = _fails(platform, None, partial(_end_due, platform, gone))
+    if ended or any(gone):
         platform.database.checkpoint()
     with platform.database.read() as session:
         left = len(session.exec(select(Job.id).where(Job.step != DONE)).all()) + len(rotation.buckets(session))
@@ -72,9 +75,10 @@ def run_once(platform: Platform, catalogue: Catalogue, *, look: bool = True) -> 
         planned=planned,
         finished=finished,
         restored=restored,
-        failed=failed + unrotated + broken + stuck,
+        failed=failed + unrotated + broken + stuck + unended,
         left=left + more,
         more=more,
+        destroyed=sum(gone),
     )
 
 
@@ -147,6 +151,10 @@ def _rotate(platform: Platform) -> tuple[int, int]:
         failed += _fails(platform, ready[0].id if ready else None, partial(_turn, platform, bucket, results))
         ended += any(results)
     return ended, failed
+
+
+def _end_due(platform: Platform, gone: list[int]) -> None:
+    gone.append(ending.end_due(platform))
 
 
 def _turn(platform: Platform, bucket: int, results: list[bool]) -> None:

@@ -11,7 +11,20 @@ import signal
 
 VARIABLE = "FIELDGRANT_CRASH_AT"
 
-REDACTION = ("plan", "seal", "reseal", "journal", "begin", "rewrap", "destroy", "dropped", "certify", "restore")
+REDACTION = (
+    "plan",
+    "seal",
+    "reseal",
+    "journal",
+    "begin",
+    "rewrap",
+    "destroy",
+    "dropped",
+    "certify",
+    "restore",
+    "period",
+    "due",
+)
 STEPS = (*REDACTION, "withdrawal", "settle", "drain", "publish", "replay", "rebuild", "rollforward")
 POINTS = tuple(f"{step}.{moment}" for step in STEPS for moment in ("before", "within", "after"))
 

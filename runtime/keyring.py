@@ -9,23 +9,19 @@ from urllib.parse import quote, unquote
 
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from nacl.public import PrivateKey
 
 from protocol import canonical
 from protocol.consent import SubjectId
 from protocol.did import Did
 from protocol.keys import Ed25519Signer
 from runtime import keyfiles, openers
+from runtime.archivekeys import ArchiveKeys, KeyGone
 from runtime.root import Root, RootError
+
+__all__ = ["BUCKETS", "KeyGone", "KeyRing", "RingError", "bucket_of"]
 
 BUCKETS = 256
 _CHECK = b"fieldgrant key-ring"
-
-
-class KeyGone(Exception):  # noqa: N818 - a state of the key, which callers expect
-    """The key was destroyed, or was never here (an archive key that lies with the data protection officer)."""
-
-    code = "key_gone"
 
 
 class RingError(Exception):
@@ -56,6 +52,7 @@ class KeyRing:
         self._secrets: dict[Path, bytes] = {}
         self._held: dict[openers.Held, AESGCM] = {}
         self._opener: openers.Opener | None = None
+        self.archive = ArchiveKeys(directory, root, org)
 
     @classmethod
     def create(cls, directory: Path, root: Root, org: str) -> "KeyRing":
@@ -237,51 +234,6 @@ class KeyRing:
 
     def _path(self, bucket: int, epoch: int) -> Path:
         return self._directory / "buckets" / f"{bucket:03d}" / f"{epoch}.key"
-
-    # -- archive keys
-
-    def archive_public(self, period: str) -> bytes:
-        """The 32-byte X25519 public key of a retention period, made at first use. Raises KeyGone after its end."""
-        public, private, ended = self._period(period)
-        if ended.exists():
-            raise KeyGone(f"the retention period {period} has ended")
-        if not public.exists():
-            with keyfiles.locked(self._directory / "ring.lock"):
-                if not public.exists() and not ended.exists():
-                    self._make_period(period, public, private)
-        try:
-            # Wrapped too: a public key that somebody swapped would turn the archive into his.
-            return self._load(public, _context(self.org, "archive-public", period))
-        except FileNotFoundError as error:
-            raise KeyGone(f"the retention period {period} has ended") from error
-
-    def _make_period(self, period: str, public: Path, private: Path) -> None:
-        key = PrivateKey.generate()
-        keyfiles.write(private, self._root.wrap(bytes(key), _context(self.org, "archive", period)))
-        keyfiles.write(public, self._root.wrap(bytes(key.public_key), _context(self.org, "archive-public", period)))
-
-    def archive_private(self, period: str) -> PrivateKey:
-        """The private half. Raises KeyGone when it was destroyed or lies elsewhere."""
-        try:
-            return PrivateKey(self._load(self._period(period)[1], _context(self.org, "archive", period)))
-        except FileNotFoundError as error:
-            raise KeyGone(f"the private key of the retention period {period} is not here") from error
-
-    def destroy_period(self, period: str) -> None:
-        """End a retention period: destroy its keys, and never make them again. Idempotent."""
-        public, private, ended = self._period(period)
-        with keyfiles.locked(self._directory / "ring.lock"):
-            keyfiles.write(ended, b"")
-            keyfiles.destroy(private)
-            keyfiles.destroy(public)
-
-    def _period(self, period: str) -> tuple[Path, Path, Path]:
-        stem = self._directory / "archive" / quote(period, safe="")
-        return (
-            stem.with_name(f"{stem.name}.public"),
-            stem.with_name(f"{stem.name}.key"),
-            stem.with_name(f"{stem.name}.ended"),
-        )
 
 
 def _context(*parts: str | int) -> bytes:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Table, or_, select, update
+from sqlalchemy import Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field as Column
-from sqlmodel import Session, SQLModel, col
+from sqlmodel import Session, SQLModel
 
 from protocol import event
-from protocol.consent import Field, SubjectId
+from protocol.consent import Field, Purpose, SubjectId
 from protocol.did import Did
 from protocol.times import iso_ms
 from runtime import outbox
@@ -33,6 +33,7 @@ class DisclosureRow(SQLModel, table=True):
     subject: str = Column(primary_key=True)
     field: str = Column(primary_key=True)
     recipient: str = Column(primary_key=True)
+    purpose: str = Column(primary_key=True)
     export_id: str = Column(default=NO_EXPORT, primary_key=True)
     first_at: str
     last_at: str
@@ -49,6 +50,7 @@ class Disclosure:
 
     field: Field
     recipient: Did
+    purpose: Purpose
     export: str | None
     first_at: str
     last_at: str
@@ -75,6 +77,7 @@ def note(
             "subject": subject,
             "field": field,
             "recipient": recipient,
+            "purpose": str(header.get("purpose", "")),
             "export_id": str(export) if export else NO_EXPORT,
             "first_at": stamp,
             "last_at": stamp,
@@ -99,6 +102,7 @@ def of_subject(session: Session, subject: SubjectId, *, untold: bool = False) ->
         Disclosure(
             field=Field(row.field),
             recipient=Did(row.recipient),
+            purpose=Purpose(row.purpose),
             export=row.export_id or None,
             first_at=row.first_at,
             last_at=row.last_at,
@@ -129,6 +133,7 @@ def told(session: Session, subject: SubjectId, disclosed: Iterable[Disclosure], 
                 TABLE.c.subject == subject,
                 TABLE.c.field == one.field,
                 TABLE.c.recipient == one.recipient,
+                TABLE.c.purpose == one.purpose,
                 TABLE.c.export_id == (one.export or NO_EXPORT),
             )
             .values(told_by=notice)
@@ -149,7 +154,8 @@ def again(session: Session, controller: Did, after: int, limit: int = _AT_ONCE) 
         recipient, export = one.header.get("recipient"), dict(one.header.get("query") or {}).get("export")
         if recipient == controller and not export:
             continue
-        known = _known(session, [subject for subject, _ in one.records if subject is not None], recipient, export)
+        subjects = [subject for subject, _ in one.records if subject is not None]
+        known = _known(session, subjects, one.header, str(export) if export else NO_EXPORT)
         lost = [
             (subject, {"released": [field for field in data.get("released", ()) if (subject, field) not in known]})
             for subject, data in one.records
@@ -159,11 +165,12 @@ def again(session: Session, controller: Did, after: int, limit: int = _AT_ONCE) 
     return (events[-1].id if events else after), missing
 
 
-def _known(session: Session, subjects: list[SubjectId], recipient: Any, export: Any) -> set[tuple[str, str]]:
+def _known(session: Session, subjects: list[SubjectId], header: Mapping[str, Any], export: str) -> set[tuple[str, str]]:
     statement = select(TABLE.c.subject, TABLE.c.field).where(
         TABLE.c.subject.in_(subjects),
-        TABLE.c.recipient == recipient,
-        TABLE.c.export_id == (str(export) if export else NO_EXPORT),
+        TABLE.c.recipient == header.get("recipient"),
+        TABLE.c.purpose == str(header.get("purpose", "")),
+        TABLE.c.export_id == export,
     )
     return {(row.subject, row.field) for row in session.connection().execute(statement)}
 
@@ -172,6 +179,5 @@ def _upsert(session: Session, rows: list[dict[str, Any]]) -> None:
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     insert = dialect.insert(TABLE)
     changed = {name: insert.excluded[name] for name in ("last_at", "event_id", "told_by")}
-    keys = ["subject", "field", "recipient", "export_id"]
-    newer = or_(TABLE.c.last_at <= insert.excluded.last_at, col(DisclosureRow.told_by).is_(None))
-    session.connection().execute(insert.on_conflict_do_update(index_elements=keys, set_=changed, where=newer), rows)
+    keys = ["subject", "field", "recipient", "purpose", "export_id"]
+    session.connection().execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), rows)

@@ -138,12 +138,13 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("field", sa.String(), nullable=False),
         sa.Column("recipient", sa.String(), nullable=False),
+        sa.Column("purpose", sa.String(), nullable=False),
         sa.Column("export_id", sa.String(), nullable=False),
         sa.Column("first_at", sa.String(), nullable=False),
         sa.Column("last_at", sa.String(), nullable=False),
         sa.Column("event_id", sa.String(), nullable=False),
         sa.Column("told_by", sa.String(), nullable=True),
-        sa.PrimaryKeyConstraint("subject", "field", "recipient", "export_id"),
+        sa.PrimaryKeyConstraint("subject", "field", "recipient", "purpose", "export_id"),
     )
     with op.batch_alter_table("disclosure", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_disclosure_told_by"), ["told_by"], unique=False)
@@ -337,6 +338,23 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_log_record_type"), ["type"], unique=False)
 
     op.create_table(
+        "lost_wallet",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("method", sa.String(), nullable=False),
+        sa.Column("evidence", sa.String(), nullable=False),
+        sa.Column("reported_by", sa.String(), nullable=False),
+        sa.Column("reporter_role", sa.String(), nullable=False),
+        sa.Column("reported_at", sa.String(), nullable=False),
+        sa.Column("confirmed_by", sa.String(), nullable=True),
+        sa.Column("told_at", sa.String(), nullable=True),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("lost_wallet", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_lost_wallet_subject"), ["subject"], unique=False)
+
+    op.create_table(
         "nonce",
         sa.Column("did", sa.String(), nullable=False),
         sa.Column("nonce", sa.String(), nullable=False),
@@ -440,6 +458,30 @@ def upgrade() -> None:
             sqlite_where=sa.text("step <> 'done'"),
             postgresql_where=sa.text("step <> 'done'"),
         )
+
+    op.create_table(
+        "redaction_notice",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("recipient", sa.String(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.String(), nullable=False),
+        sa.Column("deadline", sa.String(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_try_at", sa.String(), nullable=True),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("delivered_at", sa.String(), nullable=True),
+        sa.Column("answer", sa.LargeBinary(), nullable=True),
+        sa.Column("answer_mac", sa.LargeBinary(), nullable=True),
+        sa.Column("closed_at", sa.String(), nullable=True),
+        sa.Column("certificate", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("redaction_notice", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_redaction_notice_certificate"), ["certificate"], unique=False)
+        batch_op.create_index(batch_op.f("ix_redaction_notice_closed_at"), ["closed_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_redaction_notice_recipient"), ["recipient"], unique=False)
+        batch_op.create_index(batch_op.f("ix_redaction_notice_subject"), ["subject"], unique=False)
 
     op.create_table(
         "rotation",

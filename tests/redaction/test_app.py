@@ -85,7 +85,7 @@ def test_a_wallet_sees_the_state_of_each_of_its_fields(world: World, client: Tes
         EMAIL: "sealed",
         GIVEN: "kept",
     }
-    assert fields[EMAIL]["destroy_by"] == "2029-11-21T08:00:00.000Z"
+    assert fields[EMAIL]["destroy_by"] == "2030-01-01T00:00:00.000Z"
     assert fields[GIVEN]["ground"].startswith("urn:uuid:")
     assert "ground" not in fields[PHONE]
 

@@ -19,7 +19,7 @@ from redaction.archive import Archived
 from redaction.disposition import DONE, Disposition, Job, LapseRow
 from redaction.rotation import Rotation
 from runtime.clock import FixedClock
-from runtime.keyring import KeyGone, bucket_of
+from runtime.keyring import bucket_of
 from runtime.session import Database
 from tests.redaction.world import CITY, EMAIL, GIVEN, NAMES, PHONE, SERVICE, VALUES, Customer, World, settle
 from verifier import quarantine
@@ -294,7 +294,7 @@ def test_the_box_of_the_archive_holds_its_context_and_no_other_row_can_carry_it(
     world.withdraw(who, world.consent(who, [EMAIL]))
     settle(world)
     (row,) = world.rows(Archived)
-    private = world.platform.keyring.archive_private(row.period)
+    private = world.platform.keyring.archive.private(row.archive_key)
     assert archive.open_box(private, row.box, row.context(world.platform.controller)) == VALUES[EMAIL]
     row.field = PHONE
     with pytest.raises(Exception, match="belongs elsewhere"):
@@ -404,16 +404,27 @@ def test_the_journal_holds_the_survivors_before_the_key_is_destroyed(world: Worl
     assert VALUES[GIVEN].encode() not in orjson.dumps(dict(entry))
 
 
-def test_the_period_key_that_is_gone_stops_sealing_and_the_value_stays(world: World) -> None:
+def test_where_the_archive_key_of_that_day_has_ended_nothing_more_is_archived(world: World) -> None:
     who = world.customer()
-    world.platform.keyring.destroy_period("P3Y-claims")
+    world.platform.keyring.archive.destroy("P3Y-claims~2030-01-01")
     world.withdraw(who, world.consent(who, [EMAIL]))
-    with pytest.raises(KeyGone):
-        world.platform.keyring.archive_public("P3Y-claims")
+    settle(world)
+    assert dispositions(world) == [(EMAIL, "shred", DONE)]
+    assert world.rows(Archived) == []
+    (certified,) = certificates(world, who)
+    assert [(item.field, item.disposition, item.archive_digest) for item in certified.items] == [(EMAIL, "shred", None)]
+
+
+def test_an_archive_key_that_is_lost_stops_sealing_and_the_value_stays(world: World) -> None:
+    who = world.customer()
+    world.platform.keyring.archive.public("P3Y-claims~2030-01-01")
+    public = world.settings.keys_dir / "archive" / "P3Y-claims~2030-01-01.public"
+    public.write_bytes(b"0" * public.stat().st_size)
+    world.withdraw(who, world.consent(who, [EMAIL]))
     done = worker.run_once(world.platform, world.catalogue)
     assert (done.failed, done.left) == (1, 1)
     (job,) = world.rows(Job)
-    assert (job.error, job.attempts, job.step) == ("key_gone", 1, "planned")
+    assert (job.attempts, job.step) == (1, "planned")
     assert world.readable(who)[EMAIL] == VALUES[EMAIL]
     assert worker.run_once(world.platform, world.catalogue).failed == 0  # it waits before it tries again
 

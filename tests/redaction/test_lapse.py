@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from issuer.catalogue import Catalogue, FieldEntry
 from protocol.consent import Field, GroundId
-from redaction import disposition, lapse
+from redaction import disposition, lapse, terms
 from redaction.lapse import Bare, Held, Lapse
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -144,4 +144,4 @@ def test_the_destroy_by_date_counts_from_the_lapse() -> None:
     found = Lapse((Bare(A, (GroundId("g"),)),), (), None)
     sealing = entry(A, "seal", legal_ground="law", period="p", destroy_after="P10D")
     (one,) = disposition.decide(found, catalogue(sealing), {}, NOW)
-    assert one.destroy_by == NOW + 10 * DAY
+    assert one.destroy_by == terms.end_of_quarter(NOW + 10 * DAY)

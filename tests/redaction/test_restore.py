@@ -114,7 +114,7 @@ def test_a_box_that_was_changed_stays_where_it_is_and_says_so(world: World, gone
         session.add(row)
     world.consent(gone, [EMAIL])
     settle(world)
-    assert [row.waiting for row in world.rows(Archived)] == ["bad_box"]
+    assert [row.waiting for row in world.rows(Archived)] == ["bad_row"]
     assert EMAIL not in world.readable(gone)
 
 

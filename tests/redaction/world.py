@@ -196,7 +196,9 @@ class World:
         with self.platform.database.read() as session:
             record = records.load(session, who.subject)
             assert record is not None
-            return dict(records.open_fields(self.platform, record, records.stored_fields(session, self.platform, who.subject)))
+            return dict(
+                records.open_fields(self.platform, record, records.stored_fields(session, self.platform, who.subject))
+            )
 
     def copy(self, name: str) -> Path:
         """A copy of the whole database, as a backup makes it."""

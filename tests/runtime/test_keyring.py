@@ -187,33 +187,33 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_archive_is_sealed_to_a_public_key_and_opened_by_the_private(ring: KeyRing, root: FileRoot) -> None:
-    public = ring.archive_public("P3Y-tax")
-    assert again(ring, root).archive_public("P3Y-tax") == public
+    public = ring.archive.public("P3Y-tax")
+    assert again(ring, root).archive.public("P3Y-tax") == public
     box = SealedBox(PublicKey(public)).encrypt(b"value")
-    assert SealedBox(again(ring, root).archive_private("P3Y-tax")).decrypt(box) == b"value"
+    assert SealedBox(again(ring, root).archive.private("P3Y-tax")).decrypt(box) == b"value"
 
 
 def test_a_period_that_ended_never_comes_back(ring: KeyRing, root: FileRoot) -> None:
-    ring.archive_public("P3Y-tax")
-    ring.destroy_period("P3Y-tax")
-    ring.destroy_period("P3Y-tax")
+    ring.archive.public("P3Y-tax")
+    ring.archive.destroy("P3Y-tax")
+    ring.archive.destroy("P3Y-tax")
     for mine in (ring, again(ring, root)):
         with pytest.raises(KeyGone):
-            mine.archive_private("P3Y-tax")
+            mine.archive.private("P3Y-tax")
         with pytest.raises(KeyGone):
-            mine.archive_public("P3Y-tax")
+            mine.archive.public("P3Y-tax")
 
 
 def test_an_archive_key_that_lies_elsewhere_still_seals(ring: KeyRing) -> None:
-    public = ring.archive_public("P3Y-tax")
+    public = ring.archive.public("P3Y-tax")
     (ring._directory / "archive" / "P3Y-tax.key").unlink()
-    assert ring.archive_public("P3Y-tax") == public
+    assert ring.archive.public("P3Y-tax") == public
     with pytest.raises(KeyGone):
-        ring.archive_private("P3Y-tax")
+        ring.archive.private("P3Y-tax")
 
 
 def test_a_swapped_archive_public_key_is_refused(ring: KeyRing) -> None:
-    ring.archive_public("P3Y-tax")
+    ring.archive.public("P3Y-tax")
     (ring._directory / "archive" / "P3Y-tax.public").write_bytes(b"\0" * 60)
     with pytest.raises(RootError):
-        ring.archive_public("P3Y-tax")
+        ring.archive.public("P3Y-tax")

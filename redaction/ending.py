@@ -1,0 +1,161 @@
+"""The end of archived fields: an archive key whose day has come is destroyed, and with it every copy of every box.
+
+Which key is due is read off the key-ring, never off a row: whoever edits dates in the database neither hastens nor
+delays anything. Destroying the key comes first, under the write lock (no restore and no opening is then under way);
+the rows, the events and the certificates follow in batches. Killed in between, the next pass finds rows whose key has
+ended and goes on.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+
+from sqlmodel import Session, col, select
+
+from protocol import certificate as certificates
+from protocol import event, times
+from protocol.consent import SubjectId
+from redaction import archive, certificate, crash, terms
+from redaction.archive import Archived
+from redaction.disposition import DESTROYED, Disposition
+from runtime import outbox
+from runtime.platform import Platform
+
+BATCH: Final = 200  # boxes whose end is told in one transaction
+DESTROY_BY: Final = "destroy_by"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why a key ends: its day (`destroy_by`), or a request that two officers signed (its id), and who approved it."""
+
+    id: str = DESTROY_BY
+    by: tuple[tuple[str, str], ...] = ()  # header members of the event: reader, role, approver
+
+
+def due(platform: Platform, at: datetime) -> list[str]:
+    """The archive keys whose day has come, wherever their private half lies."""
+    keys = ((name, terms.due_at(name)) for name in platform.keyring.archive.names())
+    return [name for name, day in keys if day is not None and day <= at]
+
+
+def end_due(platform: Platform) -> int:
+    """Destroy every key that is due and tell of all that ended with one; how many boxes ended.
+
+    Raises ClockError when the clock cannot be believed: then nothing is destroyed.
+    """
+    at = platform.clock.now()
+    for name in due(platform, at):
+        end_key(platform, name)
+    return sum(_tell(platform, name) for name in untold(platform))
+
+
+def end_key(platform: Platform, name: str, cause: Cause | None = None) -> None:
+    """Destroy one archive key, now. The certificates follow with the next `end_due`. Again: nothing happens."""
+    why = cause or Cause()
+    crash.point("period.before")
+    with platform.database.write() as session:
+        at = platform.clock.now()
+        platform.keyring.archive.destroy(name)
+        data = {"archive_key": name, "cause": why.id}
+        key = f"{event.ARCHIVE_ENDED}:{name}"
+        outbox.emit(session, event.ARCHIVE_ENDED, at=at, header=dict(why.by), records=[(None, data)], key=key)
+        crash.point("period.within")
+    crash.point("period.after")
+
+
+def untold(platform: Platform) -> list[str]:
+    """The keys that have ended and whose boxes still have rows."""
+    with platform.database.read() as session:
+        names = session.exec(select(Archived.archive_key).distinct()).all()
+    return [name for name in names if _ended(platform, name)]
+
+
+def _ended(platform: Platform, name: str) -> bool:
+    try:
+        return platform.keyring.archive.ended(name)
+    except ValueError:  # somebody wrote something else there
+        return False
+
+
+def _tell(platform: Platform, name: str) -> int:
+    """Remove the rows of an ended key, in batches, each with its events and certificates."""
+    done = 0
+    while True:
+        crash.point("due.before")
+        with platform.database.write() as session:
+            subjects = session.exec(
+                select(Archived.subject).where(Archived.archive_key == name).distinct().limit(BATCH)
+            ).all()
+            if not subjects:
+                return done
+            at = platform.clock.now()
+            rows = session.exec(
+                select(Archived)
+                .where(Archived.archive_key == name, col(Archived.subject).in_(subjects))
+                .order_by(col(Archived.subject), col(Archived.field), col(Archived.id))
+            ).all()
+            for subject, boxes in groupby(rows, key=lambda row: row.subject):
+                _end(session, platform, SubjectId(subject), list(boxes), at)
+            done += len(rows)
+            crash.point("due.within")
+        crash.point("due.after")
+
+
+def _end(session: Session, platform: Platform, subject: SubjectId, rows: list[Archived], at: datetime) -> None:
+    ours = [row for row in rows if archive.authentic(platform, row)]
+    for row in rows:
+        if row not in ours:
+            # whose box it was nobody can say by this row: nobody gets a certificate on its word
+            data = {"code": "bad_archive_row", "digest": row.digest}
+            outbox.emit(session, event.ATTEMPT_REFUSED, at=at, records=[(None, data)])
+        session.delete(row)
+    events = [_destroyed(session, subject, row, at) for row in ours]
+    if ours:
+        certificate.issue(
+            session,
+            platform,
+            subject,
+            items=[_item(row) for row in ours],
+            cause=_cause(session, ours[0].archive_key),
+            events=events,
+            at=at,
+        )
+
+
+def _destroyed(session: Session, subject: SubjectId, row: Archived, at: datetime) -> str:
+    for done in session.exec(select(Disposition).where(Disposition.job == row.job, Disposition.field == row.field)):
+        done.state, done.at = DESTROYED, times.iso_ms(at)
+        session.add(done)
+    data = {"field": row.field, "digest": row.digest, "archive_key": row.archive_key, "job": row.job}
+    key = f"{event.VALUE_DESTROYED}:{row.job}:{row.field}"
+    return outbox.emit(session, event.VALUE_DESTROYED, at=at, records=[(subject, data)], key=key)
+
+
+def _cause(session: Session, name: str) -> str:
+    statement = select(outbox.Outbox).where(outbox.Outbox.key == f"{event.ARCHIVE_ENDED}:{name}")
+    told = session.exec(statement).first()
+    return told.event_id if told is not None else DESTROY_BY
+
+
+def _item(row: Archived) -> certificates.Disposition:
+    return certificates.Disposition(
+        field=row.field_id,
+        disposition=certificates.DESTROY,
+        archive_digest=row.digest,
+        archive_ground=row.ground,
+        archive_period=row.period,
+        archive_key=row.archive_key,
+        destroy_by=times.parse(row.destroy_by, field="destroy_by"),
+    )
+
+
+def boxes(session: Session) -> dict[str, int]:
+    """How many boxes lie under each archive key, by the rows."""
+    rows: Iterable[str] = session.exec(select(Archived.archive_key))
+    counts: dict[str, int] = {}
+    for name in rows:
+        counts[name] = counts.get(name, 0) + 1
+    return counts

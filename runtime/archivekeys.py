@@ -1,0 +1,134 @@
+"""The archive's key pairs: one per retention period and destroy-by quarter, each half a file wrapped by the root.
+
+A key is called `<period>~<day>`, e.g. `P3Y-claims~2030-01-01`: from that day on it is to be destroyed, and nothing in
+the database has a say in it. The private half is never held in memory: each use reads the file, under the write lock,
+so that once it is destroyed nobody can open anything with it.
+
+It may lie with the data protection officer instead. What they are given is sealed under a half that stays here: their
+file alone opens nothing, nor does the ring alone, and destroying the half here ends every copy of their file as well.
+"""
+
+import re
+import secrets
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey
+from nacl.secret import SecretBox
+
+from protocol import canonical
+from runtime import keyfiles
+from runtime.root import Root
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(~[0-9]{4}-[0-9]{2}-[0-9]{2})?")
+
+
+class KeyGone(Exception):  # noqa: N818 - a state of the key, which callers expect
+    """The key was destroyed, or is not here (an archive key that lies with the data protection officer)."""
+
+    code = "key_gone"
+
+
+class ArchiveKeys:
+    """The key pairs in the key-ring's directory `archive/`; safe for threads and processes."""
+
+    def __init__(self, directory: Path, root: Root, org: str) -> None:
+        """`directory` is the key-ring's."""
+        self._directory, self._lock = directory / "archive", directory / "ring.lock"
+        self._root, self._org = root, org
+
+    def public(self, name: str) -> bytes:
+        """The 32-byte X25519 public key, the pair made at first use. Raises KeyGone after its end, ValueError."""
+        path = self._path(name, "public")
+        if self.ended(name):
+            raise KeyGone(f"the archive key {name} has ended")
+        if not path.exists():
+            with keyfiles.locked(self._lock):
+                if not path.exists() and not self.ended(name):
+                    self._make(name)
+        try:
+            # Wrapped too: a public key that somebody swapped would turn the archive into his.
+            return self._root.unwrap(path.read_bytes(), self._context("archive-public", name))
+        except FileNotFoundError as error:
+            raise KeyGone(f"the archive key {name} has ended") from error
+
+    def private(self, name: str) -> PrivateKey:
+        """The private half. Raises KeyGone when it was destroyed or lies with the officer."""
+        try:
+            data = self._path(name, "key").read_bytes()
+        except FileNotFoundError as error:
+            raise KeyGone(f"the private half of {name} is not here") from error
+        return PrivateKey(self._root.unwrap(data, self._context("archive", name)))
+
+    def names(self) -> tuple[str, ...]:
+        """Every key pair that has not ended, by name."""
+        return tuple(sorted(unquote(path.name.removesuffix(".public")) for path in self._directory.glob("*.public")))
+
+    def ended(self, name: str) -> bool:
+        """Whether the pair was destroyed for good."""
+        return self._path(name, "ended").exists()
+
+    def at_hand(self, name: str) -> bool:
+        """Whether the private half is here."""
+        return self._path(name, "key").exists()
+
+    def away(self, name: str) -> bool:
+        """Whether the private half lies with the officer."""
+        return self._path(name, "away").exists() and not self.at_hand(name)
+
+    def take_out(self, name: str) -> bytes:
+        """What the officer is to keep; `removed` ends the copy here. Until then nothing has changed.
+
+        Raises KeyGone when the private half is not here.
+        """
+        with keyfiles.locked(self._lock):
+            private = bytes(self.private(name))
+            half = secrets.token_bytes(SecretBox.KEY_SIZE)
+            keyfiles.write(self._path(name, "away"), self._root.wrap(half, self._context("archive-half", name)))
+            return bytes(SecretBox(half).encrypt(private))
+
+    def removed(self, name: str) -> None:
+        """Destroy the private half here, once what `take_out` gave rests safely elsewhere. ValueError else."""
+        with keyfiles.locked(self._lock):
+            if not self._path(name, "away").exists():
+                raise ValueError("the officer has nothing of this key")
+            keyfiles.destroy(self._path(name, "key"))
+
+    def put_back(self, name: str, given: bytes) -> None:
+        """Take the private half back from the officer's file.
+
+        Raises KeyGone when it has ended or was never handed over, ValueError when this is not what was handed over.
+        """
+        with keyfiles.locked(self._lock):
+            if self.ended(name) or not self._path(name, "away").exists():
+                raise KeyGone(f"the archive key {name} has ended, or was not handed over")
+            half = self._root.unwrap(self._path(name, "away").read_bytes(), self._context("archive-half", name))
+            try:
+                private = SecretBox(half).decrypt(given)
+            except CryptoError:
+                raise ValueError("this is not what was handed over last") from None
+            if bytes(PrivateKey(private).public_key) != self.public(name):
+                raise ValueError("this private half does not belong to the public one")
+            keyfiles.write(self._path(name, "key"), self._root.wrap(private, self._context("archive", name)))
+
+    def destroy(self, name: str) -> None:
+        """End a pair: destroy its halves, and never make them again. Idempotent."""
+        with keyfiles.locked(self._lock):
+            keyfiles.write(self._path(name, "ended"), b"")
+            for kind in ("key", "away", "public"):
+                keyfiles.destroy(self._path(name, kind))
+
+    def _make(self, name: str) -> None:
+        key = PrivateKey.generate()
+        keyfiles.write(self._path(name, "key"), self._root.wrap(bytes(key), self._context("archive", name)))
+        public = self._root.wrap(bytes(key.public_key), self._context("archive-public", name))
+        keyfiles.write(self._path(name, "public"), public)
+
+    def _path(self, name: str, kind: str) -> Path:
+        if _NAME.fullmatch(name) is None:
+            raise ValueError("an archive key is called <period>~<day>")
+        return self._directory / f"{quote(name, safe='')}.{kind}"
+
+    def _context(self, kind: str, name: str) -> bytes:
+        return canonical.jcs([self._org, kind, name])
