@@ -118,6 +118,50 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
         404: ("unknown_consent",),
         409: ("consent_ended", "digest_mismatch"),
     },
+    ("post", "/issuer/wallet/requests"): {
+        400: _EVIDENCE,
+        403: ("foreign_request", "not_enrolled"),
+        404: ("unknown_field", "unknown_purpose"),
+        409: ("request_open", "nothing_to_object", "id_used"),
+        422: ("bad_request", "bad_correction", "bad_box"),
+        429: ("too_many_requests",),
+    },
+    ("get", "/issuer/requests/{id}"): {404: ("unknown_request",), 409: ("request_disputed",)},
+    ("post", "/issuer/requests"): {
+        404: ("unknown_subject", "unknown_field", "unknown_purpose"),
+        409: ("has_wallet", "request_open", "nothing_to_object"),
+        422: ("bad_method", "bad_request", "bad_correction"),
+    },
+    ("post", "/issuer/requests/{id}/confirmation"): {
+        403: ("role", "own_request", "foreign_request"),
+        404: ("unknown_request",),
+        409: ("already_confirmed", "request_closed", "request_disputed"),
+    },
+    **{
+        ("post", f"/issuer/requests/{{id}}/{act}"): {
+            403: ("role", "foreign_request"),
+            404: ("unknown_request",),
+            409: ("not_identified", "request_closed", "request_disputed", *codes),
+            422: ("bad_request",),
+        }
+        for act, codes in {
+            "taking": (),
+            "extension": (),
+            "answer": ("answered_elsewhere", "bad_keep"),
+            "refusal": ("already_effective",),
+            "lifting": ("not_restricted",),
+        }.items()
+    },
+    ("post", "/issuer/losses"): {
+        404: ("unknown_subject",),
+        409: ("not_enrolled",),
+        422: ("bad_method", "bad_request"),
+    },
+    ("post", "/issuer/losses/{id}/confirmation"): {
+        403: ("role", "own_report", "no_officer"),
+        404: ("unknown_loss",),
+        409: ("already_confirmed", "not_enrolled"),
+    },
     ("get", "/issuer/notices/{purpose}/{version}"): {404: ("unknown_notice",)},
     ("get", "/issuer/status/{n}"): {404: ("unknown_status_list",)},
     ("get", "/audit/checkpoint"): {404: ("log_empty",)},

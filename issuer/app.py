@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, FastAPI
 
-from issuer import mail, public_app, staff_app, wallet_app
+from issuer import mail, public_app, request_app, staff_app, wallet_app
 from issuer.invite import Inviting
 from issuer.mail import Channels, Post
 from issuer.registry import Registry
@@ -20,6 +20,10 @@ STATUSES = {
     "digest_mismatch": 409,
     "consent_wider_than_ask": 422,
     "not_narrower": 422,
+    "foreign_request": 403,
+    "bad_correction": 422,
+    "bad_box": 422,
+    "key_gone": 410,
 }
 DESCRIPTION = """\
 Where consent is asked for, given and ended. Wallets sign each request (RFC 9421); staff bring a bearer token.
@@ -46,4 +50,5 @@ def router(registry: Registry, channels: Callable[[SubjectId], Channels], *, pos
     routes.include_router(public_app.router(platform, registry.catalogue))
     routes.include_router(staff_app.router(registry, inviting))
     routes.include_router(wallet_app.router(registry, inviting))
+    routes.include_router(request_app.router(registry, inviting))
     return routes

@@ -52,6 +52,11 @@ def end(registry: Registry, subject: SubjectId, staff: Staff) -> dict[str, Any]:
     """
     if staff.role != "dpo":
         raise Problem(403, "role", "Only the data protection officer may end an enrolment.")
+    return end_lost(registry, subject, staff)
+
+
+def end_lost(registry: Registry, subject: SubjectId, staff: Staff) -> dict[str, Any]:
+    """The same, on the word of two members of staff (`issuer.loss`). Problem 409 `not_enrolled`."""
     platform = registry.platform
     with platform.database.write() as session:
         rows = credentials.living(session, "enrolment", subject=subject)

@@ -18,7 +18,7 @@ from protocol.errors import EvidenceError
 from runtime.clock import Clocks
 from runtime.settings import Settings
 
-Kind = Literal["invitation", "code"]
+Kind = Literal["invitation", "code", "lost"]
 _POLICY = SMTP.clone(cte_type="8bit", max_line_length=998)  # links stay whole, Chinese stays readable
 _TIMEOUT = 20.0  # seconds
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from issuer import asks, attempts, credentials, enrolment, grounds, in_person, invitation, signed
+from issuer import asks, attempts, credentials, enrolment, grounds, in_person, invitation, loss, signed
 from issuer.asks import Wish
 from issuer.credentials import Credential
 from issuer.grounds import Declaration
@@ -179,10 +179,11 @@ def _enrolling(registry: Registry, inviting: Inviting, role: Role) -> APIRouter:
     def end_enrolment(subject: str, staff: Officer) -> Json:
         """For a customer who lost the wallet: ends the enrolment and revokes its consents.
 
-        A new invitation may follow.
+        Every channel on file is told. A new invitation may follow.
         """
         with attempts.recorded(platform, "enrolment-end", did=staff.did, subject=SubjectId(subject)):
-            return enrolment.end(registry, SubjectId(subject), staff)
+            ended = enrolment.end(registry, SubjectId(subject), staff)
+        return {**ended, "told": loss.tell(inviting, SubjectId(subject), ended["enrolment"])}
 
     return routes
 

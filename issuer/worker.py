@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from issuer import credentials, grounds, settling, wallet_auth
+from issuer import credentials, grounds, sealing, settling, taking, wallet_auth
 from issuer.registry import Registry
 
 log = logging.getLogger("fieldgrant.issuer")
@@ -16,6 +16,9 @@ def run_once(registry: Registry) -> int:
     with platform.database.read() as session:
         waiting = settling.unsettled(session)
         half_done = grounds.unfinished(session)
+        half_answered = taking.unfinished(session)
+        if sealing.forgettable(platform, session):
+            sealing.forget(platform, session)
         due = credentials.running_out(session, at) or wallet_auth.forgettable(session, at)
     expired: tuple[str, ...] = ()
     over: tuple[str, ...] = ()
@@ -28,7 +31,9 @@ def run_once(registry: Registry) -> int:
     settling.settle(registry, *ended)
     for ground_id in dict.fromkeys([*half_done, *over]):
         grounds.finish(registry, ground_id)
-    return len(ended) + len(half_done) + len(over)
+    for request in half_answered:
+        taking.complete(registry, request)
+    return len(ended) + len(half_done) + len(over) + len(half_answered)
 
 
 def run(registry: Registry, stop: threading.Event, *, every: float = 1.0) -> None:
