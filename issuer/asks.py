@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 
 from sqlmodel import Session
 
-from issuer import challenges, credentials, signed, statuslists
+from issuer import challenges, credentials, signed, statuslists, transfers
 from issuer.catalogue import Catalogue, Notice, PurposeEntry
 from issuer.credentials import Credential
+from issuer.transfers import Home
 from protocol import consent, event, times
 from protocol import did as dids
 from protocol.consent import Ask, Consent, Field, Jurisdiction, NoticeRef, Process, Processing, Purpose, SubjectId
@@ -43,8 +45,10 @@ def process_of(wish: Wish, platform: Platform, catalogue: Catalogue) -> tuple[Pu
     """A wish as a process within the catalogue.
 
     EvidenceError `unknown_purpose`, `unknown_field`, `bad_did`, `unsupported_did`; Problem 422 `field_not_needed`,
-    `recipient_not_allowed`, `jurisdiction_not_allowed`, `bad_jurisdiction`, `processing_not_allowed`, `no_fields`.
+    `recipient_not_allowed`, `jurisdiction_not_allowed`, `bad_jurisdiction`, `one_recipient`, `transfer_not_allowed`,
+    `processing_not_allowed`, `no_fields`.
     """
+    catalogue = catalogue.current()
     entry = catalogue.purpose(wish.purpose)
     if not wish.fields:
         raise Problem(422, "no_fields", "Name at least one field.", field="fields")
@@ -55,16 +59,7 @@ def process_of(wish: Wish, platform: Platform, catalogue: Catalogue) -> tuple[Pu
     home = platform.settings.home_jurisdiction
     recipients = wish.recipients or frozenset({platform.controller})
     jurisdictions = wish.jurisdictions or frozenset({home})
-    if not _allowed(recipients, entry.recipients | {platform.controller}):
-        raise Problem(422, "recipient_not_allowed", "The purpose does not allow this recipient.", field="recipients")
-    if not _allowed(jurisdictions, entry.jurisdictions | {home}):
-        raise Problem(
-            422, "jurisdiction_not_allowed", "The purpose does not allow this jurisdiction.", field="jurisdictions"
-        )
-    for recipient in sorted(recipients):
-        dids.check(recipient, field="recipients")
-    if not all(_PLACE.fullmatch(one) for one in jurisdictions - {home}):
-        raise Problem(422, "bad_jurisdiction", "Must be codes of ISO 3166 such as CN or US-CA.", field="jurisdictions")
+    _may_go(catalogue, entry, platform, recipients, jurisdictions)
     processing = wish.processing or entry.processing
     if not processing <= entry.processing:
         raise Problem(422, "processing_not_allowed", "The purpose does not foresee this.", field="processing")
@@ -79,8 +74,32 @@ def process_of(wish: Wish, platform: Platform, catalogue: Catalogue) -> tuple[Pu
     )
 
 
-def _allowed(wanted: frozenset[str], allowed: frozenset[str]) -> bool:
-    return "*" in allowed or wanted <= allowed
+def _may_go(
+    catalogue: Catalogue, entry: PurposeEntry, platform: Platform, recipients: frozenset[str], places: frozenset[str]
+) -> None:
+    """Refuse recipients and places that the catalogue does not foresee, or whose mechanism has run out."""
+    home = Home(controller=platform.controller, jurisdiction=platform.settings.home_jurisdiction)
+    if not entry.recipients and recipients != {home.controller}:
+        raise Problem(422, "recipient_not_allowed", "The purpose does not allow this recipient.", field="recipients")
+    for recipient in sorted(recipients):
+        dids.check(recipient, field="recipients")
+    if not all(_PLACE.fullmatch(one) for one in places - {home.jurisdiction}):
+        raise Problem(422, "bad_jurisdiction", "Must be codes of ISO 3166 such as CN or US-CA.", field="jurisdictions")
+    if len(recipients) > 1 or len(places) > 1:
+        raise Problem(422, "one_recipient", "Ask for one recipient in one country at a time.", field="recipients")
+    at = platform.clock.now()
+    for recipient, place in product(recipients, places):
+        match transfers.missing(catalogue, entry, recipient, place, home=home, at=at):
+            case None:
+                continue
+            case "mechanism" | "separate_consent" as lack:
+                raise Problem(422, "transfer_not_allowed", transfers.SAID[lack], field="recipients")
+            case "jurisdiction" as lack:
+                raise Problem(422, "jurisdiction_not_allowed", transfers.SAID[lack], field="jurisdictions")
+            case lack if recipient == home.controller:
+                raise Problem(422, "jurisdiction_not_allowed", transfers.SAID[lack], field="jurisdictions")
+            case lack:
+                raise Problem(422, "recipient_not_allowed", transfers.SAID[lack], field="recipients")
 
 
 def _kept_apart(entries: Sequence[PurposeEntry], wishes: Sequence[Wish], catalogue: Catalogue) -> None:

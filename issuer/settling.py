@@ -31,7 +31,7 @@ class Settling(SQLModel, table=True):
     __tablename__ = "settling"
 
     id: str = Field(primary_key=True)
-    kind: str  # withdrawn | narrowed | revoked | expired | enrolled | unenrolled | ground
+    kind: str  # withdrawn | narrowed | revoked | expired | enrolled | unenrolled | ground | catalogue
     subject: str
     ended: str
     by: str
@@ -67,10 +67,10 @@ def settle(desk: Desk, *ids: str) -> dict[str, Any] | None:
 
 
 def unsettled(session: Session, limit: int = 100) -> list[str]:
-    """Narrowings whose process ended before it had drained; those of grounds are taken up by `grounds`."""
+    """Narrowings whose process ended before it had drained; those of grounds and catalogues are taken up there."""
     statement = (
         select(Settling.id)
-        .where(col(Settling.settled_at).is_(None), Settling.kind != "ground")
+        .where(col(Settling.settled_at).is_(None), col(Settling.kind).not_in(("ground", "catalogue")))
         .order_by(col(Settling.at))
     )
     return list(session.exec(statement.limit(limit)))

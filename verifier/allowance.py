@@ -1,8 +1,8 @@
 """Allowances: what a (subject, purpose, recipient, jurisdiction) releases now, compiled from verified grounds.
 
 A row carries a mask of released fields, the reason byte of each withheld one, the grounds, the next change, the
-standing's version, the catalogue's digest and a MAC over all of that and its key columns. The key is in the key-ring:
-whoever writes to the database can neither make a row nor move one.
+standing's version, the digest of what the catalogue says of the purpose and a MAC over all of that and its key columns.
+The key is in the key-ring: whoever writes to the database can neither make a row nor move one.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, delete, insert
+from sqlalchemy import ColumnElement, and_, delete, insert, or_
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from issuer import credentials
@@ -48,7 +48,7 @@ class Allowance(SQLModel, table=True):
     grounds: str  # JSON {ground id: mask in hexadecimal}
     next_change_at: str | None = Field(default=None, index=True)
     version: int
-    catalogue: str
+    catalogue: str  # `Catalogue.part` of the purpose
     mac: bytes
 
 
@@ -62,8 +62,8 @@ def compile(session: Session, platform: Platform, catalogue: Catalogue, subject:
 
 def compile_many(session: Session, platform: Platform, catalogue: Catalogue, subjects: Iterable[SubjectId]) -> int:
     """The same for many subjects, in batches; returns how many were compiled."""
-    compiler = _Compiler(platform, catalogue, platform.clock.now())
     platform.journal.refresh()
+    compiler = _Compiler(platform, catalogue.current(), platform.clock.now())
     remaining = iter(subjects)
     compiled = 0
     while batch := list(islice(remaining, BATCH)):
@@ -77,8 +77,11 @@ def compile_due(platform: Platform, catalogue: Catalogue) -> int:
 
 
 def compile_stale(platform: Platform, catalogue: Catalogue) -> int:
-    """Compile each subject that has an allowance of another catalogue: before serving, after a change of catalogue."""
-    return _compile_where(platform, catalogue, col(Allowance.catalogue) != catalogue.digest)
+    """Compile each subject that has an allowance under which the catalogue says other things of its purpose."""
+    now = catalogue.current()
+    parts = {one.iri: now.part(one) for one in now.purposes.values()}
+    other = [and_(col(Allowance.purpose) == iri, col(Allowance.catalogue) != part) for iri, part in parts.items()]
+    return _compile_where(platform, catalogue, or_(*other, col(Allowance.purpose).not_in(parts)))
 
 
 def compile_all(platform: Platform, catalogue: Catalogue) -> int:
@@ -122,7 +125,10 @@ class _Compiler:
         self._seal = Seal(platform.keyring.secret("allowance-mac"))
         self._bits = {consent.Field(entry.id): entry.bit for entry in catalogue.fields.values()}
         self._fields = frozenset(self._bits)
-        self._width = max(self._bits.values()) + 1
+        self._parts = {Purpose(one.iri): catalogue.part(one) for one in catalogue.purposes.values()}
+        self._nothing = bytearray(max(self._bits.values()) + 1)
+        for bit in self._bits.values():
+            self._nothing[bit] = 1 + REASONS.index(rule.Reason.NO_GROUND)
         self._home = Jurisdiction(platform.settings.home_jurisdiction)
 
     def write(self, session: Session, batch: Sequence[SubjectId]) -> int:
@@ -163,13 +169,15 @@ class _Compiler:
         findings = grounds.examine(self._platform, self._catalogue, evidence, self._at)
         for complaint in findings.complaints:
             self._tell(session, evidence.subject, complaint)
+        # of a field that no ground names there is nothing to find out
+        named = self._fields & frozenset[consent.Field]().union(*(grant.fields for grant in findings.grants))
         for purpose in self._catalogue.purposes.values():
             for recipient, jurisdiction in self._places(purpose, findings.grants):
                 request = ReadRequest(
                     reader=self._platform.controller,
                     recipient=recipient,
                     subject=evidence.subject,
-                    fields=self._fields,
+                    fields=named,
                     purpose=Purpose(purpose.iri),
                     processing=consent.USE,
                     jurisdiction=jurisdiction,
@@ -191,10 +199,10 @@ class _Compiler:
         masks: dict[str, int] = {}
         for field, ground in released.items():
             masks[ground] = masks.get(ground, 0) | 1 << self._bits[field]
-        reasons = bytearray(self._width)
-        for field, bit in self._bits.items():
+        reasons = bytearray(self._nothing)
+        for field in request.fields:
             why = None if field in released else rule.reason(request, field, grants)
-            reasons[bit] = 0 if why is None else 1 + REASONS.index(why)
+            reasons[self._bits[field]] = 0 if why is None else 1 + REASONS.index(why)
         change = rule.next_change(request, grants)
         content: dict[str, Any] = {
             "mask": sum(1 << self._bits[field] for field in released).to_bytes(MASK_BYTES, "little"),
@@ -203,13 +211,14 @@ class _Compiler:
             "next_change_at": None if change is None else iso(change),
             "version": version,
         }
-        key = Key(request.purpose, request.recipient, request.jurisdiction, self._catalogue.digest)
+        part = self._parts[request.purpose]
+        key = Key(request.purpose, request.recipient, request.jurisdiction, part)
         return {
             "subject": request.subject,
             "purpose": request.purpose,
             "recipient": request.recipient,
             "jurisdiction": request.jurisdiction,
-            "catalogue": self._catalogue.digest,
+            "catalogue": part,
             "mac": self._seal.under(key)(request.subject, **content, mark=self._platform.journal.mark(request.subject)),
             **content,
         }

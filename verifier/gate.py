@@ -28,8 +28,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Boolean, ColumnElement, SQLColumnExpression, and_, literal_column
 from sqlmodel import SQLModel
 
+from issuer import publication
 from issuer.catalogue import Catalogue
 from issuer.credentials import version
+from issuer.transfers import Home
 from protocol import event
 from protocol.consent import USE, Field, Jurisdiction, Processing, Purpose, SubjectId
 from protocol.did import Did
@@ -38,7 +40,8 @@ from runtime.clock import ClockError
 from runtime.journal import JournalError
 from runtime.platform import Platform
 from runtime.problem import Problem
-from verifier import quarantine
+from verifier import admission, quarantine
+from verifier.admission import Bar
 from verifier.allowance import Allowance
 from verifier.drain import Turnstile
 from verifier.passage import Bench, Passage, Reader, StandingMoved, Verdict, Visit
@@ -68,9 +71,10 @@ class Gate:
     def __init__(self, platform: Platform, catalogue: Catalogue, turnstile: Turnstile, recorder: Recorder) -> None:
         self._platform, self._catalogue = platform, catalogue
         self._turnstile, self._recorder = turnstile, recorder
-        self._reading = Reading(catalogue)
+        self._reading: Reading | None = None
         self._seal = Seal(platform.keyring.secret("allowance-mac"))
         self._home = Jurisdiction(platform.settings.home_jurisdiction)
+        self._us = Home(controller=platform.controller, jurisdiction=self._home)
         names = ("mask", "reasons", "grounds", "next_change_at", "version", "catalogue", "mac")
         self._columns: tuple[ColumnElement[Any], ...] = (
             *(_ALLOWANCE.c[name].label(f"gate_{name}") for name in names),
@@ -102,10 +106,12 @@ class Gate:
         `about` is the customer whose record is to be read, where it is one: a refusal then enters their history.
 
         Raises:
-            Problem: 404 `unknown_purpose`, 403 `role`, both recorded; 503 `clock_implausible`, `not_recorded`.
+            Problem: 404 `unknown_purpose`, 403 `role`, `transfer_not_allowed`, all recorded; 503 `clock_implausible`,
+                `not_recorded`, `catalogue_missing`.
         """
+        edition = self._catalogue.current()
         try:
-            purpose = self._catalogue.purpose(purpose_key)
+            purpose = edition.purpose(purpose_key)
         except EvidenceError as error:
             self.attempt(reader, error.code)
             raise Problem(404, error.code, "The catalogue has no such purpose.", field="purpose") from None
@@ -121,11 +127,9 @@ class Gate:
             jurisdiction=jurisdiction or self._home,
             at=at,
         )
-        if not self._catalogue.may(reader.role, purpose.key):
-            header = {"reader": reader.did, "role": reader.role, "purpose": purpose.iri, "code": Reason.ROLE.value}
-            about = self._known(about)
-            self._recorder.record(event.REFUSAL, header=header, records=[(about, {"code": Reason.ROLE.value})])
-            raise Problem(403, Reason.ROLE.value, "Your role may not act for this purpose.", field="purpose")
+        bar = admission.bar(edition, visit, self._us, at)
+        if bar is not None:
+            raise self._refused(visit, bar, self._known(about))
         return visit
 
     @contextmanager
@@ -202,25 +206,42 @@ class Gate:
                 passage.release()
                 raise
 
+    def _refused(self, visit: Visit, bar: Bar, about: SubjectId | None) -> Problem:
+        """The refusal, once it is on record."""
+        header = {
+            "reader": visit.reader.did, "role": visit.reader.role, "purpose": visit.purpose, "code": bar.code,
+            **bar.named,
+        }  # fmt: skip
+        self._recorder.record(event.REFUSAL, header=header, records=[(about, {"code": bar.code})])
+        return Problem(bar.status, bar.code, bar.detail, field=bar.field)
+
     def _enter(self, visit: Visit, waited_for: Collection[SubjectId]) -> Passage:
         hold = self._turnstile.passage()
         try:
             # Inside the lock: what is ended from here on waits for us; what ended before is in the journal by now.
             self._platform.journal.refresh()
-            bench = self._bench(visit)
-            return Passage(visit, bench, hold, self._platform.clock.now(), waited_for)
+            edition, at = self._catalogue.current(), self._platform.clock.now()
+            bar = admission.bar(edition, visit, self._us, at)
+            if bar is None:
+                return Passage(visit, self._bench(edition, visit), hold, at, waited_for)
         except (ClockError, JournalError) as error:
             hold.release()
             raise Problem(503, error.code, "What this rests on cannot be believed now, so nothing is shown.") from error
         except BaseException:
             hold.release()
             raise
+        hold.release()  # what the visit rested on ended since it was opened
+        raise self._refused(visit, bar, None)
 
-    def _bench(self, visit: Visit) -> Bench:
-        key = Key(visit.purpose, visit.recipient, visit.jurisdiction, self._catalogue.digest)
+    def _bench(self, edition: Catalogue, visit: Visit) -> Bench:
+        reading = self._reading
+        if reading is None or reading.version != edition.digest:
+            self._reading = reading = Reading(edition)
         return Bench(
-            reading=self._reading,
-            mac=self._seal.under(key),
+            reading=reading,
+            part=edition.part(edition.purpose(visit.purpose)),
+            mac=lambda part: self._seal.under(Key(visit.purpose, visit.recipient, visit.jurisdiction, part)),
+            settling=self._settling,
             journal=self._platform.journal,
             recorder=self._recorder,
             suspect=self._suspect,
@@ -228,6 +249,10 @@ class Gate:
             to_us=visit.recipient == self._platform.controller,
             send_deadline=self._platform.settings.send_deadline,
         )
+
+    def _settling(self) -> bool:
+        with self._platform.database.read() as session:
+            return bool(publication.unfinished(session))
 
     def _suspect(self, subject: SubjectId, cause: Cause) -> None:
         with self._platform.database.write() as session:

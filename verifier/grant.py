@@ -35,7 +35,8 @@ class Grant:
     """What one process of one verified ground permits.
 
     `not_before` is part of the grant's life, `not_after` is the first instant after it; `roles` None means every role.
-    A `paused` one (GDPR art. 18) releases nothing, and still lets its fields be stored.
+    A `paused` one (GDPR art. 18) releases nothing, and still lets its fields be stored. `by_catalogue`: a version of
+    the catalogue ended it, nobody took it back.
     """
 
     ground: GroundId
@@ -51,6 +52,7 @@ class Grant:
     not_after: datetime | None = None
     ended: Ended | None = None
     paused: bool = False
+    by_catalogue: bool = False
 
     def permits(self, request: ReadRequest) -> bool:
         """Does this grant release its fields to this request at this instant?"""

@@ -10,8 +10,8 @@ there may be what ended a ground, or forbids one.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -102,7 +102,8 @@ class _Examination:
     """One subject's evidence under examination."""
 
     def __init__(self, platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> None:
-        self._platform, self._catalogue, self._evidence = platform, catalogue, evidence
+        self._platform, self._catalogue, self._evidence = platform, catalogue.current(), evidence
+        self._ends = {(one.purpose, one.field): one.at for one in self._catalogue.endings}
         self._journal = platform.journal
         self._verdicts = Verdicts(platform, at)
         self._complaints: list[Complaint] = []
@@ -132,8 +133,10 @@ class _Examination:
             if self._bound(row, consent, wallets):
                 ended = self._consent_end(row, consent, withdrawn)
                 # Of one that ended nothing is granted: it only says what no ground of law may revive.
-                if ended is not None or self._answers(row, consent, once=answers[consent.ask_id] == 1):
-                    given += self._grants_of(consent, ended or (None if consent.subject_did == speaks else "revoked"))
+                asked = self._asked(row, consent, once=answers[consent.ask_id] == 1) if ended is None else None
+                if ended is not None or asked is not None:
+                    ended = ended or (None if consent.subject_did == speaks else "revoked")
+                    given += self._grants_of(consent, ended, asked)
         # By the journal alone: an end in a column would open the ground that an enrolment closes.
         enrolled = any(not self._journal.ended(enrolment.id) for _, enrolment in enrolments)
         lifts = [one for _, one in self._read(self._evidence.lifts, self._verdicts.lift)]
@@ -167,8 +170,11 @@ class _Examination:
             return True
         return False
 
-    def _answers(self, row: StoredCredential, consent: Consent, *, once: bool) -> bool:
-        """Is the consent what its ask allows? The registry checks it: this one may have come in behind its back."""
+    def _asked(self, row: StoredCredential, consent: Consent, *, once: bool) -> datetime | None:
+        """When the consent's ask was made; None unless the consent is what that allows.
+
+        The registry checks it: this one may have come in behind its back.
+        """
         stored = next((one for one in self._evidence.asks if one.id == consent.ask_id), None)
         try:
             if stored is None:
@@ -179,8 +185,8 @@ class _Examination:
                 raise EvidenceError("challenge_used", "this ask was answered otherwise")
         except EvidenceError as error:
             self._complain(row, error.code)
-            return False
-        return True
+            return None
+        return ask.issued
 
     def _consent_end(
         self, row: StoredCredential, consent: Consent, withdrawn: set[tuple[Did, str, str]]
@@ -191,26 +197,43 @@ class _Examination:
             return _STORED_ENDS.get(row.ended_kind or "", "revoked")
         return "withdrawn" if self._journal.ended(consent.id) else None
 
-    def _grants_of(self, consent: Consent, ended: Ended | None) -> list[Grant]:
+    def _grants_of(self, consent: Consent, ended: Ended | None, asked: datetime | None) -> list[Grant]:
+        """`asked`: when its ask was made; None for one that ended, of which it no longer matters."""
         return [
-            Grant(
-                ground=GroundId(consent.id),
-                kind="consent",
-                subject=self._evidence.subject,
-                fields=process.fields,
-                purpose=process.purpose,
-                recipients=process.recipients,
-                processing=process.processing,
-                jurisdictions=process.jurisdictions,
-                not_before=consent.valid_from,
-                not_after=consent.valid_until,
-                ended=ended,
-            )
+            grant
             for process in consent.processes
+            for grant in self._by_catalogue(
+                Grant(
+                    ground=GroundId(consent.id),
+                    kind="consent",
+                    subject=self._evidence.subject,
+                    fields=process.fields,
+                    purpose=process.purpose,
+                    recipients=process.recipients,
+                    processing=process.processing,
+                    jurisdictions=process.jurisdictions,
+                    not_before=consent.valid_from,
+                    not_after=consent.valid_until,
+                    ended=ended,
+                ),
+                asked,
+            )
         ]
 
+    def _by_catalogue(self, grant: Grant, made: datetime | None) -> Iterator[Grant]:
+        """The grant, what a version of the catalogue ended of it since apart: that is revoked, for ever."""
+        over = frozenset(
+            field for field in grant.fields if made is not None and made < self._ends.get((grant.purpose, field), made)
+        )
+        if not over or grant.ended is not None:
+            yield grant
+            return
+        yield replace(grant, fields=over, ended="revoked", by_catalogue=True)
+        if grant.fields - over:
+            yield replace(grant, fields=grant.fields - over)
+
     def _of_law(self, given: Sequence[Grant], excluded: Excluded, *, enrolled: bool) -> list[Grant]:
-        known = frozenset(map(Field, self._catalogue.fields))
+        known = frozenset(map(Field, (*self._catalogue.fields, *self._catalogue.retired.fields)))
         home = Jurisdiction(self._platform.settings.home_jurisdiction)
         found = excluded.erased(known, self._platform.controller, home)
         for row, ground in self._read(self._evidence.grounds, self._verdicts.ground):
@@ -219,11 +242,26 @@ class _Examination:
             elif not (ground.until_enrolled and enrolled):  # else it did not end, it is not meant for them: no lapse
                 ended = self._ground_end(row, ground)
                 found += [
-                    excluded.applied(_statutory(self._evidence.subject, ground, process, fields, ended), ground)
+                    grant
                     for process in ground.processes
-                    if self._lawful(process) and (fields := process.fields - _taken_back(given, process, ground))
+                    if (fields := process.fields - _taken_back(given, process, ground))
+                    for grant in self._of_process(ground, process, fields, ended, excluded)
                 ]
         return found
+
+    def _of_process(
+        self,
+        ground: StatutoryGround,
+        process: Process,
+        fields: frozenset[Field],
+        ended: Ended | None,
+        excluded: Excluded,
+    ) -> Iterator[Grant]:
+        grant = excluded.applied(_statutory(self._evidence.subject, ground, process, fields, ended), ground)
+        if grant.ended is None and not self._lawful(process):
+            yield replace(grant, ended="revoked", by_catalogue=True)  # only consent may open the purpose now, or none
+        else:
+            yield from self._by_catalogue(grant, ground.valid_from)
 
     def _ground_end(self, row: StoredCredential, ground: StatutoryGround) -> Ended | None:
         if not self._row_ended(row, ground.id):
@@ -255,6 +293,8 @@ class _Examination:
 def _taken_back(given: Sequence[Grant], process: Process, ground: StatutoryGround) -> frozenset[Field]:
     """Fields that the subject gave for this purpose and took back: no ground declared since may revive them.
 
+    What a version of the catalogue ended the subject did not take back.
+
     Dates are whole seconds, and a wallet's clock may be ahead: one of about the same time counts as declared since.
     """
     kept = frozenset[Field]().union(*(one.fields for one in given if _about(one, process) and one.ended is None))
@@ -263,6 +303,7 @@ def _taken_back(given: Sequence[Grant], process: Process, ground: StatutoryGroun
         for one in given
         if _about(one, process)
         and one.ended not in (None, "expired")
+        and not one.by_catalogue
         and ground.valid_from >= one.not_before - CLOCK_SKEW
     )
     return frozenset[Field]().union(*taken) - kept

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Row
 
@@ -85,10 +85,16 @@ class StandingMoved(Problem):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What a passage judges with: lent by the gate, the same for every passage of a visit."""
+    """What a passage judges with: lent by the gate, of the version of the catalogue that is in effect.
+
+    `part` is the digest of what that says of the visit's purpose; `mac` makes the MACs of rows compiled under a part.
+    `settling`: are customers still being compiled under the version in effect?
+    """
 
     reading: Reading
-    mac: Callable[..., bytes]
+    part: str
+    mac: Callable[[str], Callable[..., bytes]]
+    settling: Callable[[], bool]
     journal: Journal
     recorder: Recorder
     suspect: Callable[[SubjectId, Cause], None]
@@ -100,12 +106,13 @@ class Bench:
 class Passage:
     """The gate held open for one read: shared lock, judging, recording. One thread at a time."""
 
-    __slots__ = ("_bench", "_handed_over", "_hold", "_now", "_recorded", "_waited_for", "visit")
+    __slots__ = ("_bench", "_handed_over", "_hold", "_mac", "_now", "_recorded", "_waited_for", "visit")
 
     def __init__(self, visit: Visit, bench: Bench, hold: Hold, at: datetime, waited_for: Collection[SubjectId]) -> None:
         """`at`: when it began, the instant that it judges by; `waited_for`: below the floor for too long already."""
         self.visit = visit
         self._bench, self._hold, self._now, self._waited_for = bench, hold, iso(at), waited_for
+        self._mac = bench.mac(bench.part)
         self._handed_over = self._recorded = False
 
     @property
@@ -126,6 +133,9 @@ class Passage:
         flaw = self._flaw(who, stored)
         if flaw == "missing" and not (self._bench.to_us and self._bench.at_home):
             return self._nothing(who, Reason.JURISDICTION if self._bench.to_us else Reason.RECIPIENT)
+        if flaw == "outdated" or (flaw == "missing" and self._bench.settling()):
+            # Another version of the catalogue says other things of this purpose: nothing until it has been compiled.
+            return self._nothing(who, Reason.NO_GROUND)
         if flaw is not None:
             self._bench.suspect(who, flaw)
             return self._nothing(who, Reason.NO_GROUND)
@@ -171,12 +181,11 @@ class Passage:
         """Let go of the lock; harmless when repeated."""
         self._hold.release()
 
-    def _flaw(self, subject: SubjectId, stored: Stored) -> Cause | None:
+    def _flaw(self, subject: SubjectId, stored: Stored) -> Cause | Literal["outdated"] | None:
         """What shows that this row is not what we wrote last; every subject has its rows from its first moment."""
         if stored.mac is None:
             return "missing"
-        if stored.catalogue != self._bench.reading.catalogue:
-            return "catalogue"
+        other = stored.catalogue != self._bench.part
         if self._below(subject, stored):
             return "below_floor"
         if not self._authentic(subject, stored):
@@ -185,8 +194,8 @@ class Passage:
             if self._below(subject, stored):
                 return "below_floor"
             if not self._authentic(subject, stored):
-                return "bad_mac"
-        return None
+                return "catalogue" if other else "bad_mac"
+        return "outdated" if other else None
 
     def _below(self, subject: SubjectId, stored: Stored) -> bool:
         """Is the row older than the subject's last narrowing? Raises StandingMoved unless we have waited for it."""
@@ -204,7 +213,8 @@ class Passage:
 
     def _authentic(self, subject: SubjectId, stored: Stored) -> bool:
         try:
-            expected = self._bench.mac(subject, *stored[:5], self._bench.journal.mark(subject))
+            mac = self._mac if stored.catalogue == self._bench.part else self._bench.mac(stored.catalogue)
+            expected = mac(subject, *stored[:5], self._bench.journal.mark(subject))
             return type(stored.version) is int and hmac.compare_digest(expected, stored.mac or b"")
         except (TypeError, ValueError, AttributeError):  # values of types that we never write
             return False

@@ -15,10 +15,13 @@ _KEPT = 4096
 
 
 class Reading:
-    """Reads the columns of rows whose MAC was found good, for one catalogue (`.catalogue` is its digest)."""
+    """Reads the columns of rows whose MAC was found good, for one version of the catalogue (`.version` is its digest).
+
+    Rows that an earlier version compiled may be shorter: a field that came since has no ground yet.
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue.digest
+        self.version = catalogue.digest
         self._bits = tuple((Field(entry.id), entry.bit) for entry in catalogue.fields.values())
         self.fields = frozenset(field for field, _ in self._bits)
         self.mask = lru_cache(_KEPT)(self._mask)
@@ -29,7 +32,7 @@ class Reading:
         bits = int.from_bytes(mask, "little")
         released = self._of(bits)
         why = {
-            field: _REASONS[reasons[bit] - 1] if reasons[bit] else Reason.NO_GROUND
+            field: _REASONS[reasons[bit] - 1] if bit < len(reasons) and reasons[bit] else Reason.NO_GROUND
             for field, bit in self._bits
             if field not in released
         }

@@ -8,6 +8,7 @@ of its publication. Only `catalogue` is written by people; the rest follows from
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -29,6 +30,7 @@ class Version:
     digest: str
 
 
+@lru_cache(1)
 def packaged() -> Version:
     """The version that comes with the software: number 0, in effect until one is published."""
     written = loading.parse(loading.DEFAULT.read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ import pytest
 from issuer import registry
 from protocol import event
 from protocol.consent import Jurisdiction, Processing, SubjectId
+from protocol.did import Did
 from runtime.clock import ClockError
 from runtime.problem import Problem
 from tests.verifier.stage import ASKED, CITY, EMAIL, FAMILY, GIVEN, PHONE, Customer, Stage, foreign_did, look
@@ -91,8 +92,12 @@ def test_an_unknown_purpose_is_refused_and_its_text_is_kept_nowhere(stage: Stage
 
 def test_other_recipients_places_and_processings_are_not_granted(stage: Stage, customer: Customer) -> None:
     stage.give(customer)
-    assert stage.see(customer.subject, recipient=foreign_did()).reasons[EMAIL] == "recipient_not_granted"
-    assert stage.see(customer.subject, jurisdiction=Jurisdiction("US")).reasons[EMAIL] == "jurisdiction"
+    for abroad in ({"recipient": foreign_did()}, {"jurisdiction": Jurisdiction("US")}):
+        with pytest.raises(Problem) as caught:
+            stage.see(customer.subject, **abroad)
+        assert caught.value.code == "transfer_not_allowed"
+    carrier = stage.see(customer.subject, "partner-delivery", "service", recipient=Did("did:web:delivery.example"))
+    assert carrier.reasons[EMAIL] == "recipient_not_granted"
     other = stage.see(customer.subject, processing=Processing("dpv:Sell"))
     assert other.released == frozenset()
     assert other.reasons[EMAIL] == "purpose_not_granted"
