@@ -22,7 +22,7 @@ from protocol.consent import SubjectId
 from runtime import keyfiles
 
 FILE = "journal.jsonl"
-NARROWING, DROPPED, CATALOGUE = "narrowing", "dropped", "catalogue"
+NARROWING, DROPPED, CATALOGUE, USED = "narrowing", "dropped", "catalogue", "used"
 
 
 class JournalError(Exception):
@@ -59,6 +59,7 @@ class Journal:
         self._named: dict[str, set[str]] = {}
         self._ended: set[str] = set()
         self._dropped: dict[str, tuple[int, int, frozenset[str]]] = {}
+        self._used: set[str] = set()
         self._catalogue: tuple[int, str] | None = None
         if create:
             keyfiles.make_directory(directory)
@@ -124,6 +125,10 @@ class Journal:
         """What a redaction job gave up: bucket and epoch that wrapped the data key, and the fields. None: nothing."""
         return self._dropped.get(job)
 
+    def used(self, permission: str) -> bool:
+        """Was a permission that holds once used already? A row that is put back cannot say otherwise."""
+        return permission in self._used
+
     @property
     def catalogue(self) -> tuple[int, str] | None:
         """Number and digest of the version of the catalogue that was published last; None: none was."""
@@ -181,6 +186,8 @@ class Journal:
             self._marks[subject] = self._seq
         elif body.get("kind") == DROPPED:
             self._dropped[str(body["job"])] = (int(body["bucket"]), int(body["epoch"]), frozenset(body["fields"]))
+        elif body.get("kind") == USED:
+            self._used.add(str(body["permission"]))
         elif body.get("kind") == CATALOGUE:
             self._catalogue = (int(body["number"]), str(body["digest"]))
 
