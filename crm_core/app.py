@@ -1,25 +1,43 @@
 """The HTTP edge of the records: gated reads, the import, the catalogue for staff."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI
+from sqlmodel import Session
 
-from crm_core import importer, read_app
+from crm_core import (
+    aggregate_app,
+    export_app,
+    import_app,
+    ingest_app,
+    item_app,
+    organisation_app,
+    read_app,
+    touchpoints_app,
+    uploader,
+)
 from crm_core import openapi as text
+from crm_core.history import Told, untold
 from issuer.catalogue import Catalogue
+from issuer.registry import Registry
+from protocol.consent import SubjectId
 from runtime import problem, staff
 from runtime.platform import Platform
-from runtime.problem import Problem
 from runtime.staff import Staff
+from verifier import allowance
 from verifier.gate import Gate
 
 # For the `problem.install` of whoever composes the apps.
-BODY_LIMITS: Mapping[str, int] = {"/crm/imports": 64 * 2**20}
-STATUSES: Mapping[str, int] = {"unknown_subject": 404, "unknown_purpose": 404, "too_large": 413}
-IMPORTERS = frozenset({"admin", "dpo"})
-
-Columns = Annotated[list[str], Query(alias="map", description=text.MAP, examples=["Mail:contact.email"])]
+BODY_LIMITS: Mapping[str, int] = {"/crm/ingest": uploader.MAX_BYTES, "/crm/imports": import_app.MAX_BYTES}
+STATUSES: Mapping[str, int] = {
+    "unknown_subject": 404,
+    "unknown_purpose": 404,
+    "too_large": 413,
+    "unknown_run": 404,
+    "import_running": 409,
+}
 
 
 def create(platform: Platform, catalogue: Catalogue, gate: Gate) -> FastAPI:
@@ -31,41 +49,26 @@ def create(platform: Platform, catalogue: Catalogue, gate: Gate) -> FastAPI:
     return app
 
 
-def router(platform: Platform, catalogue: Catalogue, gate: Gate) -> APIRouter:
-    """The routes under `/crm`, for an app that has `problem.install` with `BODY_LIMITS` and `STATUSES`."""
+def router(platform: Platform, catalogue: Catalogue, gate: Gate, told: Told = untold) -> APIRouter:
+    """The routes under `/crm`, for an app that has `problem.install` with `BODY_LIMITS` and `STATUSES`.
+
+    `told`: what the log has of a customer's field (see `history`).
+    """
     routes = APIRouter(prefix="/crm", tags=["crm"])
-    routes.include_router(read_app.router(platform, catalogue, gate))
-    _add_import(routes, platform, catalogue, gate)
+    for part in (read_app, aggregate_app, export_app):
+        routes.include_router(part.router(platform, catalogue, gate))
+    routes.include_router(import_app.router(platform, catalogue, gate))
+    routes.include_router(item_app.router(platform, catalogue, gate, told))
+    routes.include_router(organisation_app.router(platform, catalogue, gate))
     _add_fields(routes, platform, catalogue)
+    registry = Registry(platform, catalogue, partial(_compile, platform, catalogue), gate.turnstile.drain)
+    routes.include_router(ingest_app.router(registry))
+    routes.include_router(touchpoints_app.router(platform, catalogue))
     return routes
 
 
-def _add_import(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: Gate) -> None:
-    signed_in = staff.signed_in(platform)
-
-    def importing(caller: Staff = Depends(signed_in)) -> Staff:
-        if caller.role not in IMPORTERS:
-            gate.attempt(read_app.reader(caller), "role")
-            raise Problem(403, "role", "Your role may not import customers.")
-        return caller
-
-    @routes.post(
-        "/imports",
-        summary="Import customers",
-        description=text.IMPORT,
-        responses=text.IMPORT_RESPONSES,
-        openapi_extra=text.IMPORT_BODY,
-    )
-    def imports(
-        caller: Staff = Depends(importing),  # before the body: a stranger's megabytes are not read
-        data: bytes = Depends(_csv),
-        columns: Columns = [],  # noqa: B006 - FastAPI copies it
-    ) -> dict[str, Any]:
-        report = importer.run(
-            platform, catalogue, data, source="upload", importer=caller.did, columns=_columns(columns)
-        )
-        rejects = [{"row": each.row, "column": each.column, "reason": each.reason} for each in report.rejects]
-        return {**report.counts(), "rejects": rejects}
+def _compile(platform: Platform, catalogue: Catalogue, session: Session, subject: SubjectId) -> None:
+    allowance.compile(session, platform, catalogue, subject)
 
 
 def _add_fields(routes: APIRouter, platform: Platform, catalogue: Catalogue) -> None:
@@ -98,20 +101,3 @@ def _add_fields(routes: APIRouter, platform: Platform, catalogue: Catalogue) -> 
                 for entry in catalogue.purposes.values()
             ],
         }
-
-
-async def _csv(request: Request) -> bytes:
-    """The body as bytes: in memory alone, for what comes in clear must not rest in a temporary file."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/csv":
-        raise Problem(415, "unsupported_media_type", "send the file itself as text/csv")
-    return await request.body()
-
-
-def _columns(pairs: Sequence[str]) -> dict[str, str]:
-    columns = {}
-    for pair in pairs:
-        column, colon, field = pair.rpartition(":")
-        if not colon or not column:
-            raise Problem(400, "bad_map", "map is column:field", field="map")
-        columns[column] = field
-    return columns

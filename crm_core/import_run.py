@@ -17,7 +17,7 @@ from typing import Any, Literal
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, delete, func, select
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col
 from sqlmodel import select as choose
@@ -147,8 +147,17 @@ def latest(session: Session, limit: int) -> list[RunRow]:
     return list(session.exec(choose(RunRow).order_by(col(RunRow.at).desc(), col(RunRow.id)).limit(limit)))
 
 
-def keep(session: Session, platform: Platform, run: str, batch: int, changes: Sequence[Change]) -> None:
-    """Store what takes a batch back, in the transaction that makes it."""
+def undoable(session: Session, row: RunRow) -> bool:
+    """Is everything there that takes a run back?"""
+    there = session.connection().execute(select(func.count()).select_from(UNDO).where(UNDO.c.run == row.id)).scalar()
+    return there == row.batches
+
+
+def keep(
+    session: Session, platform: Platform, row: RunRow, *, changes: Sequence[Change], events: Sequence[str]
+) -> None:
+    """One batch more: store what takes it back, in the transaction that makes it."""
+    run, batch = row.id, row.batches + 1
     told = [
         {
             "subject": each.subject,
@@ -159,12 +168,13 @@ def keep(session: Session, platform: Platform, run: str, batch: int, changes: Se
         for each in changes
     ]
     nonce = secrets.token_bytes(_NONCE)
-    box = nonce + _key(platform).encrypt(nonce, orjson.dumps(told), _bound(platform, run, batch))
+    box = nonce + _key(platform).encrypt(nonce, orjson.dumps([told, events]), _bound(platform, run, batch))
     session.connection().execute(UNDO.insert(), {"run": run, "batch": batch, "box": box})
+    move(session, platform, row, batches=batch)
 
 
-def kept(session: Session, platform: Platform, run: str, batch: int) -> list[Change] | None:
-    """What takes a batch back; None when it is not there any more. EvidenceError `bad_undo` when it was changed."""
+def kept(session: Session, platform: Platform, run: str, batch: int) -> tuple[list[Change], tuple[str, ...]] | None:
+    """What takes a batch back, and its events; None when it is gone. EvidenceError `bad_undo` when it was changed."""
     found = session.connection().execute(select(UNDO.c.box).where(UNDO.c.run == run, UNDO.c.batch == batch)).scalar()
     if found is None:
         return None
@@ -172,7 +182,8 @@ def kept(session: Session, platform: Platform, run: str, batch: int) -> list[Cha
         plain = _key(platform).decrypt(found[:_NONCE], found[_NONCE:], _bound(platform, run, batch))
     except (InvalidTag, ValueError):
         raise EvidenceError("bad_undo", "what takes this import back was changed by somebody else") from None
-    return [
+    told, events = orjson.loads(plain)
+    changes = [
         Change(
             subject=SubjectId(each["subject"]),
             generation=each["generation"],
@@ -181,8 +192,9 @@ def kept(session: Session, platform: Platform, run: str, batch: int) -> list[Cha
             if each["before"] is None
             else {Field(field): base64.b64decode(box) for field, box in each["before"].items()},
         )
-        for each in orjson.loads(plain)
+        for each in told
     ]
+    return changes, tuple(events)
 
 
 def drop(session: Session, run: str, batch: int) -> None:

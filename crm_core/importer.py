@@ -1,40 +1,39 @@
-"""A CRM export (CSV) becomes sealed records; nothing of it is kept in clear.
+"""A CRM export (CSV, vCard, JSON Lines) becomes sealed records; nothing of it is kept in clear.
 
-Rows with one e-mail address are one customer: the first row that has a value gives it. The whole file is one change.
+Two halves. The first reads the file as a stream and gathers its rows by customer, on the disk only sealed; whatever is
+wrong with the file is found there, and nothing is changed. The second writes in short transactions between which
+others read and write; if it breaks off, or is killed, `import_undo` takes all of it back.
 """
 
 import hashlib
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
+from typing import NamedTuple
 
-from sqlmodel import Session
+import orjson
 
-from crm_core import mapping, normal, origin, sheet, writer
-from crm_core.mapping import Column
+from crm_core import encoding, import_run, import_undo, mapping, normal, origin, writer
+from crm_core import source as sources
+from crm_core.import_run import Merge, RunRow
+from crm_core.intake import Intake, Plan, Reject, Tally, Values, values_of
+from crm_core.mapping import Headings
 from crm_core.origin import Origin
-from crm_core.seal import Value
+from crm_core.scratch import Group, Scratch
+from crm_core.source import Known, Source
 from issuer.catalogue import Catalogue
-from protocol.consent import Field, SubjectId
+from protocol import event, times
+from protocol.consent import Field
 from protocol.errors import EvidenceError
 from runtime import outbox
 from runtime.keyring import BUCKETS
 from runtime.platform import Platform
 
-MAX_ROWS = 50_000
-_BATCH = 250
+BATCH = 250  # customers in one transaction
+_ROWS = 500  # rows in one transaction, but for a customer with more
+_NAMED = 1000  # rows that a merge names
 
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A row that was not taken: its number (1 is the first after the headings), the column, a reason code. No value."""
-
-    row: int
-    column: str | None
-    reason: str
+__all__ = ["Merge", "Plan", "Reject", "Report", "rows_of", "run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +41,7 @@ class Report:
     """How many rows were read and what came of them: `read` is the sum of the other four.
 
     A row that adds nothing to what the rows above it said of the same customer is `unchanged`. `left_out` are the
-    headings of columns that nobody knows: nothing of them was imported.
+    headings of columns that nobody knows: nothing of them was imported. `rejects` are the first of them.
     """
 
     read: int
@@ -52,6 +51,10 @@ class Report:
     rejected: int
     rejects: tuple[Reject, ...] = ()
     left_out: tuple[str, ...] = ()
+    run: str = ""
+    format: str = ""
+    encoding: str = ""
+    merged: int = 0
 
     def counts(self) -> dict[str, int]:
         """The five numbers."""
@@ -59,170 +62,229 @@ class Report:
         return {name: getattr(self, name) for name in names}
 
 
-@dataclass(slots=True)
-class _Customer:
-    """What the rows of one customer say: each value with the row that gave it, and all their rows."""
-
-    values: dict[Field, Value] = field(default_factory=dict)
-    given: dict[Field, int] = field(default_factory=dict)
-    rows: list[int] = field(default_factory=list)
-
-    def add(self, row: int, values: Mapping[Field, Value]) -> None:
-        self.rows.append(row)
-        for name, value in values.items():
-            if name not in self.values:
-                self.values[name], self.given[name] = value, row
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Counts of rows while they are written."""
-
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    rejects: list[Reject] = field(default_factory=list)
-    left_out: tuple[str, ...] = ()
-
-    def report(self) -> Report:
-        rejects = tuple(sorted(self.rejects, key=lambda reject: reject.row))
-        taken = self.created + self.updated + self.unchanged
-        return Report(
-            read=taken + len(rejects),
-            created=self.created,
-            updated=self.updated,
-            unchanged=self.unchanged,
-            rejected=len(rejects),
-            rejects=rejects,
-            left_out=self.left_out,
-        )
-
-
 def run(
     platform: Platform,
     catalogue: Catalogue,
-    data: bytes,
+    data: bytes | Source,
     *,
     source: str,
     importer: str,
-    columns: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
+    plan: Plan | None = None,
+    merged: Callable[[Merge], None] = lambda _: None,
 ) -> Report:
-    """Import the bytes of a CSV file in one change: all of it or, when it breaks, nothing.
+    """Import a file: all of it or, when it breaks, nothing.
 
-    `source` names the touchpoint (never a path), `importer` is a DID, `columns` maps headings to fields ("" skips one)
-    beside those that are recognised. `progress(done, total)` counts customers. Raises EvidenceError `too_large`,
-    `bad_encoding`, `bad_csv`, `no_headings`, `no_known_columns`, `unknown_field`, `unknown_column`, `too_many_rows`.
+    `source` names the touchpoint (never a path), `importer` is a DID; `merged` is told of each merge. Raises OSError
+    and EvidenceError: `bad_encoding`, `bad_csv`, `bad_vcard`, `bad_jsonl`, `no_headings`, `no_known_columns`,
+    `unknown_field`, `unknown_column`, `too_many_columns`, `file_changed`, `import_running`.
     """
-    tally = _Tally()
-    customers = _read(catalogue, data, columns or {}, tally)
-    for bucket in range(min(len(customers), BUCKETS)):
-        platform.keyring.current(bucket)  # made now, where it keeps nobody waiting for the write lock
-    with platform.database.write() as session:
-        digest = origin.digest(platform, data)
-        at = platform.clock.now()
-        place = Origin(source=source, source_digest=digest, importer=importer, at=at)
-        finder = _Finder(session, platform, digest)
-        batch = writer.Batch(session, platform, catalogue, place)
-        for start in range(0, len(customers), _BATCH):
-            for customer in customers[start : start + _BATCH]:
-                _write(batch, finder, customer, tally)
-            batch.close()
-            if progress:
-                progress(min(start + _BATCH, len(customers)), len(customers))
-        report = tally.report()
-        told = [(None, report.counts())]
-        outbox.emit(session, "import.completed", at=at, header=place.told(), records=told)
-    return report
-
-
-def rows_of(data: bytes, catalogue: Catalogue, columns: Mapping[str, str] | None = None) -> list[dict[Field, Value]]:
-    """The rows that an import of this file would take, in their normal form, one by one. Raises what `run` raises."""
-    return [values for _, values in _rows(catalogue, data, columns or {}, _Tally())]
-
-
-class _Finder:
-    """Which customer a row speaks of: by e-mail address, else by the same row of the same file in an earlier import.
-
-    Addresses are held only as digests under a key of this import, and only in memory.
-    """
-
-    def __init__(self, session: Session, platform: Platform, digest: str) -> None:
-        self._key = secrets.token_bytes(32)
-        holders = writer.holders(session, platform, mapping.KEY)
-        self._by_address = {self._mark(address): subject for subject, address in holders}
-        self._by_row = origin.subjects_by_row(session, digest)
-
-    def find(self, customer: _Customer) -> SubjectId | None:
-        address = customer.values.get(mapping.KEY)
-        known = self._by_address.get(self._mark(address)) if address is not None else None
-        return known or next((self._by_row[row] for row in customer.rows if row in self._by_row), None)
-
-    def _mark(self, address: Value) -> bytes:
-        return hashlib.blake2b(str(address).encode(), digest_size=16, key=self._key).digest()
-
-
-def _read(catalogue: Catalogue, data: bytes, asked: Mapping[str, str], tally: _Tally) -> list[_Customer]:
-    """The customers in the file, in the order in which they come first."""
-    customers: dict[str | int, _Customer] = {}
-    for number, values in _rows(catalogue, data, asked, tally):
-        address = values.get(mapping.KEY)
-        customers.setdefault(number if address is None else str(address), _Customer()).add(number, values)
-    return list(customers.values())
-
-
-def _rows(
-    catalogue: Catalogue, data: bytes, asked: Mapping[str, str], tally: _Tally
-) -> Iterator[tuple[int, dict[Field, Value]]]:
-    rows = sheet.rows(data)
-    headings = next(rows, None)
-    if headings is None:
-        raise EvidenceError("no_headings", "the file is empty: its first line has to name the columns")
-    taken = mapping.columns(catalogue, headings, asked)
-    tally.left_out = mapping.left_out(headings, taken, asked)
-    for number, cells in zip(count(1), rows, strict=False):
-        if number > MAX_ROWS:
-            raise EvidenceError("too_many_rows", f"the file has more than {MAX_ROWS} rows")
-        values = _values(number, cells, len(headings), taken, tally)
-        if values is not None:
-            yield number, values
-
-
-def _values(
-    number: int, cells: Sequence[str], width: int, columns: Sequence[Column], tally: _Tally
-) -> dict[Field, Value] | None:
-    """The values of one row, or None when it was rejected."""
-    if len(cells) != width:
-        tally.rejects.append(Reject(number, None, "column_count"))
-        return None
-    values: dict[Field, Value] = {}
-    for column in columns:
-        if column.field not in values:
-            try:
-                value = normal.normal(column.type, cells[column.index])
-            except EvidenceError as error:
-                tally.rejects.append(Reject(number, column.heading, error.code))
-                return None
-            if value is not None:
-                values[column.field] = value
-    if not any(name in values for name in (mapping.KEY, *mapping.NAMES)):
-        tally.rejects.append(Reject(number, None, "no_name_and_no_email"))
-        return None
-    return values
-
-
-def _write(batch: writer.Batch, finder: _Finder, customer: _Customer, tally: _Tally) -> None:
-    subject = finder.find(customer)
-    if subject is None:
-        batch.create(customer.values, customer.given)
-        tally.created += 1
-        changed = set(customer.given.values()) - {customer.rows[0]}
-    else:
+    given = data if isinstance(data, Source) else sources.of_bytes(data)
+    plan = plan or Plan()
+    catalogue.refresh()
+    with import_undo.alone(platform):
+        import_undo.sweep(platform)
+        known = sources.examine(given, lambda: origin.digester(platform))
+        intake = Intake(platform, catalogue.current(), plan)
+        scratch = Scratch(platform.settings.data_dir / "spool")
         try:
-            fields = batch.put(subject, customer.values, customer.given, revive=False)
-        except EvidenceError as error:
-            tally.rejects.extend(Reject(row, None, error.code) for row in customer.rows)
-            return
-        changed = {customer.given[name] for name in fields}
-    tally.updated += len(changed)
-    tally.unchanged += len(customer.rows) - len(changed) - (subject is None)
+            intake.hold(scratch, known)
+            intake.read(scratch, given, known)
+            place = _place(platform, source, importer, known)
+            return _Run(platform, catalogue, place, intake, plan, merged).write(scratch, known)
+        finally:
+            scratch.close()
+
+
+def rows_of(data: bytes, catalogue: Catalogue, columns: Mapping[str, str] | None = None) -> list[Values]:
+    """The rows that an import of this file would take, in their normal form, one by one. Raises what `run` raises."""
+    headings = Headings(catalogue, columns or {})
+    given = sources.of_bytes(data)
+    known = sources.examine(given, hashlib.blake2b)
+    found = []
+    for row in sources.rows(given, known, hashlib.blake2b):
+        here = headings.columns(row.headings)
+        if row.number == 0:
+            headings.check()
+        elif row.fault is None:
+            with suppress(EvidenceError):
+                found.append(values_of(here, row.cells))
+    headings.check()
+    return found
+
+
+class _Merged(NamedTuple):
+    """What the rows of one customer say: each value, the row that gave it, and the fields that had several."""
+
+    values: Values
+    given: dict[Field, int]
+    differing: frozenset[Field]
+
+
+@dataclass(slots=True)
+class _Run:
+    """The second half of one import."""
+
+    platform: Platform
+    catalogue: Catalogue
+    origin: Origin
+    intake: Intake
+    plan: Plan
+    told: Callable[[Merge], None]
+    id: str = field(default_factory=import_run.new_id)
+    merges: int = 0
+
+    @property
+    def tally(self) -> Tally:
+        return self.intake.tally
+
+    def write(self, scratch: Scratch, known: Known) -> Report:
+        total = scratch.count()
+        for bucket in range(min(total, BUCKETS)):
+            self.platform.keyring.current(bucket)  # made now, where it keeps nobody waiting for the write lock
+        with self.platform.database.write() as session:
+            import_run.prune(session, self.origin.at)
+            import_run.begin(session, self.platform, self._row())
+        try:
+            done = 0
+            for groups in _batches(scratch.customers()):
+                self._batch(groups)
+                done += len(groups)
+                self.plan.progress("Sealing customers", done, total)
+            return self._end(known)
+        except BaseException:
+            import_undo.undo(self.platform, self.id)
+            raise
+
+    def _row(self) -> RunRow:
+        place = self.origin
+        return RunRow(
+            id=self.id,
+            at=times.iso_ms(place.at),
+            importer=place.importer,
+            source=place.source,
+            source_digest=place.source_digest,
+            state="running",
+            batches=0,
+            finished_at=None,
+            counts=None,
+            mac=b"",
+        )
+
+    def _batch(self, groups: list[Group]) -> None:
+        catalogue = self.catalogue.current()
+        merged = [_merge(group, catalogue.fields) for group in groups]
+        merges: list[Merge] = []
+        with self.platform.database.write() as session:
+            batch = writer.Batch(session, self.platform, catalogue, self.origin)
+            batch.load([group.subject for group in groups if group.subject is not None])
+            for group, one in zip(groups, merged, strict=True):
+                merge = self._write(batch, group, one)
+                if merge is not None:
+                    merges.append(merge)
+            events = batch.close()
+            if batch.changes or merges:
+                row = import_run.find(session, self.platform, self.id)
+                import_run.keep(session, self.platform, row, changes=batch.changes, events=events)
+                import_run.note_merges(session, self.id, merges)
+        self.merges += len(merges)
+        for merge in merges:
+            self.told(merge)
+
+    def _write(self, batch: writer.Batch, group: Group, merged: _Merged) -> Merge | None:
+        rows, subject, differing = group.rows, group.subject, merged.differing
+        if subject is None:
+            subject = batch.create(merged.values, merged.given)
+            self.tally.created += 1
+            changed = set(merged.given.values()) - {rows[0].number}
+        else:
+            try:
+                fields = batch.put(subject, merged.values, merged.given, revive=False, extend=True)
+            except EvidenceError as error:
+                for row in rows:
+                    self.tally.reject(Reject(row.number, None, error.code))
+                return None
+            changed = {merged.given[name] for name in fields}
+            if fields:
+                differing |= frozenset(batch.changes[-1].before or ())
+        self.tally.updated += len(changed)
+        self.tally.unchanged += len(rows) - len(changed) - (group.subject is None)
+        if len(rows) == 1 and not differing:
+            return None
+        rule = next((row.rule for row in rows if row.rule is not None), "")
+        numbers = tuple(row.number for row in rows[:_NAMED])
+        return Merge(subject=subject, rows=numbers, rule=rule, differing=tuple(sorted(differing)))
+
+    def _end(self, known: Known) -> Report:
+        tally = self.tally
+        taken = tally.created + tally.updated + tally.unchanged
+        report = Report(
+            read=taken + tally.rejected,
+            created=tally.created,
+            updated=tally.updated,
+            unchanged=tally.unchanged,
+            rejected=tally.rejected,
+            rejects=tuple(sorted(tally.rejects, key=lambda reject: reject.row)),
+            left_out=self.intake.headings.left_out(),
+            run=self.id,
+            format=known.format,
+            encoding=encoding.shown(known.encoding),
+            merged=self.merges,
+        )
+        counts = report.counts()
+        with self.platform.database.write() as session:
+            row = import_run.find(session, self.platform, self.id)
+            now = self.platform.clock.now()
+            finished = {"finished_at": times.iso_ms(now), "counts": orjson.dumps(counts).decode()}
+            import_run.move(session, self.platform, row, state="done", **finished)
+            told = [(None, {**counts, "run": self.id})]
+            outbox.emit(session, event.IMPORT_COMPLETED, at=now, header=self.origin.told(), records=told)
+        return report
+
+
+def _place(platform: Platform, source: str, importer: str, known: Known) -> Origin:
+    at = platform.clock.now()
+    life = times.duration(platform.settings.unclaimed_after)
+    return Origin(source=source, source_digest=known.digest, importer=importer, at=at, destroy_by=at + life)
+
+
+def _batches(groups: Iterator[Group]) -> Iterator[list[Group]]:
+    batch: list[Group] = []
+    rows = 0
+    for group in groups:
+        if batch and (len(batch) == BATCH or rows + len(group.rows) > _ROWS):
+            yield batch
+            batch, rows = [], 0
+        batch.append(group)
+        rows += len(group.rows)
+    if batch:
+        yield batch
+
+
+def _merge(group: Group, fields: Collection[str]) -> _Merged:
+    """The first row that has a value gives it; what a customer may have several of is gathered from all rows."""
+    values: Values = {}
+    given: dict[Field, int] = {}
+    differing: set[Field] = set()
+    several: dict[Field, list[str]] = {}
+    for row in group.rows:
+        for name, value in row.values.items():
+            if isinstance(value, list):
+                several.setdefault(name, []).extend(value)
+                given.setdefault(name, row.number)
+            elif name not in values:
+                values[name], given[name] = value, row.number
+            elif values[name] != value:
+                differing.add(name)
+                other = mapping.SPILL.get(name, Field(""))
+                if other in fields:
+                    several.setdefault(other, []).append(str(value))
+                    given.setdefault(other, row.number)
+    for primary, other in mapping.SPILL.items():
+        if other in several:
+            several[other] = [text for text in several[other] if text != values.get(primary)]
+    for name, texts in several.items():
+        if texts:
+            values[name] = list(dict.fromkeys(texts))[: normal.MAX_MANY]
+        else:
+            given.pop(name, None)
+    return _Merged(values, given, frozenset(differing))

@@ -28,14 +28,10 @@ LIST = (
     "One page of customers. Without `sort` in the order of their references. Problems: `unknown_field`, "
     "`item_field`, `unknown_purpose`, `bad_filter`, `bad_sort`, `bad_limit`, `bad_cursor`, `role`."
 )
-ONE = "What one customer's record releases for a purpose. Problems: `unknown_subject`, `unknown_field`, `role`."
-IMPORT = (
-    "Takes a CRM export: the CSV file itself as the body (`text/csv`, at most 64 MiB and 50,000 rows; UTF-8 or "
-    "GB18030), headings in the first line. Values are sealed at once. Rows with one e-mail address are one customer, "
-    "blank cells erase nothing, bad rows are named and left out. The file is imported as a whole "
-    "or, when it breaks, not at all."
+ONE = (
+    "What one customer's record releases for a purpose; without `select` also its `version`, for corrections. "
+    "Problems: `unknown_subject`, `unknown_field`, `role`."
 )
-MAP = "`column:field` for a heading that is not recognised; `column:` leaves a column out. May be repeated."
 FIELDS = "The fields and purposes of the catalogue, with the purposes that the caller's role may act for marked."
 
 _ITEM: dict[str, Any] = {
@@ -44,14 +40,6 @@ _ITEM: dict[str, Any] = {
     "withheld": {"contact.email": "no_ground"},
     "purpose": "https://w3id.org/dpv#DirectMarketing",
     "release": "urn:uuid:6a0bbf1c-4f0f-4a36-9d1f-0c8a6b0d7e11",
-}
-_REPORT: dict[str, Any] = {
-    "read": 500,
-    "created": 480,
-    "updated": 10,
-    "unchanged": 2,
-    "rejected": 8,
-    "rejects": [{"row": 17, "column": "Email", "reason": "bad_email"}],
 }
 
 
@@ -82,14 +70,6 @@ ONE_RESPONSES: dict[int | str, dict[str, Any]] = {
     403: ROLE,
     404: refused("unknown_subject", "There is no such customer."),
 }
-IMPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: answer("What came of the rows; never a value of them.", _REPORT),
-    400: refused("bad_csv", "The file cannot be read."),
-    401: SIGN_IN,
-    403: ROLE,
-    413: refused("too_large", "The file is too large."),
-    415: refused("unsupported_media_type", "The body is not text/csv."),
-}
 FIELDS_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: answer(
         "The catalogue.",
@@ -100,15 +80,4 @@ FIELDS_RESPONSES: dict[int | str, dict[str, Any]] = {
         },
     ),
     401: SIGN_IN,
-}
-IMPORT_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "text/csv": {
-                "schema": {"type": "string", "format": "binary"},
-                "example": "First Name,Last Name,Email\nWei,Li,li.wei@example.com\n",
-            }
-        },
-    }
 }

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, Table, bindparam, delete, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
@@ -139,7 +139,7 @@ def collected_of(session: Session, subjects: Collection[SubjectId]) -> dict[Subj
     found: dict[SubjectId, frozenset[Field]] = {}
     for row in session.connection().execute(statement):
         subject = SubjectId(row.subject)
-        found[subject] = found.get(subject, frozenset()) | _rows(row).keys()
+        found[subject] = found.get(subject, frozenset()) | frozenset(_rows(row))
     return found
 
 
@@ -177,7 +177,7 @@ def unclaimed(session: Session, at: datetime, limit: int) -> list[tuple[SubjectI
     found: dict[SubjectId, frozenset[Field]] = {}
     for row in session.connection().execute(statement.order_by(TABLE.c.subject)):
         subject = SubjectId(row.subject)
-        found[subject] = found.get(subject, frozenset()) | _rows(row).keys()
+        found[subject] = found.get(subject, frozenset()) | frozenset(_rows(row))
     return list(found.items())
 
 
@@ -209,6 +209,6 @@ def _json(rows: Mapping[Field, int]) -> str:
     return orjson.dumps(dict(rows), option=orjson.OPT_SORT_KEYS).decode()
 
 
-def _rows(row: Row[Any]) -> dict[Field, int]:
+def _rows(row: Any) -> dict[Field, int]:
     found: dict[Field, int] = orjson.loads(row.fields)
     return found

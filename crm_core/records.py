@@ -11,7 +11,7 @@ from dataclasses import replace as changed
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Row, Table, bindparam, delete, select, update
+from sqlalchemy import Index, Row, Table, bindparam, delete, select, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
@@ -28,10 +28,11 @@ class RecordRow(SQLModel, table=True):
     """Table `record`."""
 
     __tablename__ = "record"
+    __table_args__ = (Index("record_bucket_epoch", "bucket", "epoch"),)
 
     subject: str = Column(primary_key=True)
     created_at: str
-    bucket: int = Column(index=True)
+    bucket: int
     epoch: int
     generation: int
     wrapped: bytes
@@ -261,28 +262,68 @@ def reseal(session: Session, platform: Platform, subject: SubjectId, keep: froze
     return new
 
 
-def rewrap_bucket(session: Session, platform: Platform, bucket: int, new_epoch: int) -> int:
-    """Wrap all data keys of a bucket under `new_epoch`; those that are there already stay. Returns how many changed.
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """One data key of a bucket as it rests."""
 
-    Raises EvidenceError `bad_data_key` for a data key that does not open: nothing is changed then, for whoever goes
-    on to destroy the old epoch would destroy what that record still holds.
-    """
-    bucket_key = platform.keyring.opener(bucket, new_epoch)
-    statement = select(TABLE).where(TABLE.c.bucket == bucket, TABLE.c.epoch != new_epoch)
-    rows = session.connection().execute(statement).all()
-    moved = [
-        {
-            "moved": record.subject,
-            "wrapped": seal.wrap(
-                _raw_key(platform, record), bucket_key, changed(_place(platform, record), epoch=new_epoch)
-            ),
-        }
-        for record in map(of_row, rows)
+    subject: SubjectId
+    generation: int
+    epoch: int
+    wrapped: bytes
+
+
+def behind(session: Session, bucket: int, epoch: int, limit: int) -> list[Wrapped]:
+    """At most `limit` data keys of a bucket that are not under this epoch."""
+    columns = (TABLE.c.subject, TABLE.c.generation, TABLE.c.epoch, TABLE.c.wrapped)
+    statement = select(*columns).where(TABLE.c.bucket == bucket, TABLE.c.epoch != epoch).limit(limit)
+    return [Wrapped(*row) for row in session.connection().execute(statement)]
+
+
+def wrapped_keys(session: Session, bucket: int, after: str, limit: int) -> list[Wrapped]:
+    """The next data keys of a bucket in the order of their subjects."""
+    columns = (TABLE.c.subject, TABLE.c.generation, TABLE.c.epoch, TABLE.c.wrapped)
+    statement = select(*columns).where(TABLE.c.bucket == bucket, TABLE.c.subject > after)
+    return [
+        Wrapped(*row) for row in session.connection().execute(statement.order_by(TABLE.c.subject).limit(limit)).all()
     ]
-    if moved:  # one statement for all: the write lock is held meanwhile
-        move = update(TABLE).where(TABLE.c.subject == bindparam("moved"))
-        session.connection().execute(move.values(epoch=new_epoch, wrapped=bindparam("wrapped")), moved)
-    return len(rows)
+
+
+def wrapped_anew(platform: Platform, bucket: int, keys: Sequence[Wrapped], epoch: int) -> list[dict[str, Any]]:
+    """These data keys under another epoch, for `move`. No transaction: this is the long part.
+
+    Raises EvidenceError `bad_data_key`, KeyGone: for whoever goes on to destroy the old epoch would destroy what such a
+    record still holds.
+    """
+    new, org = platform.keyring.opener(bucket, epoch), platform.controller
+    old = {was: platform.keyring.opener(bucket, was) for was in {one.epoch for one in keys}}
+    return [
+        {
+            "moved": one.subject,
+            "before": one.wrapped,
+            "now": seal.rewrap(
+                one.wrapped, old[one.epoch], new, org=org, subject=one.subject, generation=one.generation, bucket=bucket,
+                epochs=(one.epoch, epoch),
+            ),
+            "under": epoch,
+        }
+        for one in keys
+    ]  # fmt: skip
+
+
+_MOVE = (
+    update(TABLE)
+    .where(TABLE.c.subject == bindparam("moved"), TABLE.c.wrapped == bindparam("before"))
+    .values(epoch=bindparam("under"), wrapped=bindparam("now"))
+)
+
+
+def move(session: Session, moves: Sequence[Mapping[str, Any]]) -> None:
+    """Put data keys under their new epoch; one that was changed since it was read stays as it is now."""
+    connection = session.connection()
+    compiled = _MOVE.compile(dialect=connection.dialect)
+    names = compiled.positiontup or ()
+    if moves:  # past SQLAlchemy's own handling of parameters: the write lock is held meanwhile
+        connection.exec_driver_sql(str(compiled), [tuple(one[name] for name in names) for one in moves])
 
 
 def _unchecked(record: Record) -> dict[Field, bytes]:

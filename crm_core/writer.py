@@ -5,26 +5,30 @@ A batch gathers what one touchpoint brings in one transaction: its customers sha
 
 import base64
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlmodel import Session
 
+from crm_core import import_run, records
 from crm_core import origin as origins
-from crm_core import records
+from crm_core.import_run import Change
 from crm_core.origin import Collected, Origin
 from crm_core.seal import Value
-from issuer import registry
+from issuer import credentials
 from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
-from runtime import outbox
+from runtime import keyring, outbox
 from runtime.keyring import KeyGone
 from runtime.platform import Platform
 from verifier import allowance
 
 Values = Mapping[Field, Value]
+_PAGE = 500
+_LOOKS = 5
 
 
 def new_subject() -> SubjectId:
@@ -33,13 +37,26 @@ def new_subject() -> SubjectId:
 
 
 class Batch:
-    """Customers written together in the caller's write transaction; `close` adds events, origins and allowances."""
+    """Customers written together in the caller's write transaction; `close` adds events, origins and allowances.
+
+    `changes` then says what was done, so that it can be undone: `import_run.keep`.
+    """
 
     def __init__(self, session: Session, platform: Platform, catalogue: Catalogue, origin: Origin) -> None:
         self._session, self._platform, self._catalogue, self._origin = session, platform, catalogue, origin
         self._created: list[records.Record] = []
         self._collected: list[Collected] = []
         self._corrected: list[Collected] = []
+        # No rotation moves a bucket on while we hold the write lock: one look at the ring for each is enough.
+        self._buckets: dict[int, tuple[int, AESGCM]] = {}
+        self._loaded: dict[SubjectId, records.Record] = {}
+        self._ever: dict[SubjectId, frozenset[Field]] = {}
+        self.changes: list[Change] = []
+
+    def load(self, subjects: Collection[SubjectId]) -> None:
+        """Read the records of at most 500 customers at once, for the `put`s that come."""
+        self._loaded |= records.load_many(self._session, subjects)
+        self._ever |= dict.fromkeys(subjects, frozenset()) | origins.collected_of(self._session, subjects)
 
     def create(self, values: Values, rows: Mapping[Field, int] | None = None) -> SubjectId:
         """Make a customer, stored at `close`; `rows` says in which row of the source each value stands.
@@ -48,33 +65,47 @@ class Batch:
         """
         self._check(values)
         subject = new_subject()
-        at = times.iso_ms(self._origin.at)
-        record = records.seal_record(self._platform, subject, generation=1, created_at=at, values=values)
+        bucket = keyring.bucket_of(subject)
+        if bucket not in self._buckets:
+            self._buckets[bucket] = self._platform.keyring.current(bucket)
+        at, under = times.iso_ms(self._origin.at), self._buckets[bucket]
+        record = records.seal_record(self._platform, subject, generation=1, created_at=at, values=values, under=under)
         self._created.append(record)
+        whole = {Field(""): import_run.mark(record.cells)}
+        self.changes.append(Change(subject=subject, generation=1, wrote=whole, before=None))
         self._gather(self._collected, subject, values, rows)
         return subject
 
     def put(
-        self, subject: SubjectId, values: Values, rows: Mapping[Field, int] | None = None, *, revive: bool = True
+        self,
+        subject: SubjectId,
+        values: Values,
+        rows: Mapping[Field, int] | None = None,
+        *,
+        revive: bool = True,
+        extend: bool = False,
     ) -> frozenset[Field]:
         """Write what differs; returns the fields that changed. An equal value writes nothing.
 
         `revive=False` leaves out a field that was collected once and is no longer stored: what was disposed of must
-        not come back with an old export. EvidenceError `unknown_subject`, `unknown_field`, `unreadable`.
+        not come back with an old export. `extend=True` adds to a list of values what it does not hold yet.
+        EvidenceError `unknown_subject`, `unknown_field`, `unreadable`.
         """
         self._check(values)
-        record = records.load(self._session, subject)
+        record = self._loaded.pop(subject, None) or records.load(self._session, subject)
         if record is None:
             raise EvidenceError("unknown_subject", "there is no such customer")
         stored, broken = _open(self._platform, record, values)
         if broken:
             raise EvidenceError("unreadable", "a stored value does not open", field=broken[0])
-        changed = {field: value for field, value in values.items() if stored.get(field) != value}
+        wanted = {field: _joined(stored.get(field), value) for field, value in values.items()} if extend else values
+        changed = {field: value for field, value in wanted.items() if stored.get(field) != value}
         if not revive and any(field not in stored for field in changed):
-            gone = origins.collected_fields(self._session, subject) - stored.keys()
+            gone = self._collected_once(subject) - stored.keys()
             changed = {field: value for field, value in changed.items() if field not in gone}
         if changed:
-            records.put_values(self._session, self._platform, subject, changed)
+            written = records.put_values(self._session, self._platform, subject, changed)
+            self._remember(record, written, changed)
             self._gather(self._collected, subject, [field for field in changed if field not in stored], rows)
             self._gather(self._corrected, subject, [field for field in changed if field in stored], rows)
         return frozenset(changed)
@@ -85,9 +116,9 @@ class Batch:
         Returns the ids of the events.
         """
         events: list[str] = []
+        subjects = [record.subject for record in self._created]
         records.insert(self._session, self._created)
-        for record in self._created:
-            registry.open_standing(self._session, record.subject)
+        credentials.open_standings(self._session, subjects)
         for type_, collected in (("value.collected", self._collected), ("value.corrected", self._corrected)):
             if collected:
                 event_id = outbox.emit(
@@ -99,11 +130,25 @@ class Batch:
                 )
                 origins.note(self._session, self._origin, collected, event_id=event_id)
                 events.append(event_id)
-        if self._created:
-            subjects = [record.subject for record in self._created]
+        if subjects:
             allowance.compile_many(self._session, self._platform, self._catalogue, subjects)
         self._created, self._collected, self._corrected = [], [], []
         return tuple(events)
+
+    def _collected_once(self, subject: SubjectId) -> frozenset[Field]:
+        ever = self._ever.get(subject)
+        return origins.collected_fields(self._session, subject) if ever is None else ever
+
+    def _remember(self, record: records.Record, written: records.Record, changed: Values) -> None:
+        before, after = records.boxes(record), records.boxes(written)
+        self.changes.append(
+            Change(
+                subject=record.subject,
+                generation=record.generation,
+                wrote={field: import_run.mark(after[field]) for field in changed},
+                before={field: before[field] for field in changed if field in before},
+            )
+        )
 
     def _check(self, values: Values) -> None:
         for field in values:
@@ -144,15 +189,32 @@ def put(
     return changed
 
 
-def holders(session: Session, platform: Platform, field: Field) -> Iterator[tuple[SubjectId, Value]]:
-    """Everyone's value of one field, opened one by one in memory, to find the customer that a row speaks of.
+def holders(platform: Platform, fields: tuple[Field, ...]) -> Iterator[tuple[SubjectId, dict[Field, Value]]]:
+    """Everyone's values of some fields, opened one by one in memory, to find the customer that a row speaks of.
 
-    Those that do not open are left out.
+    In short reads, so that no snapshot is held; what does not open is left out.
     """
-    for record in records.every(session):
-        values, _ = _open(platform, record, (field,))
-        if field in values:
-            yield record.subject, values[field]
+    after = ""
+    while page := _page(platform, after, fields):
+        yield from page
+        after = page[-1][0]
+
+
+def _page(platform: Platform, after: str, fields: tuple[Field, ...]) -> list[tuple[SubjectId, dict[Field, Value]]]:
+    for _ in range(_LOOKS):
+        with platform.database.read() as session:
+            page = records.page(session, after, _PAGE)
+        try:
+            return [(record.subject, records.open_readable(platform, record, fields)[0]) for record in page]
+        except KeyGone:  # a bucket was rotated between the two: what is stored now has another key
+            continue
+    return [(record.subject, _open(platform, record, fields)[0]) for record in page]
+
+
+def _joined(stored: Value | None, value: Value) -> Value:
+    if isinstance(stored, list) and isinstance(value, list):
+        return [*stored, *(one for one in value if one not in stored)]
+    return value
 
 
 def _open(

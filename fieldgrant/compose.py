@@ -2,14 +2,16 @@
 
 The registry (issuer) is given the compiler of allowances, which shares its transaction, and the drain, which follows
 its commit (both verifier); the mailer (issuer) is given a gated way to a customer's channels (crm_core); the audit is
-given the wallets' sign-in and the signed credentials (issuer).
+given the wallets' sign-in and the signed credentials (issuer); the history of a value (crm_core) is given what the
+log has of it (audit).
 """
 
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from sqlmodel import Session, col, or_, select
@@ -19,20 +21,22 @@ import audit.worker
 import crm_core.app
 import crm_core.channels
 import crm_core.held_worker
+import crm_core.import_worker
 import issuer.app
 import issuer.worker
 import redaction.app
 import redaction.worker
 import verifier.app
 import verifier.worker
+from audit import events
 from audit.log import Log
 from fieldgrant import VERSION, glance, openapi
-from issuer import catalogue as shelf
 from issuer import wallet_auth
 from issuer.catalogue import Catalogue
 from issuer.credentials import Credential
+from issuer.live import LiveCatalogue
 from issuer.registry import Registry
-from protocol.consent import SubjectId
+from protocol.consent import Field, SubjectId
 from runtime import problem, staff
 from runtime.platform import Platform
 from runtime.settings import SERVICES as PARTIES
@@ -72,7 +76,7 @@ class House:
 def house(platform: Platform) -> House:
     """Wire a platform. Raises verifier.reconcile.Disagreement while journal and database do not agree."""
     startup_check(platform)
-    catalogue = shelf.load()
+    catalogue = LiveCatalogue(platform)
     gate = Gate.open(platform, catalogue)
     compile_ = partial(_compile, platform, catalogue)
     return House(platform, catalogue, gate, Registry(platform, catalogue, compile_, gate.turnstile.drain))
@@ -87,6 +91,12 @@ def credentials(session: Session, subject: SubjectId) -> Iterable[tuple[str, byt
     mine = or_(col(Credential.subject) == subject, col(Credential.subject) == EVERYONE)
     for row in session.exec(select(Credential).where(mine).order_by(col(Credential.at), col(Credential.id))):
         yield row.kind, row.body
+
+
+def told(session: Session, subject: SubjectId, field: Field, type_: str) -> list[Mapping[str, Any]]:
+    """What the log has of a customer's field: the newest records of one type of event."""
+    wanted = events.Filter(subject=subject, field=field, type=type_)
+    return [item for item in events.find(session, wanted, limit=events.MAX_PAGE).items if "data" in item]
 
 
 def app(home: House, parties: Collection[str]) -> FastAPI:
@@ -130,7 +140,8 @@ def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[
         routers.append(verifier.app.router(platform, catalogue, home.gate))
         works.append(partial(verifier.worker.run, platform, catalogue))
     if "crm" in parties:
-        routers.append(crm_core.app.router(platform, catalogue, home.gate))
+        works.append(partial(crm_core.import_worker.run, platform))
+        routers.append(crm_core.app.router(platform, catalogue, home.gate, told))
         works.append(partial(crm_core.held_worker.run, platform, catalogue))
     if "redaction" in parties:
         routers.append(redaction.app.router(platform))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Index
+from sqlalchemy import Index, delete, insert
 from sqlmodel import Field, Session, SQLModel, col, select, update
 
 from protocol.consent import SubjectId
@@ -105,6 +105,17 @@ def open_standing(session: Session, subject: SubjectId) -> int:
         session.add(row)
         session.flush()
     return row.version
+
+
+def open_standings(session: Session, subjects: Sequence[SubjectId]) -> None:
+    """The same for many new subjects in one statement; there must be none of them yet."""
+    if subjects:
+        session.connection().execute(insert(Standing), [{"subject": subject, "version": 1} for subject in subjects])
+
+
+def close_standings(session: Session, subjects: Sequence[SubjectId]) -> None:
+    """Take the standing of subjects away that never were a wallet's: an import that made them is undone."""
+    session.connection().execute(delete(Standing).where(col(Standing.subject).in_(subjects)))
 
 
 def version(session: Session, subject: SubjectId) -> int:

@@ -59,6 +59,30 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_archive_wanted_by"), ["wanted_by"], unique=False)
 
     op.create_table(
+        "archive_request",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=True),
+        sa.Column("field", sa.String(), nullable=True),
+        sa.Column("digest", sa.String(), nullable=True),
+        sa.Column("period", sa.String(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("legal_ground", sa.String(), nullable=False),
+        sa.Column("evidence", sa.String(), nullable=False),
+        sa.Column("requested_by", sa.String(), nullable=False),
+        sa.Column("requested_at", sa.String(), nullable=False),
+        sa.Column("approved_by", sa.String(), nullable=True),
+        sa.Column("approved_at", sa.String(), nullable=True),
+        sa.Column("used_at", sa.String(), nullable=True),
+        sa.Column("mac", sa.String(), nullable=False),
+        sa.Column("approval_mac", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("archive_request", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_archive_request_requested_at"), ["requested_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_archive_request_subject"), ["subject"], unique=False)
+
+    op.create_table(
         "catalogue_content",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -424,7 +448,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject"),
     )
     with op.batch_alter_table("record", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_record_bucket"), ["bucket"], unique=False)
+        batch_op.create_index("record_bucket_epoch", ["bucket", "epoch"], unique=False)
 
     op.create_table(
         "redaction_job",

@@ -80,6 +80,8 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("GET", "/crm/customers"): ALL,  # then by purpose
     ("GET", "/crm/customers/{subject}"): ALL,  # then by purpose
     ("POST", "/crm/imports"): {"admin", "dpo"},
+    ("GET", "/crm/imports"): {"admin", "dpo", "steward"},
+    ("GET", "/crm/imports/{run}/merges"): {"steward"},
     ("GET", "/crm/fields"): ALL,
     ("GET", "/redaction/certificates"): WALLET,
     ("GET", "/redaction/state"): WALLET,
