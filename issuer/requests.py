@@ -35,6 +35,7 @@ _NEXT: Mapping[str, frozenset[str]] = {
     "in_work": frozenset({"extended", "answered", "refused"}),
     "extended": frozenset({"answered", "refused"}),
 }
+_STEPS = ("received", "identified", "in_work", "extended", "answered", "refused")
 _EVENTS = {"answered": event.REQUEST_ANSWERED, "refused": event.REQUEST_REFUSED}
 
 
@@ -193,9 +194,14 @@ def shown(platform: Platform, row: DataRequest, at: datetime) -> dict[str, Any]:
 
 
 def receipts_of(session: Session, id_: str) -> list[dict[str, Any]]:
-    """The signed receipts for a request, oldest first."""
+    """The signed receipts for a request, in the order of its steps."""
     statement = select(Credential).where(Credential.kind == RECEIPT, col(Credential.about) == id_)
-    return [signed.document(row) for row in session.exec(statement.order_by(col(Credential.at), col(Credential.id)))]
+    rows = [(row.at, signed.document(row)) for row in session.exec(statement)]
+    return [document for _, document in sorted(rows, key=lambda one: (one[0], _STEPS.index(_state(one[1]))))]
+
+
+def _state(document: Mapping[str, Any]) -> str:
+    return str(document["credentialSubject"]["hasRequestReceipt"]["requestState"])
 
 
 def _save(session: Session, platform: Platform, row: DataRequest) -> None:
