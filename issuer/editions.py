@@ -6,15 +6,18 @@ digest, so that the newest vouches for all.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlmodel import Field, Session, SQLModel, col, select
 
+from issuer import signed
 from issuer.catalogue import content as contents
 from issuer.catalogue.content import Version
 from issuer.credentials import Credential
-from protocol import canonical, credential, edition
+from protocol import canonical, credential, edition, times
+from protocol.did import Did
 from protocol.edition import Edition
 from protocol.errors import EvidenceError
 from runtime.platform import Platform
@@ -117,19 +120,43 @@ def chain(session: Session, platform: Platform, mark: tuple[int, str] | None) ->
     return found
 
 
-def restore(session: Session, evidence: Mapping[str, Any], row: Credential) -> None:
-    """Put a version back that the journal carries and the database lacks; the caller made and proved its row."""
-    old = session.get(Credential, row.id)
-    if old is not None:
-        session.delete(old)
-        session.flush()
-    session.add(row)
-    content = canonical.jcs(evidence["content"])
-    kept = session.get(CatalogueContent, row.id) or CatalogueContent(id=row.id, number=0, content=b"")
-    kept.number, kept.content = int(evidence["number"]), content
-    kept.reached, kept.done, kept.drained_at = "", 0, None
-    session.add(kept)
+def lost(session: Session, platform: Platform) -> Literal["ahead", "behind"] | None:
+    """Who knows a newer version than the other: the journal is `ahead` (a restored database), or `behind` (it was cut).
+
+    Signatures decide, not rows that somebody wrote beside them.
+    """
+    mark = platform.journal.catalogue
+    if mark is not None and newest(session, platform, mark) is None:
+        return "ahead"
+    statement = (
+        select(Credential, CatalogueContent)
+        .join(CatalogueContent, col(CatalogueContent.id) == col(Credential.id))
+        .where(Credential.kind == KIND, CatalogueContent.number > (0 if mark is None else mark[0]))
+    )
+    for row, content in session.exec(statement):
+        with suppress(EvidenceError):
+            prove(platform, row, content.content)
+            return "behind"
+    return None
+
+
+def restore(session: Session, platform: Platform, entry: Mapping[str, Any]) -> str | None:
+    """Put a version back that the journal's entry carries and the database lacks; its id, None when it was there."""
+    mark = (int(entry["number"]), str(entry["digest"]))
+    if newest(session, platform, mark) is not None:
+        return None
+    document, said = entry["evidence"]["catalogue"], canonical.jcs(entry["evidence"]["content"])
+    at = times.parse(entry["at"], field="at")
+    row = signed.row(document, KIND, subject=ABOUT, did=Did(document["issuer"]), at=at)
+    prove(platform, row, said)
+    for old in (session.get(Credential, row.id), session.get(CatalogueContent, row.id)):
+        if old is not None:
+            session.delete(old)
     session.flush()
+    session.add(row)
+    session.add(CatalogueContent(id=row.id, number=mark[0], content=said))
+    session.flush()
+    return row.id
 
 
 def _bytes(row: Credential, content: CatalogueContent) -> tuple[Credential, bytes]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from issuer import asks, credentials, editions, settling, signed
 from issuer.catalogue import CatalogueError, content
@@ -23,9 +24,10 @@ from issuer.live import LiveCatalogue
 from issuer.settling import Settling
 from protocol import canonical, consent, edition, event, proof
 from protocol.errors import EvidenceError
-from protocol.times import iso_ms
+from protocol.times import iso_ms, parse
 from runtime import outbox
 from runtime.journal import CATALOGUE
+from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.staff import Staff
 
@@ -141,6 +143,24 @@ def finish(desk: Desk, id_: str, tell: Tell | None = None) -> None:
             tell(said.done, said.total)
 
 
+def put_back(platform: Platform) -> bool:
+    """Put back what the journal carries and a restored database lost; True when something was. Raises JournalError.
+
+    The newest is compiled anew. A version takes away or it opens what people sign for anew: nothing is revived by it.
+    """
+    restored: list[tuple[str, int, str]] = []
+    entries = [entry.body for entry in platform.journal.entries() if entry.body.get("kind") == CATALOGUE]
+    with platform.database.write() as session:
+        for entry in entries:
+            if (id_ := editions.restore(session, platform, entry)) is not None:
+                restored.append((id_, int(entry["number"]), str(entry["at"])))
+        if restored:
+            id_, number, at = restored[-1]
+            session.get_one(CatalogueContent, id_).total = session.exec(_customers()).one()
+            begin(session, id_, number, parse(at, field="at"))
+    return bool(restored)
+
+
 def unfinished(session: Session) -> list[str]:
     """Versions under which not every customer has been compiled yet."""
     statement = select(Settling.ended).where(Settling.kind == "catalogue", col(Settling.settled_at).is_(None))
@@ -169,7 +189,7 @@ def _publish(session: Session, desk: Desk, row: Credential, said: CatalogueConte
     row.body = canonical.jcs(document)
     row.digest, row.kind = canonical.digest(row.body), KIND
     session.add(row)
-    said.total = session.exec(select(func.count()).select_from(Standing)).one()
+    said.total = session.exec(_customers()).one()
     session.add(said)
     session.flush()
     editions.prove(platform, row, said.content)
@@ -203,6 +223,10 @@ def _batch(session: Session, desk: Desk, said: CatalogueContent) -> bool:
     said.reached, said.done = batch[-1], said.done + len(batch)
     session.add(said)
     return True
+
+
+def _customers() -> SelectOfScalar[int]:
+    return select(func.count()).select_from(Standing)
 
 
 def _declared_by_staff(desk: Desk, draft: Proved) -> None:

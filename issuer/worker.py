@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from issuer import credentials, grounds, sealing, settling, taking, wallet_auth
+from issuer import credentials, grounds, publication, sealing, settling, taking, wallet_auth
 from issuer.registry import Registry
 
 log = logging.getLogger("fieldgrant.issuer")
@@ -17,6 +17,7 @@ def run_once(registry: Registry) -> int:
         waiting = settling.unsettled(session)
         half_done = grounds.unfinished(session)
         half_answered = taking.unfinished(session)
+        half_compiled = publication.unfinished(session)
         if sealing.forgettable(platform, session):
             sealing.forget(platform, session)
         due = credentials.running_out(session, at) or wallet_auth.forgettable(session, at)
@@ -31,9 +32,11 @@ def run_once(registry: Registry) -> int:
     settling.settle(registry, *ended)
     for ground_id in dict.fromkeys([*half_done, *over]):
         grounds.finish(registry, ground_id)
+    for version in half_compiled:
+        publication.finish(registry, version)
     for request in half_answered:
         taking.complete(registry, request)
-    return len(ended) + len(half_done) + len(over) + len(half_answered)
+    return len(ended) + len(half_done) + len(over) + len(half_answered) + len(half_compiled)
 
 
 def run(registry: Registry, stop: threading.Event, *, every: float = 1.0) -> None:

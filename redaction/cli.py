@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from issuer import catalogue
+from issuer.live import LiveCatalogue
 from redaction import status, worker
 from redaction.worker import Pass
 from runtime import terminal
@@ -41,7 +42,7 @@ def run_once(
     Example: fieldgrant redaction run-once --data out/serve/8700/data --keys out/serve/8700/keys
     """
     with terminal.opened(data, keys, catalogue.CatalogueError) as platform:
-        chosen = catalogue.load()
+        chosen = LiveCatalogue(platform)
         done = _passes(platform, chosen, timeout)
         console = Console()
         console.print(f"planned {done.planned}, finished {done.finished}, restored {done.restored}")

@@ -1,7 +1,8 @@
 """Admission: may this visit be paid at all? Asked when it is opened, and again as each passage begins. Pure."""
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from issuer import transfers
@@ -20,7 +21,7 @@ class Bar:
     code: str
     detail: str
     field: str
-    named: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def bar(catalogue: Catalogue, visit: Visit, home: Home, at: datetime) -> Bar | None:

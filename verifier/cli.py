@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from issuer import catalogue
+from issuer.live import LiveCatalogue
 from runtime import terminal
 from runtime.terminal import Data, Keys
 from verifier import reconcile as reconciling
@@ -35,7 +35,7 @@ def reconcile(
     Example: fieldgrant reconcile --data out/serve/8700/data --keys out/serve/8700/keys
     """
     with terminal.opened(data, keys) as platform:
-        report = reconciling.reconcile(platform, catalogue.load())
+        report = reconciling.reconcile(platform, LiveCatalogue(platform))
     _tell(report, as_json=as_json)
     if report.kept:
         raise typer.Exit(2)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
+from issuer import editions, publication
 from issuer.catalogue import Catalogue
 from issuer.credentials import EVERYONE, Credential, Standing
 from protocol.consent import SubjectId
@@ -58,6 +59,9 @@ def startup_check(platform: Platform) -> None:
     with platform.database.read() as session:
         ahead = _below(session, platform.journal) | _revived(session, platform.journal)
         behind = [id_ for id_ in _ended(session) if not platform.journal.ended(id_)]
+        lost = editions.lost(session, platform)
+    if lost is not None:
+        raise Disagreement(f"journal_{lost}", "journal and database do not know the same version of the catalogue")
     if behind:
         raise Disagreement("journal_behind", f"the journal lacks {len(behind)} endings that the database knows")
     if ahead:
@@ -74,6 +78,7 @@ def reconcile(platform: Platform, catalogue: Catalogue, *, dry_run: bool = False
     Run it again as you like; with `dry_run` nothing is kept. Raises JournalError, ClockError.
     """
     platform.journal.refresh()
+    renewed = False if dry_run else publication.put_back(platform)
     crash.point("replay.before")
     with suppress(_Undone), platform.database.write() as session:
         ended, given, touched = replay.replay(session, platform)
@@ -85,7 +90,7 @@ def reconcile(platform: Platform, catalogue: Catalogue, *, dry_run: bool = False
             raise _Undone
         crash.point("replay.within")
     crash.point("replay.after")
-    if EVERYONE in touched and not dry_run:  # a ground for all had ended
+    if (EVERYONE in touched or renewed) and not dry_run:  # a ground for all had ended, or the catalogue had gone
         compiled = allowance.compile_all(platform, catalogue)
     return Report(ended=tuple(ended), given=tuple(given), compiled=compiled, lifted=tuple(lifted), kept=kept)
 
