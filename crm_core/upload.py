@@ -137,9 +137,10 @@ def _normal(entry: FieldEntry, sent: object) -> Value | None:
     """A JSON value in the normal form of its field. EvidenceError: a code of `normal`, `bad_value`."""
     if entry.many:
         listed = sent if isinstance(sent, list) else [sent]
-        if not all(isinstance(one, str) for one in listed):
+        texts = [one for one in listed if isinstance(one, str)]
+        if len(texts) < len(listed):
             raise EvidenceError("bad_value", "a list of texts is expected")
-        return normal.many(entry.type, listed) or None
+        return list(normal.many(entry.type, texts)) or None
     if isinstance(sent, bool):
         if entry.type != "boolean":
             raise EvidenceError("bad_value", "neither true nor false is expected")

@@ -61,11 +61,11 @@ class Sender:
         found: dict[str, Any] = answer.json()["results"][0]
         return found
 
-    def delegate(self, browser: Ed25519Signer, **changes: Any) -> dict[str, Any]:
+    def delegate(self, page: Ed25519Signer, **changes: Any) -> dict[str, Any]:
         """A signed delegation; `changes` bend it."""
         at = self.gateway.now
         values: dict[str, Any] = {
-            "id": fresh_id(), "touchpoint": self.signer.did, "browser": browser.did,
+            "id": fresh_id(), "touchpoint": self.signer.did, "browser": page.did,
             "controller": self.gateway.platform.controller, "scope": {self.gateway.iri(SUPPORT): [TITLE, BODY]},
             "origins": [ORIGIN], "valid_from": at, "valid_until": at + timedelta(minutes=15),
         }  # fmt: skip
