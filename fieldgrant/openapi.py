@@ -35,7 +35,9 @@ _SIGNED = {
         "A nonce counts once; a signature is good for two minutes."
     ),
 }
-_WALLETS = frozenset({"/audit/history", "/redaction/certificates", "/redaction/state"})
+_WALLETS = frozenset(
+    {"/crm/ingest", "/crm/wallet/held", "/audit/history", "/redaction/certificates", "/redaction/state"}
+)
 _STAFF = {401: ("not_signed_in",), 403: ("role",), 429: ("too_many_requests",)}
 _WALLET = {
     401: ("no_signature", "bad_signature", "stale_signature", "bad_digest", "nonce_used"),

@@ -79,7 +79,7 @@ def test_customer_and_officer_see_what_is_held_by_name_alone(gateway: Gateway) -
     wallet.world.http = gateway.crm
     [mine] = wallet.call("GET", "/crm/wallet/held").json()["items"]
     assert (mine["subject"], mine["fields"]) == (wallet.subject, [TITLE])
-    assert mine["destroy_by"] == "2026-11-29T08:00:00.000Z"
+    assert mine["destroy_by"].startswith("2026-11-29T08:00:00.")
     event = gateway.events("value.held")[0]
     assert event.records[0][0] == wallet.subject
 
