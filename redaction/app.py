@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from sqlmodel import col, select
 
 from issuer.wallet_auth import WalletCaller, wallet_caller
-from redaction import certificate, status, texts
+from redaction import archive_app, certificate, downstream, officers, status, texts
 from redaction.disposition import DONE, Job
 from runtime import problem, staff
 from runtime.platform import Platform
@@ -32,7 +32,10 @@ def router(platform: Platform) -> APIRouter:
     routes = APIRouter(prefix="/redaction", tags=["redaction"])
     _add_wallet(routes, platform)
     _add_staff(routes, platform)
-    return routes
+    whole = APIRouter()
+    for part in (routes, archive_app.router(platform)):
+        whole.include_router(part)
+    return whole
 
 
 def _add_wallet(routes: APIRouter, platform: Platform) -> None:
@@ -59,7 +62,14 @@ def _add_wallet(routes: APIRouter, platform: Platform) -> None:
     def state(caller: Annotated[WalletCaller, Depends(signed)]) -> Response:
         with platform.database.read() as session:
             fields = status.fields(session, caller.subject)
-        return _json(orjson.dumps({"fields": [_present(asdict(one)) for one in fields]}))
+            opened = officers.openings(session, platform, caller.subject)
+            told = downstream.of_subject(session, platform, caller.subject, platform.clock.now())
+        body = {
+            "fields": [_present(asdict(one)) for one in fields],
+            "openings": [_present(status.opening(row)) for row in opened],
+            "elsewhere": [_present(status.elsewhere(one)) for one in told],
+        }
+        return _json(orjson.dumps(body))
 
 
 def _add_staff(routes: APIRouter, platform: Platform) -> None:

@@ -4,16 +4,17 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from sqlmodel import Session, col, func, select
 
 from crm_core.records import RecordRow
 from protocol import times
 from protocol.consent import Field, SubjectId
-from redaction import archive, disposition
+from redaction import archive, disposition, downstream
 from redaction.archive import Archived
 from redaction.disposition import DESTROYED, DONE, RESTORED, Disposition, Job, LapseRow
+from redaction.officers import ArchiveRequest
 from redaction.rotation import Rotation
 from runtime.keyring import BUCKETS
 from runtime.platform import Platform
@@ -107,6 +108,34 @@ def _standing(row: Disposition, job: Job, archived: Archived | None) -> FieldSta
         period=row.period,
         destroy_by=row.destroy_by,
     )
+
+
+def opening(row: ArchiveRequest) -> dict[str, str | None]:
+    """What the customer is told of an archived field that officers opened."""
+    return {
+        "field": row.field,
+        "at": row.used_at,
+        "reason": row.reason,
+        "legal_ground": row.legal_ground,
+        "requested_by": row.requested_by,
+        "approved_by": row.approved_by,
+    }
+
+
+def elsewhere(found: downstream.Standing) -> dict[str, Any]:
+    """What is told of a recipient who had fields: whether they were told, and whether they have answered."""
+    return {
+        "notice": found.notice.id,
+        "recipient": found.notice.recipient,
+        "fields": sorted(found.notice.fields),
+        "exports": sorted(found.notice.exports) or None,
+        "state": found.state,
+        "at": times.iso(found.notice.at),
+        "deadline": times.iso(found.notice.deadline),
+        "delivered_at": found.delivered_at,
+        "acknowledged_at": None if found.acknowledged_at is None else times.iso(found.acknowledged_at),
+        "citation": found.citation,
+    }
 
 
 def figures(session: Session, at: datetime) -> Figures:

@@ -118,9 +118,11 @@ STAFF_PROBLEMS: Final[Mapping[int, str]] = {
 }
 
 
-def answers(example: Mapping[str, Any], problems: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+def answers(
+    example: Mapping[str, Any], problems: Mapping[int, str], status: int = 200
+) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: its answer with an example, and its problems (RFC 9457)."""
     body = {"application/json": {"schema": {"type": "object"}, "example": example}}
     refused = {"application/problem+json": {"schema": {"type": "object"}}}
-    documented: dict[int | str, dict[str, Any]] = {200: {"description": "Found.", "content": body}}
+    documented: dict[int | str, dict[str, Any]] = {status: {"description": "Done.", "content": body}}
     return documented | {code: {"description": text, "content": refused} for code, text in problems.items()}

@@ -102,7 +102,11 @@ def test_a_job_under_way_shows_as_pending_without_a_certificate(world: World, cl
 def test_one_customer_sees_nothing_of_another(world: World, client: TestClient, gone: Customer) -> None:
     other = world.customer()
     assert ask(world, client, "/redaction/certificates", other.wallet).json() == {"certificates": []}
-    assert ask(world, client, "/redaction/state", other.wallet).json() == {"fields": []}
+    assert ask(world, client, "/redaction/state", other.wallet).json() == {
+        "fields": [],
+        "openings": [],
+        "elsewhere": [],
+    }
 
 
 def test_who_does_not_sign_or_is_not_enrolled_is_refused(world: World, client: TestClient, gone: Customer) -> None:
@@ -151,9 +155,10 @@ def test_no_other_role_sees_them(world: World, client: TestClient, role: str, pa
 
 def test_every_route_is_described_with_an_example(world: World, client: TestClient) -> None:
     routes = client.get("/openapi.json").json()["paths"]
-    mine = {path: verbs["get"] for path, verbs in routes.items() if path.startswith("/redaction")}
-    assert set(mine) == {f"/redaction/{name}" for name in ("certificates", "state", "jobs", "keys")}
-    for verb in mine.values():
+    mine = [verb for path, verbs in routes.items() if path.startswith("/redaction") for verb in verbs.values()]
+    assert len(mine) >= 12
+    for verb in mine:
         assert len(verb["description"]) > 40
-        assert verb["responses"]["200"]["content"]["application/json"]["example"]
-        assert "application/problem+json" in verb["responses"]["401"]["content"]
+        done = next(answer for status, answer in verb["responses"].items() if status.startswith("2"))
+        assert done["content"]["application/json"]["example"]
+        assert any("application/problem+json" in one["content"] for one in verb["responses"].values())
