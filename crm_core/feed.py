@@ -7,7 +7,7 @@ granted; the others follow in the order of their ids, which are random.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -67,35 +67,53 @@ def visible(
     *,
     record: records.Record,
     released: Collection[Field],
+    only: Collection[Field] | None = None,
 ) -> list[Entry]:
     """What a visit that may see the fields `released` sees of this customer's items, in the order of their ids.
 
-    Raises EvidenceError `bad_data_key`; KeyGone when the bucket epoch was destroyed.
+    `only`: just these fields, and just the items that have one of them. Raises EvidenceError `bad_data_key`; KeyGone
+    when the bucket epoch was destroyed.
     """
-    fields = frozenset(released) & frozenset(item_fields(catalogue)) & catalogue.purpose(visit.purpose).necessity.keys()
+    granted = (
+        frozenset(released) & frozenset(item_fields(catalogue)) & catalogue.purpose(visit.purpose).necessity.keys()
+    )
+    fields = granted if only is None else granted & frozenset(only)
     if not fields:
         return []
-    found = items.of_subject(session, record.subject)
-    if not found:
+    known = _known(session, platform, record.subject, granted)
+    if not known:
         return []
-    heads, key = Heads(platform), records.data_key(platform, record)
-    opened = {
-        one.item: (values, broken)
-        for one in found
-        for values, broken in [_open(platform, heads, key, one, fields)]
-        if values or broken
-    }
-    return [
-        Entry(
-            item=item,
-            kind=str(catalogue.fields[min((*values, *broken))].item),
-            fields=shown,
-            version=token.of(platform, visit, item, shown),
-            unreadable=broken,
+    key = records.data_key(platform, record)
+    shown = []
+    for sealed, boxes in known.values():
+        values, broken = _open(platform, key, sealed, {field: boxes[field] for field in boxes.keys() & fields})
+        if values or broken:
+            linked = _linked(session, platform, catalogue, values, known.keys())
+            shown.append(
+                Entry(
+                    item=sealed.item,
+                    kind=str(catalogue.fields[min((*values, *broken))].item),
+                    fields=linked,
+                    version=token.of(platform, visit, sealed.item, linked),
+                    unreadable=broken,
+                )
+            )
+    return shown
+
+
+def entries(read: Snapshot, catalogue: Catalogue, seen: Seen, fields: Collection[Field]) -> list[Entry]:
+    """The customer's items as the snapshot's visit sees them, of these fields alone, in the order of their ids."""
+    released = seen.verdict.released
+    try:
+        return visible(
+            read.session, read.platform, catalogue, read.visit, record=seen.record, released=released, only=fields
         )
-        for item, (values, broken) in opened.items()
-        for shown in [_linked(session, platform, catalogue, values, opened.keys())]
-    ]
+    except EvidenceError:
+        return []
+    except KeyGone:
+        if not read.last_try:
+            raise
+        return []
 
 
 @contextmanager
@@ -117,11 +135,11 @@ def page(
         seen = read.these([subject]).get(subject)
         if seen is None:
             raise Problem(404, "unknown_subject", "there is no such customer", field="subject")
-        entries = _ordered(catalogue, _look(read, catalogue, seen, fields))
-        start = _start(entries, catalogue, place) if place else 0
-        shown = entries[start : start + limit]
+        ordered = _ordered(catalogue, entries(read, catalogue, seen, fields))
+        start = _start(ordered, catalogue, place) if place else 0
+        shown = ordered[start : start + limit]
         following = None
-        if start + limit < len(entries):
+        if start + limit < len(ordered):
             last = shown[-1]
             passed = (place.passed if place else 0) + len(shown)
             state = int(_moment(catalogue, last) is not None)
@@ -137,31 +155,29 @@ def page(
         yield answered
 
 
-def _look(read: Snapshot, catalogue: Catalogue, seen: Seen, fields: Collection[Field]) -> list[Entry]:
-    released = seen.verdict.released & frozenset(fields)
-    try:
-        return visible(read.session, read.platform, catalogue, read.visit, record=seen.record, released=released)
-    except EvidenceError:
-        return []
-    except KeyGone:
-        if not read.last_try:
-            raise
-        return []
+def _known(
+    session: Session, platform: Platform, subject: SubjectId, granted: Collection[Field]
+) -> dict[str, tuple[Sealed, dict[Field, bytes]]]:
+    """The items with a granted field, and their boxes. One whose head does not open is not there: whose is it?"""
+    heads = Heads(platform)
+    known: dict[str, tuple[Sealed, dict[Field, bytes]]] = {}
+    for sealed in items.of_subject(session, subject):
+        with suppress(EvidenceError):
+            boxes = heads.boxes(sealed)
+            if boxes.keys() & granted:
+                known[sealed.item] = sealed, boxes
+    return known
 
 
 def _open(
-    platform: Platform, heads: Heads, key: AESGCM, sealed: Sealed, fields: Collection[Field]
+    platform: Platform, key: AESGCM, sealed: Sealed, boxes: Mapping[Field, bytes]
 ) -> tuple[dict[Field, Value], tuple[Field, ...]]:
-    """The values of those fields; and those that do not open. An item of which not even the head opens is not there."""
+    """The values in these boxes; and the fields of those that do not open."""
     values: dict[Field, Value] = {}
     broken: list[Field] = []
-    try:
-        boxes = heads.boxes(sealed)
-    except EvidenceError:
-        return values, ()
-    for field in boxes.keys() & fields:
+    for field, box in boxes.items():
         try:
-            values[field] = items.open_box(platform, key, sealed, field, boxes[field])
+            values[field] = items.open_box(platform, key, sealed, field, box)
         except EvidenceError:
             broken.append(field)
     return values, tuple(sorted(broken))
@@ -183,10 +199,10 @@ def _linked(
     return {field: values[field] for field in ordered if there(values[field])}
 
 
-def _ordered(catalogue: Catalogue, entries: list[Entry]) -> list[Entry]:
-    dated = [(moment, entry) for entry in entries if (moment := _moment(catalogue, entry)) is not None]
+def _ordered(catalogue: Catalogue, found: list[Entry]) -> list[Entry]:
+    dated = [(moment, entry) for entry in found if (moment := _moment(catalogue, entry)) is not None]
     dated.sort(key=lambda one: one[0], reverse=True)  # stable: those of one moment stay in the order of their ids
-    return [entry for _, entry in dated] + [entry for entry in entries if _moment(catalogue, entry) is None]
+    return [entry for _, entry in dated] + [entry for entry in found if _moment(catalogue, entry) is None]
 
 
 def _moment(catalogue: Catalogue, entry: Entry) -> str | None:
@@ -197,9 +213,9 @@ def _moment(catalogue: Catalogue, entry: Entry) -> str | None:
     return None
 
 
-def _start(entries: list[Entry], catalogue: Catalogue, place: Place) -> int:
+def _start(found: list[Entry], catalogue: Catalogue, place: Place) -> int:
     """Behind the last item shown; where it is gone, or lost or gained its moment, behind as many as were shown."""
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(found):
         if str(entry.item) == str(place.subject) and int(_moment(catalogue, entry) is not None) == place.state:
             return index + 1
     return max(place.passed - 1, 0)

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from crm_core import asking
+from crm_core import asking, token
 from crm_core import openapi as text
 from crm_core import query_openapi as bodies
 from crm_core.planner import Item, Page, Planner
-from crm_core.query import DEFAULT_LIMIT
+from crm_core.query import DEFAULT_LIMIT, MAX_LIMIT
 from issuer.catalogue import Catalogue
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
@@ -105,7 +105,7 @@ def _add_query(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate
         with attempts_on_record(gate, visit):
             asked = asking.of_body(catalogue, body, default=fields_of(catalogue, visit.purpose))
             with planner.page(visit, asked) as (passage, page):
-                return GatedResponse(_listed(visit, page), passage)
+                return GatedResponse(listed(visit, page), passage)
 
 
 def _add_list(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: Gate) -> None:
@@ -130,12 +130,12 @@ def _add_list(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate:
                 select=select,
                 filter_=filter_,
                 sort=sort,
-                limit=_number(limit),
+                limit=number(limit),
                 cursor=cursor,
                 default=fields_of(catalogue, purpose),
             )
             with planner.page(visit, asked) as (passage, page):
-                return GatedResponse(_listed(visit, page), passage)
+                return GatedResponse(listed(visit, page), passage)
 
 
 def _add_one(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: Gate) -> None:
@@ -150,10 +150,14 @@ def _add_one(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: 
         with attempts_on_record(gate, visit):
             fields = asking.parse_select(catalogue, select, fields_of(catalogue, purpose))
             with planner.one(visit, SubjectId(subject), fields) as (passage, page):
-                return GatedResponse(orjson.dumps(_shown(page.items[0], visit, page)), passage)
+                shown = _shown(page.items[0], visit, page)
+                if not select:  # of all that the purpose may ask for: what a correction is compared with
+                    shown["version"] = token.of(platform, visit, subject, page.items[0].fields)
+                return GatedResponse(orjson.dumps(shown), passage)
 
 
-def _listed(visit: Visit, page: Page) -> bytes:
+def listed(visit: Visit, page: Page) -> bytes:
+    """A page as JSON."""
     return orjson.dumps({"items": [_shown(item, visit, page) for item in page.items], "next": page.next})
 
 
@@ -168,5 +172,13 @@ def _shown(item: Item, visit: Visit, page: Page) -> dict[str, Any]:
     return shown | ({"unreadable": list(item.unreadable)} if item.unreadable else {})
 
 
-def _number(limit: str) -> int:
+def number(limit: str) -> int:
+    """A page's length as it was typed; 0 when it is no number."""
     return int(limit) if limit.isascii() and limit.isdecimal() and len(limit) < 9 else 0
+
+
+def checked_limit(limit: str) -> int:
+    """A page's length. Problem 400 `bad_limit`."""
+    if not 1 <= number(limit) <= MAX_LIMIT:
+        raise Problem(400, "bad_limit", f"limit is a number from 1 to {MAX_LIMIT}", field="limit")
+    return number(limit)

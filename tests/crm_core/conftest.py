@@ -20,7 +20,7 @@ from issuer import credentials, signed
 from issuer.catalogue import Catalogue
 from issuer.credentials import EVERYONE, GroundSubject
 from protocol import canonical, consent, credential, enrolment, ground, presentation, proof
-from protocol.consent import Field, NoticeRef, Process, Purpose, StatusRef, SubjectId
+from protocol.consent import Field, NoticeRef, Process, Processing, Purpose, StatusRef, SubjectId
 from protocol.keys import Ed25519Signer
 from runtime import outbox, staff
 from runtime.clock import FixedClock
@@ -188,6 +188,7 @@ class Stage:
         home = frozenset({consent.Jurisdiction("CN")})
         return Process(
             purpose=Purpose(self.catalogue.purpose(purpose).iri),
+            processing=frozenset(map(Processing, self.catalogue.purpose(purpose).processing)),
             fields=frozenset(map(Field, fields)),
             recipients=frozenset({self.platform.controller}),
             jurisdictions=home,
