@@ -2,7 +2,8 @@
 
 Nearly any bytes are "valid" GB18030, Windows-1252 too ("Müller" decodes to a rare ideograph), so that a file which is
 not UTF-8 is taken for GB18030 only where the decoded text is plausible: most of what is not ASCII in it must be
-characters of everyday Chinese (GB 2312). Everything else wants to be told.
+characters of everyday Chinese (GB 2312), and no lone one inside a word of small Latin letters ("Größe" would decode to
+an everyday one). Everything else wants to be told.
 """
 
 import codecs
@@ -20,7 +21,7 @@ FORCED = (
 _CHUNK = 2**20
 _SAMPLE = 20_000  # characters that are not ASCII: enough to judge
 _PLAUSIBLE = 0.6
-_STRANGE = re.compile(r"[^\x00-\x7f]")
+_STRANGE = re.compile(r"([a-z]?)([^\x00-\x7f]+)(?=([a-z]?))")
 _UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -92,9 +93,10 @@ def _plausible(stream: BinaryIO) -> bool:
         except UnicodeDecodeError:
             return False
         if seen < _SAMPLE:
-            strange = _STRANGE.findall(decoded)
-            seen += len(strange)
-            everyday += sum(map(_everyday, strange))
+            for before, strange, after in _STRANGE.findall(decoded):
+                seen += len(strange)
+                if len(strange) > 1 or not (before or after):
+                    everyday += sum(map(_everyday, strange))
         if not chunk:
             return everyday >= _PLAUSIBLE * seen
 

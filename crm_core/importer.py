@@ -113,11 +113,19 @@ def rows_of(data: bytes, catalogue: Catalogue, columns: Mapping[str, str] | None
 
 
 class _Merged(NamedTuple):
-    """What the rows of one customer say: each value, the row that gave it, and the fields that had several."""
+    """What the rows of one customer say: each value, the rows that gave it, and the fields that had several."""
 
     values: Values
-    given: dict[Field, int]
+    gave: dict[Field, list[int]]
     differing: frozenset[Field]
+
+    def first(self) -> dict[Field, int]:
+        """The row in which each value stands first."""
+        return {name: rows[0] for name, rows in self.gave.items()}
+
+    def rows(self, fields: Collection[Field]) -> set[int]:
+        """The rows that gave these fields' values."""
+        return {row for name in fields for row in self.gave[name]}
 
 
 @dataclass(slots=True)
@@ -193,17 +201,17 @@ class _Run:
     def _write(self, batch: writer.Batch, group: Group, merged: _Merged) -> Merge | None:
         rows, subject, differing = group.rows, group.subject, merged.differing
         if subject is None:
-            subject = batch.create(merged.values, merged.given)
+            subject = batch.create(merged.values, merged.first())
             self.tally.created += 1
-            changed = set(merged.given.values()) - {rows[0].number}
+            changed = merged.rows(merged.gave.keys()) - {rows[0].number}
         else:
             try:
-                fields = batch.put(subject, merged.values, merged.given, revive=False, extend=True)
+                fields = batch.put(subject, merged.values, merged.first(), revive=False, extend=True)
             except EvidenceError as error:
                 for row in rows:
                     self.tally.reject(Reject(row.number, None, error.code))
                 return None
-            changed = {merged.given[name] for name in fields}
+            changed = merged.rows(fields)
             if fields:
                 differing |= frozenset(batch.changes[-1].before or ())
         self.tally.updated += len(changed)
@@ -263,28 +271,25 @@ def _batches(groups: Iterator[Group]) -> Iterator[list[Group]]:
 def _merge(group: Group, fields: Collection[str]) -> _Merged:
     """The first row that has a value gives it; what a customer may have several of is gathered from all rows."""
     values: Values = {}
-    given: dict[Field, int] = {}
+    gave: dict[Field, list[int]] = {}
     differing: set[Field] = set()
-    several: dict[Field, list[str]] = {}
+    several: dict[Field, dict[str, int]] = {}
     for row in group.rows:
         for name, value in row.values.items():
             if isinstance(value, list):
-                several.setdefault(name, []).extend(value)
-                given.setdefault(name, row.number)
+                for text in value:
+                    several.setdefault(name, {}).setdefault(text, row.number)
             elif name not in values:
-                values[name], given[name] = value, row.number
+                values[name], gave[name] = value, [row.number]
             elif values[name] != value:
                 differing.add(name)
-                other = mapping.SPILL.get(name, Field(""))
-                if other in fields:
-                    several.setdefault(other, []).append(str(value))
-                    given.setdefault(other, row.number)
+                other = mapping.SPILL.get(name)
+                if other is not None and other in fields:
+                    several.setdefault(other, {}).setdefault(str(value), row.number)
     for primary, other in mapping.SPILL.items():
-        if other in several:
-            several[other] = [text for text in several[other] if text != values.get(primary)]
+        several.get(other, {}).pop(str(values.get(primary)), None)
     for name, texts in several.items():
         if texts:
-            values[name] = list(dict.fromkeys(texts))[: normal.MAX_MANY]
-        else:
-            given.pop(name, None)
-    return _Merged(values, given, frozenset(differing))
+            values[name] = list(texts)[: normal.MAX_MANY]
+            gave[name] = list(dict.fromkeys(texts.values()))
+    return _Merged(values, gave, frozenset(differing))
