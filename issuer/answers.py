@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from issuer import asks, challenges, credentials, receipts, settling, signed, statuslists
+from issuer import ask_rules, asks, challenges, credentials, receipts, settling, signed, statuslists
 from issuer.credentials import Credential
 from issuer.desk import Desk
 from protocol import answers, consent, event, times
@@ -22,6 +22,7 @@ def take_consent(session: Session, desk: Desk, credential: VerifiedCredential, d
     """Take a consent that answers an open ask; its receipt, or the one it got before."""
     if again := repeated(session, credential, did):
         return known_receipt(session, again)
+    _refuse_outdated(session, desk, consent.parse_consent(credential).ask_id, did)
     given = checked(desk, credential)
     row, ask = _open_ask(session, desk, given.ask_id, credential, did)
     if ask.replaces is not None:
@@ -188,6 +189,15 @@ def _open_ask(
         if proof.domain != ask.domain:
             raise EvidenceError("wrong_domain", "not the domain of this ask", field="proof.domain")
     return row, ask
+
+
+def _refuse_outdated(session: Session, desk: Desk, ask_id: str, did: Did) -> None:
+    """Problem 409 `ask_outdated` for an open ask of this wallet that the catalogue has changed since."""
+    row = session.get(Credential, ask_id)
+    if row is None or row.kind != "ask" or row.did != did or row.ended_at is not None:
+        return
+    if ask_rules.outdated(asks.parse(row, desk.platform), desk.platform, desk.catalogue):
+        raise Problem(409, "ask_outdated", "What this asks for has changed since: wait for a new request.", field="ask")
 
 
 def _withdrawn(session: Session, desk: Desk, credential: VerifiedCredential, did: Did) -> tuple[Credential, Withdrawal]:

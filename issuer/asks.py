@@ -10,7 +10,7 @@ from itertools import product
 
 from sqlmodel import Session
 
-from issuer import challenges, credentials, signed, statuslists, transfers
+from issuer import ask_rules, challenges, credentials, signed, statuslists, transfers
 from issuer.catalogue import Catalogue, Notice, PurposeEntry
 from issuer.credentials import Credential
 from issuer.transfers import Home
@@ -78,7 +78,7 @@ def _may_go(
     catalogue: Catalogue, entry: PurposeEntry, platform: Platform, recipients: frozenset[str], places: frozenset[str]
 ) -> None:
     """Refuse recipients and places that the catalogue does not foresee, or whose mechanism has run out."""
-    home = Home(controller=platform.controller, jurisdiction=platform.settings.home_jurisdiction)
+    home = Home(platform.controller, platform.settings.home_jurisdiction)
     if not entry.recipients and recipients != {home.controller}:
         raise Problem(422, "recipient_not_allowed", "The purpose does not allow this recipient.", field="recipients")
     for recipient in sorted(recipients):
@@ -127,9 +127,10 @@ def make(
     """Make and store a signed ask; the row, and whether it is new: an identical open one is not doubled.
 
     Problem 403 `role`, 404 `unknown_subject`, 409 `not_enrolled`, 422 `separate_consent`, `purpose_twice`,
-    `bad_latest_until` and those of `process_of`; EvidenceError `unknown_purpose`, `unknown_field`, `unknown_notice`.
+    `bad_latest_until`, 429 `asked_too_often` and those of `process_of`; EvidenceError `unknown_purpose`,
+    `unknown_field`, `unknown_notice`.
     """
-    at = platform.clock.now()
+    at, catalogue = platform.clock.now(), catalogue.current()
     entries, processes = zip(*(process_of(wish, platform, catalogue) for wish in wishes), strict=True)
     for entry in entries:
         if staff.role not in entry.roles:
@@ -147,8 +148,12 @@ def make(
     notice = notice_ref(platform, catalogue.joint_notice([entry.key for entry in entries], language))
     for known in open_asks(session, platform, did):
         same = (set(known.processes), known.notice, known.replaces) == (set(processes), notice, None)
-        if same and (latest_until is None or times.iso(latest_until) == times.iso(known.latest_until)):
+        again = latest_until is None or times.iso(latest_until) == times.iso(known.latest_until)
+        if same and again and not ask_rules.outdated(known, platform, catalogue):
             return session.get_one(Credential, known.id), False
+    if any(entry.ask_again_after for entry in entries):
+        rows = credentials.of_kind(session, "ask", subject=subject)
+        ask_rules.leave_in_peace(entries, [parse(row, platform) for row in rows if row.about is None], at)
     made = offer(
         session, platform, subject, did,
         processes=processes, notice=notice, latest_until=latest_until or longest, header=by(staff),
@@ -199,14 +204,24 @@ def offer(
     return row
 
 
-def renew_for(session: Session, platform: Platform, old: Credential, consented: Consent) -> Credential:
-    """The ask under which a living consent may be narrowed; an open one is given again."""
+def renew_for(
+    session: Session, platform: Platform, catalogue: Catalogue, old: Credential, consented: Consent
+) -> Credential:
+    """The ask under which a living consent may be narrowed; an open one is given again.
+
+    What a version of the catalogue ended is not offered anew: it would be revived. Problem 409 `consent_ended`.
+    """
+    asked = session.get(Credential, consented.ask_id)
+    made = consented.valid_from if asked is None else parse(asked, platform).issued
+    processes = tuple(ask_rules.unended(consented.processes, made, catalogue))
+    if not processes:
+        raise Problem(409, "consent_ended", "A change of the catalogue ended all of this consent.", field="consent")
     for known in open_asks(session, platform, Did(old.did)):
-        if known.replaces == old.id:
+        if known.replaces == old.id and known.processes == processes:
             return session.get_one(Credential, known.id)
     return offer(
         session, platform, SubjectId(old.subject), Did(old.did),
-        processes=consented.processes, notice=consented.notice, latest_until=consented.valid_until, replaces=old.id,
+        processes=processes, notice=consented.notice, latest_until=consented.valid_until, replaces=old.id,
     )  # fmt: skip
 
 

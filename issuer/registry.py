@@ -89,7 +89,8 @@ class Registry(Desk):
         """
         with self._recorded("narrowing-offer", did), self.platform.database.write() as session:
             row = answers.living_consent(session, self, consent_id, did)
-            return signed.document(asks.renew_for(session, self.platform, row, settling.consent_of(row, self.platform)))
+            held = settling.consent_of(row, self.platform)
+            return signed.document(asks.renew_for(session, self.platform, self.catalogue, row, held))
 
     def revoke(self, consent_id: str, staff: Staff) -> dict[str, Any]:
         """End a consent without its wallet; the receipt. Only the data protection officer (Problem 403 `role`)."""

@@ -23,7 +23,7 @@ SAID: dict[Missing, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Home:
     """Ourselves: the controller's DID and the jurisdiction where we are."""
 

@@ -74,7 +74,7 @@ class Gate:
         self._reading: Reading | None = None
         self._seal = Seal(platform.keyring.secret("allowance-mac"))
         self._home = Jurisdiction(platform.settings.home_jurisdiction)
-        self._us = Home(controller=platform.controller, jurisdiction=self._home)
+        self._us = Home(platform.controller, self._home)
         names = ("mask", "reasons", "grounds", "next_change_at", "version", "catalogue", "mac")
         self._columns: tuple[ColumnElement[Any], ...] = (
             *(_ALLOWANCE.c[name].label(f"gate_{name}") for name in names),
