@@ -15,11 +15,13 @@ from crm_core import (
     item_app,
     organisation_app,
     read_app,
+    rights_app,
     touchpoints_app,
     uploader,
 )
 from crm_core import openapi as text
 from crm_core.history import Told, untold
+from crm_core.rights import NOTHING, Beyond
 from issuer.catalogue import Catalogue
 from issuer.registry import Registry
 from protocol.consent import SubjectId
@@ -49,10 +51,12 @@ def create(platform: Platform, catalogue: Catalogue, gate: Gate) -> FastAPI:
     return app
 
 
-def router(platform: Platform, catalogue: Catalogue, gate: Gate, told: Told = untold) -> APIRouter:
+def router(
+    platform: Platform, catalogue: Catalogue, gate: Gate, told: Told = untold, beyond: Beyond = NOTHING
+) -> APIRouter:
     """The routes under `/crm`, for an app that has `problem.install` with `BODY_LIMITS` and `STATUSES`.
 
-    `told`: what the log has of a customer's field (see `history`).
+    `told`: what the log has of a customer's field (see `history`); `beyond`: what archive and log have of a customer.
     """
     routes = APIRouter(prefix="/crm", tags=["crm"])
     for part in (read_app, aggregate_app, export_app):
@@ -64,6 +68,7 @@ def router(platform: Platform, catalogue: Catalogue, gate: Gate, told: Told = un
     registry = Registry(platform, catalogue, partial(_compile, platform, catalogue), gate.turnstile.drain)
     routes.include_router(ingest_app.router(registry))
     routes.include_router(touchpoints_app.router(platform, catalogue))
+    routes.include_router(rights_app.router(platform, catalogue, beyond))
     return routes
 
 

@@ -30,7 +30,7 @@ import verifier.app
 import verifier.worker
 from audit import events
 from audit.log import Log
-from fieldgrant import VERSION, glance, openapi
+from fieldgrant import VERSION, beyond, glance, openapi
 from issuer import wallet_auth
 from issuer.catalogue import Catalogue
 from issuer.credentials import Credential
@@ -141,7 +141,7 @@ def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[
         works.append(partial(verifier.worker.run, platform, catalogue))
     if "crm" in parties:
         works.append(partial(crm_core.import_worker.run, platform))
-        routers.append(crm_core.app.router(platform, catalogue, home.gate, told))
+        routers.append(crm_core.app.router(platform, catalogue, home.gate, told, beyond.BEYOND))
         works.append(partial(crm_core.held_worker.run, platform, catalogue))
     if "redaction" in parties:
         routers.append(redaction.app.router(platform))

@@ -36,7 +36,14 @@ _SIGNED = {
     ),
 }
 _WALLETS = frozenset(
-    {"/crm/ingest", "/crm/wallet/held", "/audit/history", "/redaction/certificates", "/redaction/state"}
+    {
+        "/crm/ingest",
+        "/crm/wallet/held",
+        "/crm/rights/answers",
+        "/audit/history",
+        "/redaction/certificates",
+        "/redaction/state",
+    }
 )
 _STAFF = {401: ("not_signed_in",), 403: ("role",), 429: ("too_many_requests",)}
 _WALLET = {
@@ -153,6 +160,32 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
             "refusal": ("already_effective",),
             "lifting": ("not_restricted",),
         }.items()
+    },
+    ("post", "/crm/rights/answers"): {
+        403: ("foreign_request", "not_enrolled"),
+        404: ("unknown_request",),
+        409: ("no_answer_here", "request_closed"),
+        410: ("answer_over",),
+        429: ("too_many_requests",),
+    },
+    ("post", "/crm/rights/requests/{id}/file"): {
+        403: ("role", "own_confirmation"),
+        404: ("unknown_request",),
+        409: ("no_answer_here", "not_identified", "request_closed"),
+        410: ("answer_over",),
+    },
+    ("post", "/crm/rights/requests/{id}/passphrase"): {
+        403: ("role", "not_your_confirmation"),
+        404: ("unknown_request",),
+        409: ("no_answer_here", "not_identified"),
+        410: ("answer_over",),
+    },
+    ("post", "/crm/rights/requests/{id}/correction"): {
+        403: ("role", "foreign_request"),
+        404: ("unknown_request",),
+        409: ("no_answer_here", "not_identified", "not_held", "request_closed", "digest_mismatch"),
+        410: ("key_gone",),
+        422: ("bad_box", "bad_correction"),
     },
     ("post", "/issuer/losses"): {
         404: ("unknown_subject",),
