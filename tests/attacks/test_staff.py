@@ -1,5 +1,6 @@
 """A member of staff wants more than their role may have. Every route is tried with every role."""
 
+import re
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ INVITERS, OVERSEERS, AUDITORS = (
     {"dpo", "admin", "auditor"},
     {"auditor", "dpo"},
 )
+DESKS = {"sales", "service", "marketing", "dpo"}
 SUBJECT, ID = "sub_aaaaaaaaaaaaaaaaaaaaaaaaaa", "urn:uuid:00000000-0000-4000-8000-000000000000"
 PUBLIC, WALLET, ENROLLING = "public", "wallet", "enrolling"
 # (method, path as OpenAPI has it) → who may: roles, or public, or wallets
@@ -79,6 +81,24 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("POST", "/verifier/decisions"): ALL,  # then by purpose
     ("GET", "/crm/customers"): ALL,  # then by purpose
     ("GET", "/crm/customers/{subject}"): ALL,  # then by purpose
+    ("POST", "/crm/customers"): ALL,  # then by purpose, as all that follow
+    ("PATCH", "/crm/customers/{subject}"): ALL,
+    ("GET", "/crm/customers/{subject}/items"): ALL,
+    ("POST", "/crm/customers/{subject}/items"): ALL,
+    ("PATCH", "/crm/customers/{subject}/items/{item}"): ALL,
+    ("DELETE", "/crm/customers/{subject}/items/{item}"): ALL,
+    ("GET", "/crm/customers/{subject}/fields/{field}/history"): {"dpo", "auditor"},  # others for a purpose
+    ("GET", "/crm/organisations"): DESKS,
+    ("POST", "/crm/organisations"): DESKS,
+    ("GET", "/crm/organisations/{id}"): DESKS,
+    ("PUT", "/crm/organisations/{id}"): DESKS,
+    ("DELETE", "/crm/organisations/{id}"): DESKS,
+    ("POST", "/crm/organisations/{id}/merge"): DESKS,
+    ("GET", "/crm/organisations/{id}/customers"): DESKS,  # then by purpose
+    ("POST", "/crm/customers/query"): ALL,  # then by purpose
+    ("POST", "/crm/customers/aggregate"): ALL,  # then by purpose
+    ("POST", "/crm/exports"): ALL,  # then by purpose
+    ("GET", "/crm/exports"): {"dpo"},
     ("POST", "/crm/imports"): {"admin", "dpo"},
     ("GET", "/crm/imports"): {"admin", "dpo", "steward"},
     ("GET", "/crm/imports/{run}/merges"): {"steward"},
@@ -103,11 +123,12 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("GET", "/audit/events"): AUDITORS,
     ("GET", "/audit/bundles"): AUDITORS,
 }
+FILLED = {"purpose": "marketing", "version": "1", "n": "1", "path": "0/000", "subject": SUBJECT, "field": "contact.email"}
 STAFF_CODES = {"role", "not_signed_in", "staff_not_wallet"}
 
 
 def _call(place: Place, method: str, path: str, account: str | None) -> Any:
-    filled = path.format(purpose="marketing", version="1", n="1", path="0/000", subject=SUBJECT, id=ID)
+    filled = re.sub(r"\{(\w+)\}", lambda name: FILLED.get(name[1], ID), path)
     headers = {} if account is None else place.desk(account)
     query = {"subject": SUBJECT} if method == "GET" else {}
     body = {} if method == "POST" else None
@@ -154,6 +175,9 @@ def test_each_role_asks_reads_and_decides_for_its_purposes_alone(place: Place, m
         reads = {
             "list": partial(place.get, role, "/crm/customers", purpose=purpose, limit=1),
             "one": partial(place.get, role, f"/crm/customers/{mina.subject}", purpose=purpose),
+            "query": partial(place.post, role, "/crm/customers/query", {"purpose": purpose, "limit": 1}),
+            "aggregate": partial(place.post, role, "/crm/customers/aggregate", {"purpose": purpose}),
+            "export": partial(place.post, role, "/crm/exports", {"purpose": purpose, "format": "jsonl"}),
             "decision": partial(
                 place.post, role, "/verifier/decisions",
                 {"subject": mina.subject, "purpose": purpose, "fields": fields},
