@@ -54,6 +54,12 @@ def _crm(root: typer.Typer) -> None:
     root.add_typer(app, name="crm")
 
 
+def _touchpoint(root: typer.Typer) -> None:
+    from fieldgrant.touchpoint.cli import app
+
+    root.add_typer(app, name="touchpoint")
+
+
 def _redaction(root: typer.Typer) -> None:
     from redaction.cli import app
 
@@ -96,6 +102,7 @@ COMMANDS: dict[str, Callable[[typer.Typer], None]] = {
     "staff": _staff,
     "crm": _crm,
     "wallet": _wallet,
+    "touchpoint": _touchpoint,
     "redaction": _redaction,
     "keys": _keys,
     "audit": _audit,
