@@ -25,6 +25,7 @@ import crm_core.import_worker
 import issuer.app
 import issuer.worker
 import redaction.app
+import redaction.delivery
 import redaction.worker
 import verifier.app
 import verifier.worker
@@ -112,7 +113,7 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
     whole = FastAPI(
         title="Fieldgrant", version=VERSION, description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
     )
-    statuses = {**issuer.app.STATUSES, **verifier.app.STATUSES, **crm_core.app.STATUSES}
+    statuses = {**issuer.app.STATUSES, **verifier.app.STATUSES, **crm_core.app.STATUSES, **redaction.app.STATUSES}
     problem.install(whole, larger=crm_core.app.BODY_LIMITS, statuses=statuses)
     whole.include_router(staff.router(home.platform))
     for router in routers:
@@ -146,6 +147,7 @@ def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[
     if "redaction" in parties:
         routers.append(redaction.app.router(platform))
         works.append(partial(redaction.worker.run, platform, catalogue))
+        works.append(partial(redaction.delivery.run, platform, catalogue))
     if "audit" in parties:
         log = Log(platform)
         caller = wallet_auth.wallet_caller(platform, service="audit")

@@ -9,19 +9,21 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from sqlmodel import col, select
 
 from issuer.wallet_auth import WalletCaller, wallet_caller
-from redaction import archive_app, certificate, downstream, officers, status, texts
+from redaction import archive_app, certificate, downstream, downstream_app, officers, status, texts
 from redaction.disposition import DONE, Job
 from runtime import problem, staff
 from runtime.platform import Platform
 from runtime.staff import Staff
 
 JOBS_AT_ONCE = 500
+STATUSES = {"unknown_notice": 404}
+"""HTTP status of EvidenceError codes beyond those of `runtime.problem`."""
 
 
 def create(platform: Platform) -> FastAPI:
     """The app on its own, errors and staff sign-in included; the worker is not: whoever serves it runs that beside."""
     app = FastAPI(title="Fieldgrant redaction", version="0.1.0", description=texts.APP)
-    problem.install(app)
+    problem.install(app, statuses=STATUSES)
     app.include_router(staff.router(platform))
     app.include_router(router(platform))
     return app
@@ -33,7 +35,7 @@ def router(platform: Platform) -> APIRouter:
     _add_wallet(routes, platform)
     _add_staff(routes, platform)
     whole = APIRouter()
-    for part in (routes, archive_app.router(platform)):
+    for part in (routes, archive_app.router(platform), downstream_app.router(platform)):
         whole.include_router(part)
     return whole
 
@@ -89,7 +91,9 @@ def _add_staff(routes: APIRouter, platform: Platform) -> None:
         if open_only:
             statement = statement.where(Job.step != DONE)
         with platform.database.read() as session:
-            rows = [_present(row.model_dump()) for row in session.exec(statement)]
+            found = session.exec(statement).all()
+            parts = status.parts(session, platform, found, platform.clock.now())
+            rows = [_present(row.model_dump()) | {"parts": parts[row.id]} for row in found]
             figures = asdict(status.figures(session, platform.clock.now()))
         return _json(orjson.dumps({"jobs": rows, "figures": figures}))
 

@@ -22,7 +22,8 @@ REQUESTS: Final = (
 )
 ASK: Final = (
     "Ask to open one archived field (`open`) or to end the keys of a period before their day (`destroy`), with a"
-    " reason, a legal ground and the paper that shows it. It permits nothing until another person approves it. Role: dpo."
+    " reason, a legal ground and the paper that shows it. It permits nothing until another person approves it."
+    " Role: dpo."
 )
 APPROVE: Final = (
     "Another person than who asked says yes; the request then holds for one day and for one use. Roles: dpo, admin."

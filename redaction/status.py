@@ -1,6 +1,7 @@
 """How things stand: jobs, fields of a customer, ages of keys, and the time from a withdrawal to the destroyed key."""
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -13,7 +14,8 @@ from protocol import times
 from protocol.consent import Field, SubjectId
 from redaction import archive, disposition, downstream
 from redaction.archive import Archived
-from redaction.disposition import DESTROYED, DONE, RESTORED, Disposition, Job, LapseRow
+from redaction.disposition import DESTROYED, DONE, DROPPED, RESTORED, Disposition, Job, LapseRow
+from redaction.downstream import NoticeRow
 from redaction.officers import ArchiveRequest
 from redaction.rotation import Rotation
 from runtime.keyring import BUCKETS
@@ -108,6 +110,41 @@ def _standing(row: Disposition, job: Job, archived: Archived | None) -> FieldSta
         period=row.period,
         destroy_by=row.destroy_by,
     )
+
+
+def parts(session: Session, platform: Platform, jobs: Sequence[Job], at: datetime) -> dict[str, dict[str, str]]:
+    """Per job, how each part of it stands: the stored fields, the archive, recipients elsewhere, copies in the house.
+
+    `open`, `done`, `overdue` or `none`: a job whose certificate went out may still be open elsewhere, and says so.
+    """
+    ids = [job.id for job in jobs]
+    sealing: dict[str, set[str]] = {}
+    for row in session.exec(select(Disposition).where(col(Disposition.job).in_(ids), Disposition.action == "seal")):
+        sealing.setdefault(row.job, set()).add(row.state)
+    told: dict[str, list[downstream.Standing]] = {}
+    for notice in session.exec(select(NoticeRow).where(col(NoticeRow.certificate).in_(ids))):
+        found = downstream.standing(platform, notice, at)
+        if found is not None:
+            told.setdefault(notice.certificate or "", []).append(found)
+    ours = platform.controller
+    return {
+        job.id: {
+            "stored": "done" if job.step in {DROPPED, DONE} else "open",
+            "archive": _part("open" if state == disposition.PLANNED else "done" for state in sealing.get(job.id, ())),
+            "downstream": _part(_answered(one) for one in told.get(job.id, ()) if one.notice.recipient != ours),
+            "copies": _part(_answered(one) for one in told.get(job.id, ()) if one.notice.recipient == ours),
+        }
+        for job in jobs
+    }
+
+
+def _answered(found: downstream.Standing) -> str:
+    return "done" if found.settled else "overdue" if found.state == "overdue" else "open"
+
+
+def _part(states: Iterable[str]) -> str:
+    seen = set(states)
+    return next((state for state in ("overdue", "open", "done") if state in seen), "none")
 
 
 def opening(row: ArchiveRequest) -> dict[str, str | None]:

@@ -15,13 +15,16 @@ CERTIFICATES: Final = (
 STATE: Final = (
     "For each field of the calling customer that ever lost a ground, what became of it. `state` is `pending` (a job is"
     " under way), `kept` (`ground` or `legal_ground` says why), `sealed` (with `legal_ground` and `destroy_by`),"
-    " `shredded`, `restored`, `restoring`, or `waiting` (asked for again by a new consent, but the key of the archive"
-    " lies with the data protection officer)."
+    " `shredded`, `destroyed` (its archive key ended), `restored`, `restoring`, or `waiting` (asked for again by a new"
+    " consent, but the key of the archive lies with the data protection officer). `openings` are the archived fields"
+    " that two officers opened, with reason, legal ground and who approved; `elsewhere` are the recipients who had"
+    " fields, and whether they have answered."
 )
 JOBS: Final = (
     "The latest 500 jobs, newest first, and all of it in figures. A job is one customer's lapse; its `step` goes"
     " planned → sealed → resealed → journalled → dropped → done. `error` is the stable code of the last failed try;"
-    " it is tried again at `next_try_at`. Role: dpo. No personal values."
+    " it is tried again at `next_try_at`. `parts` says which part is still open: the stored fields, the archive,"
+    " recipients elsewhere (`downstream`), copies in the house. Role: dpo. No personal values."
 )
 OPEN: Final = "Only jobs that are not done."
 KEYS: Final = (
@@ -70,7 +73,18 @@ STATE_EXAMPLE: Final[Mapping[str, Any]] = {
             "certificate": "urn:uuid:6d8f3f0e-5d57-4b53-9d6a-0d2f2f1c7c55",
             "causes": ["urn:uuid:5b6c4c1a-3f58-4b43-8f0a-4f0f0a1f7b11"],
         }
-    ]
+    ],
+    "openings": [],
+    "elsewhere": [
+        {
+            "notice": "urn:uuid:2b1f7a53-77d5-4a55-bd5e-9e0a1f0f3c11",
+            "recipient": "did:web:partner.example",
+            "fields": ["contact.phone"],
+            "state": "delivered",
+            "at": "2026-11-22T08:00:02Z",
+            "deadline": "2026-11-29T08:00:02Z",
+        }
+    ],
 }
 _SHRED: Final = {"count": 3, "longest": 1.42, "median": 0.61, "open_longest": None}
 JOBS_EXAMPLE: Final[Mapping[str, Any]] = {
@@ -89,6 +103,7 @@ JOBS_EXAMPLE: Final[Mapping[str, Any]] = {
             "generation": 1,
             "epoch": 1,
             "attempts": 0,
+            "parts": {"stored": "open", "archive": "done", "downstream": "none", "copies": "none"},
         }
     ],
     "figures": {
