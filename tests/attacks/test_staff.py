@@ -134,7 +134,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("GET", "/audit/events"): AUDITORS,
     ("GET", "/audit/bundles"): AUDITORS,
 }
-FILLED = {"purpose": "marketing", "version": "1", "n": "1", "path": "0/000", "subject": SUBJECT, "field": "contact.email"}
+FILLED = {"purpose": "marketing", "version": "1", "n": "1", "path": "0/000", "subject": SUBJECT, "field": EMAIL}
 STAFF_CODES = {"role", "not_signed_in", "staff_not_wallet"}
 
 
