@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from fieldgrant.touchpoint.queue import SealedQueue
+from fieldgrant.touchpoint.queue import SealedQueue, Waiting
 from protocol import canonical, signature, times
 from protocol.errors import EvidenceError
 from protocol.keys import Signer
@@ -30,6 +30,7 @@ BATCH_BYTES: Final = 900_000
 TRIES: Final = 5
 FIRST_WAIT, LONGEST_WAIT, LONGEST_TOLD = 0.5, 60.0, 300.0  # seconds
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
+_TOO_MUCH: Final = frozenset({"too_many_uploads", "too_large"})
 _LOCAL: Final = ("localhost", "127.0.0.1")
 _SKEW: Final = timedelta(seconds=5)
 
@@ -136,24 +137,33 @@ class Touchpoint:
 
         What it answers for good, a refusal too, leaves the queue. TouchpointError when it refuses us as a whole.
         """
-        queue, outcomes = self._needed_queue(), []
+        queue, outcomes, size = self._needed_queue(), [], BATCH
         with queue.sending() as ours:
-            while ours and (waiting := queue.peek(BATCH)):
+            while ours and (waiting := queue.peek(size)):
                 batch = _fitting([one.upload for one in waiting])
                 try:
                     answered = self._post(batch)
                 except TouchpointError as error:
-                    if error.transient:
-                        break
-                    raise
+                    if error.code in _TOO_MUCH and len(batch) > 1:
+                        size = len(batch) // 2
+                        continue
+                    if error.code not in _TOO_MUCH:
+                        if error.transient:
+                            break
+                        raise
+                    answered = [Outcome(id=str(batch[0]["id"]), status=413, code=error.code)]  # alone too large
                 done = [one for one in answered if one.status not in _TRANSIENT]
-                by_id = {str(one.upload["id"]): one.name for one in waiting}
-                for one in done:
-                    queue.remove(by_id[one.id])
+                self._forget(queue, waiting, done)
                 outcomes += done
                 if len(done) < len(answered):
                     break
         return Flushed(outcomes=tuple(outcomes), left=len(queue), set_aside=tuple(queue.set_aside()))
+
+    @staticmethod
+    def _forget(queue: SealedQueue, waiting: Sequence[Waiting], done: Sequence[Outcome]) -> None:
+        by_id = {str(one.upload["id"]): one.name for one in waiting}
+        for one in done:
+            queue.remove(by_id[one.id])
 
     def _needed_queue(self) -> SealedQueue:
         if self.queue is None:
@@ -164,7 +174,7 @@ class Touchpoint:
         return {"id": fresh_id(), "collected_at": times.iso(self.now()), **upload}
 
     def _post(self, uploads: Sequence[Mapping[str, Any]]) -> list[Outcome]:
-        """Send a batch, with as many tries as it takes. A batch that is too large is sent in two halves."""
+        """Send a batch, with as many tries as it takes. TouchpointError."""
         try:
             body = canonical.jcs({"uploads": list(uploads)})
         except EvidenceError as error:
@@ -182,9 +192,6 @@ class Touchpoint:
             if answer.status_code in (200, 202, 207, 422) and (read := _outcomes(answer, uploads)) is not None:
                 return read
             code = _code(answer)
-            if answer.status_code == 413 and len(uploads) > 1:
-                half = len(uploads) // 2
-                return self._post(uploads[:half]) + self._post(uploads[half:])
             if code == "stale_signature" and not corrected:
                 corrected, wait = True, 0.0  # our clock was wrong; by the answer's Date it is right now
                 continue

@@ -96,7 +96,7 @@ class Gateway(World):
         self, scope: Mapping[str, Sequence[str]] | None = None, *, approved: bool = True, **more: Any
     ) -> Sender:
         """A touchpoint that an administrator registered and an officer approved."""
-        sender = Sender(self)
+        sender = more.pop("sender", None) or Sender(self)
         processes = [
             {"purpose": purpose, "fields": list(fields)}
             for purpose, fields in (scope or {SUPPORT: (TITLE, BODY)}).items()
