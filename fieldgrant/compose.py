@@ -34,6 +34,7 @@ from audit.log import Log
 from fieldgrant import VERSION, beyond, glance, openapi
 from issuer import wallet_auth
 from issuer.catalogue import Catalogue
+from issuer.catalogue_app import Counts
 from issuer.credentials import Credential
 from issuer.live import LiveCatalogue
 from issuer.registry import Registry
@@ -41,7 +42,7 @@ from protocol.consent import Field, SubjectId
 from runtime import problem, staff
 from runtime.platform import Platform
 from runtime.settings import SERVICES as PARTIES
-from verifier import allowance
+from verifier import allowance, impact
 from verifier.gate import Gate
 from verifier.reconcile import startup_check
 
@@ -114,7 +115,7 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
         title="Fieldgrant", version=VERSION, description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     statuses = {**issuer.app.STATUSES, **verifier.app.STATUSES, **crm_core.app.STATUSES, **redaction.app.STATUSES}
-    problem.install(whole, larger=crm_core.app.BODY_LIMITS, statuses=statuses)
+    problem.install(whole, larger={**crm_core.app.BODY_LIMITS, **issuer.app.BODY_LIMITS}, statuses=statuses)
     whole.include_router(staff.router(home.platform))
     for router in routers:
         whole.include_router(router)
@@ -135,7 +136,8 @@ def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[
     works: list[Work] = []
     if "issuer" in parties:
         channels = crm_core.channels.channels(platform, home.gate)
-        routers.append(issuer.app.router(home.registry, channels))
+        counts = Counts(partial(impact.measure, platform, catalogue), partial(impact.abroad, platform, catalogue))
+        routers.append(issuer.app.router(home.registry, channels, counts=counts))
         works.append(partial(issuer.worker.run, home.registry))
     if "verifier" in parties:
         routers.append(verifier.app.router(platform, catalogue, home.gate))

@@ -64,7 +64,13 @@ class CatalogueError(Exception):
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice; PyYAML would silently take the last."""
+    """SafeLoader that refuses a key given twice (PyYAML would silently take the last), and aliases, which can grow."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """As the base class does it."""
+        if self.check_event(yaml.AliasEvent):
+            raise CatalogueError(f"line {self.line + 1}", "aliases are not known here: write it out")
+        return super().compose_node(parent, index)
 
 
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -90,6 +96,8 @@ def parse(text: str) -> Any:
     try:
         # _StrictLoader is a SafeLoader, which the linter cannot see
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506
+    except RecursionError:
+        raise CatalogueError("file", "nested too deep") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise CatalogueError(f"line {mark.line + 1}" if mark else "file", "this is not YAML") from None
