@@ -89,6 +89,8 @@ def check() -> None:
         "types": [PYTHON, "-m", "mypy"],
         "layers": [VENV / "bin" / "lint-imports", "--no-cache"],
         "locks": [PYTHON, "tools/check_lock.py"],
+        "style of the pages": [PYTHON, "tools/web.py", "style"],
+        "types of the pages": [PYTHON, "tools/web.py", "types"],
     }
     failed = []
     for name, command in quick.items():

@@ -1,5 +1,6 @@
-"""Are the locks made from today's pyproject.toml, with a hash for every version?"""
+"""Are the locks made from today's pyproject.toml and package.json, with a hash for every version?"""
 
+import json
 import sys
 
 from lock import LOCKS, ROOT, declared
@@ -15,7 +16,21 @@ def main() -> None:
         bare = [entry.split()[0] for entry in entries if entry.strip() and "--hash=sha256:" not in entry]
         if bare:
             sys.exit(f"requirements/{name}.lock: no hash for {', '.join(bare)}")
+    check_packages()
     print("locks: up to date, every version with its hashes")
+
+
+def check_packages() -> None:
+    """Exit 1 when package-lock.json lacks a hash, or a package that another machine needs (npm forgets some)."""
+    declared_ = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))
+    packages = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    if any(packages[""].get(kind) != declared_.get(kind) for kind in ("dependencies", "devDependencies")):
+        sys.exit("package-lock.json is older than package.json: run npm install --package-lock-only")
+    bare = [name for name, entry in packages.items() if name and "integrity" not in entry]
+    wanted = {name for entry in packages.values() for name in entry.get("optionalDependencies", {})}
+    missing = [name for name in wanted if not any(path.endswith(f"node_modules/{name}") for path in packages)]
+    if bare or missing:
+        sys.exit(f"package-lock.json: no hash or no entry for {', '.join(sorted([*bare, *missing]))}")
 
 
 if __name__ == "__main__":
