@@ -20,7 +20,7 @@ ASKED = (EMAIL, CITY, GIVEN)
 PASSWORD = "a password of some length"
 LINK = re.compile(r"fieldgrant://enrol\?\S+")
 CODE = re.compile(r"(?<!\d)(\d{8})(?!\d)")
-CUSTOMERS = 12
+CUSTOMERS = 24
 
 
 def narrowed(process: Process, fields: Sequence[str] | None) -> Process:
