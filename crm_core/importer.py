@@ -32,6 +32,7 @@ from runtime.platform import Platform
 BATCH = 250  # customers in one transaction
 _ROWS = 500  # rows in one transaction, but for a customer with more
 _NAMED = 1000  # rows that a merge names
+_PRIMARY = {other: primary for primary, other in mapping.SPILL.items()}
 
 __all__ = ["Merge", "Plan", "Reject", "Report", "rows_of", "run"]
 
@@ -124,8 +125,8 @@ class _Merged(NamedTuple):
         return {name: rows[0] for name, rows in self.gave.items()}
 
     def rows(self, fields: Collection[Field]) -> set[int]:
-        """The rows that gave these fields' values."""
-        return {row for name in fields for row in self.gave[name]}
+        """The rows that gave these fields' values, or the one in whose place an old value became a further one."""
+        return {row for name in fields for row in self.gave.get(name, self.gave.get(_PRIMARY.get(name, name), ()))}
 
 
 @dataclass(slots=True)

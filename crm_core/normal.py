@@ -54,7 +54,8 @@ def normal(type_: str, text: str) -> Value | None:
         unicodedata.category(mark) in {"Cc", "Cs", "Co", "Cn"} and mark not in "\t\n\r" for mark in text
     ):
         raise EvidenceError("bad_text", "a value holds characters that are no text")
-    return _FORMS.get(type_, _text)(text)
+    value = _FORMS.get(type_, _text)(text)
+    return None if value == "" else value  # brackets without a tag, blanks that only a normal form shows
 
 
 def many(type_: str, texts: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlmodel import Session
 
-from crm_core import import_run, records
+from crm_core import import_run, joining, records
 from crm_core import origin as origins
 from crm_core.import_run import Change
 from crm_core.origin import Collected, Origin
@@ -88,17 +88,18 @@ class Batch:
         """Write what differs; returns the fields that changed. An equal value writes nothing.
 
         `revive=False` leaves out a field that was collected once and is no longer stored: what was disposed of must
-        not come back with an old export. `extend=True` adds to a list of values what it does not hold yet.
+        not come back with an old export. `extend=True` adds to what a customer may have several of (`joining`).
         EvidenceError `unknown_subject`, `unknown_field`, `unreadable`.
         """
         self._check(values)
         record = self._loaded.pop(subject, None) or records.load(self._session, subject)
         if record is None:
             raise EvidenceError("unknown_subject", "there is no such customer")
-        stored, broken = _open(self._platform, record, values)
+        looked_at = values.keys() | joining.beside(values) if extend else values.keys()
+        stored, broken = _open(self._platform, record, tuple(looked_at))
         if broken:
             raise EvidenceError("unreadable", "a stored value does not open", field=broken[0])
-        wanted = {field: _joined(stored.get(field), value) for field, value in values.items()} if extend else values
+        wanted = joining.joined(stored, values, self._catalogue.fields) if extend else values
         changed = {field: value for field, value in wanted.items() if stored.get(field) != value}
         if not revive and any(field not in stored for field in changed):
             gone = self._collected_once(subject) - stored.keys()
@@ -209,12 +210,6 @@ def _page(platform: Platform, after: str, fields: tuple[Field, ...]) -> list[tup
         except KeyGone:  # a bucket was rotated between the two: what is stored now has another key
             continue
     return [(record.subject, _open(platform, record, fields)[0]) for record in page]
-
-
-def _joined(stored: Value | None, value: Value) -> Value:
-    if isinstance(stored, list) and isinstance(value, list):
-        return [*stored, *(one for one in value if one not in stored)]
-    return value
 
 
 def _open(
