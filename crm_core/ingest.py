@@ -227,11 +227,12 @@ class _Passing:
             return Result(id=upload.id, status=STATUSES["held_full"], code="held_full")
         return Result(id=upload.id, status=202, held=fields, subject=subject, event=event)
 
-    def _refused(self, upload: Upload, refused: Mapping[str, str] | Mapping[Field, str]) -> Result:
+    def _refused(self, upload: Upload, codes: Mapping[str, str] | Mapping[Field, str]) -> Result:
+        refused: dict[str, str] = {str(name): code for name, code in codes.items()}
         first = next(iter(refused.values()))
         code = first if len(set(refused.values())) == 1 else "fields_refused"
         status = max((STATUSES.get(one, 422) for one in refused.values()), default=422)
-        return Result(id=upload.id, status=status, refused=dict(refused), code=code)
+        return Result(id=upload.id, status=status, refused=refused, code=code)
 
 
 def overall(results: Collection[Result]) -> int:

@@ -29,11 +29,11 @@ def write(
     *,
     origin: Origin,
     clear: Collection[Field] = (),
-) -> None:
+) -> tuple[str, ...]:
     """Write values of an item, new or not, and take those of `clear` away. Equal values and absent ones write nothing.
 
-    An item that nothing is left of disappears. Raises EvidenceError `unknown_subject`, `unreadable` and what
-    `items.put` raises.
+    An item that nothing is left of disappears. Returns the ids of the events. Raises EvidenceError `unknown_subject`,
+    `unreadable` and what `items.put` raises.
     """
     record = records.load(session, subject)
     if record is None:
@@ -42,7 +42,8 @@ def write(
     changed = {field: value for field, value in values.items() if stored.get(field) != value}
     taken = [field for field in clear if field in names]
     if not changed and not taken:
-        return
+        return ()
+    events: list[str] = []
     place = items.Place(subject=subject, item=item, generation=record.generation)
     items.put(session, platform, records.data_key(platform, record), place, changed, clear=taken)
     new = [field for field in changed if field not in stored]
@@ -52,9 +53,12 @@ def write(
             event_id = _tell(session, kind, subject, origin, {"fields": sorted(fields), "rows": [], "item": item})
             collected = [Collected(subject=subject, rows=dict.fromkeys(fields, 0))]
             origins.note(session, origin, collected, event_id=event_id)
+            events.append(event_id)
     if taken:
         gone = sorted(set(taken) - records.stored_fields(session, platform, subject))
-        _tell(session, event.VALUE_DELETED, subject, origin, {"fields": sorted(taken), "item": item, "gone": gone})
+        told = {"fields": sorted(taken), "item": item, "gone": gone}
+        events.append(_tell(session, event.VALUE_DELETED, subject, origin, told))
+    return tuple(events)
 
 
 def _stored(

@@ -3,18 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlmodel import Session
+from sqlalchemy import func
+from sqlmodel import Session, select
 
-from crm_core import writer
+from crm_core import item_writer, items, writer
 from crm_core.origin import Origin
 from crm_core.seal import Value
 from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.consent import Field, GroundId, Purpose, SubjectId
+from protocol.errors import EvidenceError
 from protocol.touchpoint import Registration
 from runtime.platform import Platform
+
+MAX_ITEMS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +67,13 @@ def store(
 ) -> tuple[SubjectId, str | None]:
     """Seal a lot into its customer's record, or into a new one; whose it is and the event's id (None: all known).
 
-    EvidenceError of `writer.Batch`, raised before anything was written.
+    Fields of items make a new item of each kind. EvidenceError `too_many_items` and those of `writer.Batch`, raised
+    before anything was written.
     """
+    kinds = _kinds(catalogue, lot.values)
+    own = kinds.pop(None, {})
+    if kinds and lot.subject is not None:
+        _check_room(session, lot.subject, len(kinds))
     by_ground: dict[str, list[str]] = {}
     for field, ground in sorted(grounds.items()):
         by_ground.setdefault(ground, []).append(field)
@@ -80,8 +89,25 @@ def store(
     )
     batch = writer.Batch(session, platform, catalogue, place)
     if lot.subject is None:
-        subject = batch.create(lot.values)
+        subject = batch.create(own)
     else:
         subject = lot.subject
-        batch.put(subject, lot.values)
-    return subject, next(iter(batch.close()), None)
+        batch.put(subject, own)
+    events = list(batch.close())
+    for values in kinds.values():
+        events += item_writer.write(session, platform, subject, items.new_id(), values, origin=place)
+    return subject, next(iter(events), None)
+
+
+def _kinds(catalogue: Catalogue, values: Mapping[Field, Value]) -> dict[str | None, dict[Field, Value]]:
+    """The values by the kind of item that they belong to; None: to the record itself."""
+    kinds: dict[str | None, dict[Field, Value]] = {}
+    for field, value in values.items():
+        kinds.setdefault(catalogue.field(field).item, {})[field] = value
+    return kinds
+
+
+def _check_room(session: Session, subject: SubjectId, more: int) -> None:
+    count = select(func.count()).select_from(items.ItemRow).where(items.ItemRow.subject == subject)
+    if session.exec(count).one() + more > MAX_ITEMS:
+        raise EvidenceError("too_many_items", f"a customer has at most {MAX_ITEMS} items")

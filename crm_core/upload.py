@@ -146,7 +146,7 @@ def _normal(entry: FieldEntry, sent: object) -> Value | None:
             raise EvidenceError("bad_value", "neither true nor false is expected")
         return sent
     if isinstance(sent, (int, float)) and entry.type == "number":
-        return normal.normal(entry.type, repr(sent))
+        return int(sent) if float(sent).is_integer() else sent
     if not isinstance(sent, str):
         raise EvidenceError("bad_value", "a text is expected")
     return normal.normal(entry.type, sent)

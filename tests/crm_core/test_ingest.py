@@ -125,3 +125,25 @@ def test_an_equal_value_is_stored_already(gateway: Gateway) -> None:
     assert (first["stored"], second["stored"]) == ([TITLE], [TITLE])
     assert first["event"]
     assert second["event"] is None
+
+
+def test_fields_of_items_make_a_new_item_beside_the_record(gateway: Gateway) -> None:
+    form = gateway.registered({"support": (TITLE, "ticket.subject", "ticket.body")})
+    values = {TITLE: "Wei", "ticket.subject": "It does not start", "ticket.body": "Since Monday"}
+    told = form.one(subject=None, ground=gateway.contract(fields=tuple(values)), values=values)
+    assert (told["status"], told["stored"]) == (200, sorted(values))
+    assert gateway.stored(told["subject"]) == {TITLE: "Wei"}
+    assert gateway.count("item") == 1
+    found = [data for one in gateway.events("value.collected") for _, data in one.records if "item" in data]
+    assert found[0]["fields"] == ["ticket.body", "ticket.subject"]
+
+
+def test_a_customer_has_no_more_items_than_a_feed_can_show(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crm_core import lot
+
+    monkeypatch.setattr(lot, "MAX_ITEMS", 1)
+    form = gateway.registered({"support": ("ticket.subject",)})
+    wallet, given = gateway.consenting(fields=("ticket.subject",))
+    about = {"subject": wallet.subject, "ground": given["id"], "values": {"ticket.subject": "Help"}}
+    assert [form.one(**about).get("code") for _ in range(2)] == [None, "too_many_items"]
+    assert gateway.count("item") == 1
