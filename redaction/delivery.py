@@ -102,6 +102,8 @@ def accept(platform: Platform, body: bytes, *, keys: Callable[[Did], Keys] | Non
     if row is None:
         raise EvidenceError("unknown_notice", "there is no such notice", field="redactionNotice")
     notice = downstream.read(platform, row)
+    if notice.recipient == platform.controller:
+        raise EvidenceError("foreign_answer", "a copy in the house is confirmed by an officer", field="issuer")
     verified = credential.verify(
         body,
         (keys or keys_of)(notice.recipient),
