@@ -59,11 +59,15 @@ def end_key(platform: Platform, name: str, cause: Cause | None = None) -> None:
     with platform.database.write() as session:
         at = platform.clock.now()
         platform.keyring.archive.destroy(name)
-        data = {"archive_key": name, "cause": why.id}
-        key = f"{event.ARCHIVE_ENDED}:{name}"
-        outbox.emit(session, event.ARCHIVE_ENDED, at=at, header=dict(why.by), records=[(None, data)], key=key)
+        _ended_event(session, name, why, at)
         crash.point("period.within")
     crash.point("period.after")
+
+
+def _ended_event(session: Session, name: str, why: Cause, at: datetime) -> str:
+    data = {"archive_key": name, "cause": why.id}
+    key = f"{event.ARCHIVE_ENDED}:{name}"
+    return outbox.emit(session, event.ARCHIVE_ENDED, at=at, header=dict(why.by), records=[(None, data)], key=key)
 
 
 def untold(platform: Platform) -> list[str]:
@@ -92,6 +96,7 @@ def _tell(platform: Platform, name: str) -> int:
             if not subjects:
                 return done
             at = platform.clock.now()
+            _ended_event(session, name, Cause(), at)  # in case whoever destroyed it died before the commit
             rows = session.exec(
                 select(Archived)
                 .where(Archived.archive_key == name, col(Archived.subject).in_(subjects))
