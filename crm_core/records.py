@@ -160,9 +160,8 @@ def open_readable(
     Raises KeyGone when the bucket epoch was destroyed.
     """
     try:
-        boxes = _unchecked(record)
-        wanted = [field for field in fields if field in boxes]
-        if not wanted:
+        boxes = packing.pick(packing.apart(record.cells)[1], fields)
+        if not boxes:
             return {}, ()
         key = data_key(platform, record)
         _check(platform, record, key)
@@ -170,9 +169,9 @@ def open_readable(
         return {}, tuple(fields)
     values: dict[Field, Value] = {}
     broken: list[Field] = []
-    for field in wanted:
+    for field, box in boxes.items():
         try:
-            values[field] = _open_box(platform, record, key, field, boxes[field])
+            values[field] = _open_box(platform, record, key, field, box)
         except EvidenceError:
             broken.append(field)
     return values, tuple(broken)
@@ -301,8 +300,8 @@ def wrapped_anew(platform: Platform, bucket: int, keys: Sequence[Wrapped], epoch
             "moved": one.subject,
             "before": one.wrapped,
             "now": seal.rewrap(
-                one.wrapped, old[one.epoch], new, org=org, subject=one.subject, generation=one.generation, bucket=bucket,
-                epochs=(one.epoch, epoch),
+                one.wrapped, old[one.epoch], new, org=org, subject=one.subject, generation=one.generation,
+                bucket=bucket, epochs=(one.epoch, epoch),
             ),
             "under": epoch,
         }
@@ -324,6 +323,13 @@ def move(session: Session, moves: Sequence[Mapping[str, Any]]) -> None:
     names = compiled.positiontup or ()
     if moves:  # past SQLAlchemy's own handling of parameters: the write lock is held meanwhile
         connection.exec_driver_sql(str(compiled), [tuple(one[name] for name in names) for one in moves])
+
+
+def rewrap_bucket(session: Session, platform: Platform, bucket: int, epoch: int) -> int:
+    """Move all data keys of a small bucket in one transaction; how many. Raises as `wrapped_anew`."""
+    keys = behind(session, bucket, epoch, -1)
+    move(session, wrapped_anew(platform, bucket, keys, epoch))
+    return len(keys)
 
 
 def _unchecked(record: Record) -> dict[Field, bytes]:

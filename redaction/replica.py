@@ -6,40 +6,50 @@ the new epoch. An older backup rolled forward takes cells from the journal's sur
 """
 
 import base64
+from binascii import b2a_base64
 from pathlib import Path
 
 import orjson
-from sqlmodel import Session, col, select
 
-from crm_core.records import RecordRow
+from crm_core import records
 from protocol.consent import SubjectId
 from runtime import keyfiles
 from runtime.platform import Platform
 
+BATCH = 4_000
 
-def write(session: Session, platform: Platform, bucket: int) -> None:
-    """Replace the bucket's replica by what the session sees; durable on return. Raises OSError."""
-    columns = (RecordRow.subject, RecordRow.generation, RecordRow.epoch, RecordRow.wrapped)
-    rows = session.exec(select(*columns).where(RecordRow.bucket == bucket).order_by(col(RecordRow.subject)))
-    keys = {
-        subject: {"generation": generation, "epoch": epoch, "wrapped": base64.b64encode(wrapped).decode("ascii")}
-        for subject, generation, epoch, wrapped in rows
-    }
+
+def write(platform: Platform, bucket: int) -> None:
+    """Replace the bucket's replica by what the database holds now; durable on return. No lock. Raises OSError."""
+    keys: dict[str, dict[str, object]] = {}
+    after = ""
+    while True:
+        with platform.database.read() as session:
+            found = records.wrapped_keys(session, bucket, after, BATCH)
+        for one in found:
+            wrapped = b2a_base64(one.wrapped, newline=False).decode("ascii")
+            keys[one.subject] = {"generation": one.generation, "epoch": one.epoch, "wrapped": wrapped}
+        if len(found) < BATCH:
+            break
+        after = found[-1].subject
     path = place(platform, bucket)
     keyfiles.make_directory(path.parent)
     keyfiles.write(path, orjson.dumps({"bucket": bucket, "keys": keys}))
 
 
 def read(platform: Platform, bucket: int) -> dict[SubjectId, tuple[int, int, bytes]]:
-    """(generation, epoch, wrapped data key) of each subject at the bucket's last rotation; empty before the first."""
+    """(generation, epoch, wrapped data key) of each subject at the bucket's last rotation; empty before the first.
+
+    A file that somebody broke is as good as none: what it says has to open anyway.
+    """
     try:
         found = orjson.loads(place(platform, bucket).read_bytes())
-    except FileNotFoundError:
+        return {
+            SubjectId(subject): (int(key["generation"]), int(key["epoch"]), base64.b64decode(key["wrapped"]))
+            for subject, key in found["keys"].items()
+        }
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return {
-        SubjectId(subject): (key["generation"], key["epoch"], base64.b64decode(key["wrapped"]))
-        for subject, key in found["keys"].items()
-    }
 
 
 def place(platform: Platform, bucket: int) -> Path:

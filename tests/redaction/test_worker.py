@@ -182,18 +182,18 @@ def test_a_bucket_whose_rotation_fails_keeps_its_keys_and_is_tried_again(
 ) -> None:
     who = world.customer()
     world.withdraw(who, world.consent(who, ALL))
-    rewrap = records.rewrap_bucket
+    rewrap = records.wrapped_anew
 
     def refuse(*_: object) -> int:
         raise EvidenceError("bad_data_key", "a data key does not belong to its record")
 
-    monkeypatch.setattr(records, "rewrap_bucket", refuse)
+    monkeypatch.setattr(records, "wrapped_anew", refuse)
     assert worker.run_once(world.platform, world.catalogue).failed == 1
     assert worker.run_once(world.platform, world.catalogue).failed == 0
     assert world.platform.keyring.epochs(bucket_of(who.subject)) == (1, 2)
     (job,) = world.rows(Job)
     assert (job.step, job.error) == ("journalled", "bad_data_key")
-    monkeypatch.setattr(records, "rewrap_bucket", rewrap)
+    monkeypatch.setattr(records, "wrapped_anew", rewrap)
     clock.advance(timedelta(seconds=31))
     settle(world)
     assert world.platform.keyring.epochs(bucket_of(who.subject)) == (2,)
@@ -248,6 +248,7 @@ def test_a_record_that_was_wrapped_late_with_the_old_epoch_is_moved_before_its_k
     rewrap, late = rotation._rewrap, world.customer()
 
     def then_write(platform: Platform, row: Rotation) -> bool:
+        monkeypatch.setattr(rotation, "_rewrap", rewrap)
         done = rewrap(platform, row)
         # a writer that looked up the epoch before the rotation and commits after it
         with platform.database.write() as session:
