@@ -29,8 +29,11 @@ _WRITTEN = {
         "required": True,
         "description": "The whole catalogue as YAML or JSON: version, fields, purposes, recipients, notices.",
         "content": {
-            "application/yaml": {"schema": {"type": "string"}},
-            "application/json": {"schema": {"type": "object"}},
+            "application/yaml": {"schema": {"type": "string"}, "example": 'version: "2026-12-01"\nfields: …'},
+            "application/json": {
+                "schema": {"type": "object"},
+                "example": {"version": "2026-12-01", "fields": {}, "purposes": {}, "recipients": {}, "notices": {}},
+            },
         },
     }
 }

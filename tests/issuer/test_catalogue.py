@@ -1,5 +1,6 @@
 """The catalogue is read strictly: a fault names its place."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,7 @@ from protocol.errors import EvidenceError
 
 def _load(tmp_path: Path, content: Any) -> catalogue.Catalogue:
     path = tmp_path / "catalogue.yaml"
-    path.write_text(
-        content if isinstance(content, str) else yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
-    )
+    path.write_text(content if isinstance(content, str) else json.dumps(content, ensure_ascii=False))
     return catalogue.load(path)
 
 
@@ -115,6 +114,31 @@ Change = Callable[[dict[str, Any]], object]
         (lambda c: c["purposes"]["sales"].update(roles="sales"), "purposes.sales.roles"),
         (lambda c: c["purposes"]["sales"].update(recipients=["*"]), "purposes.sales.recipients"),
         (lambda c: c["purposes"]["sales"].update(consent_life="P"), "purposes.sales.consent_life"),
+        (lambda c: c["fields"]["contact.email"].update(many="yes"), "fields.contact.email.many"),
+        (lambda c: c["fields"]["contact.email"].update(item="note"), "fields.contact.email.item"),
+        (
+            lambda c: c["purposes"]["sales"]["necessity"].update({"health.condition": "optional"}),
+            "purposes.sales.necessity.health.condition",
+        ),
+        (lambda c: c["purposes"]["sales"].update(processing=["dpv:Sell"]), "purposes.sales.processing"),
+        (lambda c: c["purposes"]["sales"].update(processing=["dpv:Collect"]), "purposes.sales.processing"),
+        (lambda c: c["purposes"]["sales"].update(ask_again_after="monthly"), "purposes.sales.ask_again_after"),
+        (
+            lambda c: c["purposes"]["third-party-sharing"].update(recipients=["nobody"]),
+            "purposes.third-party-sharing.recipients",
+        ),
+        (lambda c: c["recipients"]["partner"].update(did="partner"), "recipients.partner.did"),
+        (lambda c: c["recipients"]["partner"].update(jurisdiction="Singapore"), "recipients.partner.jurisdiction"),
+        (lambda c: c["recipients"]["partner"].update(mechanism="handshake"), "recipients.partner.mechanism"),
+        (lambda c: c["recipients"]["partner"].pop("mechanism_until"), "recipients.partner.mechanism_until"),
+        (lambda c: c["recipients"]["partner"].update(mechanism_until="2027"), "recipients.partner.mechanism_until"),
+        (
+            lambda c: c["recipients"]["delivery"].update(mechanism_until="2027-01-01T00:00:00Z"),
+            "recipients.delivery.mechanism_until",
+        ),
+        (lambda c: c["recipients"]["partner"].update(notice_endpoint="http://x"), "recipients.partner.notice_endpoint"),
+        (lambda c: c["recipients"].update({"A B": c["recipients"]["partner"]}), "recipients.A B"),
+        (lambda c: c["recipients"].update(other=c["recipients"]["partner"]), "recipients.other.did"),
         (lambda c: c["notices"].pop("sales"), "notices.sales"),
         (lambda c: c["notices"].update(other={}), "notices.other"),
         (lambda c: c["notices"]["sales"].update(v2=c["notices"]["sales"]["1"]), "notices.sales.v2"),
@@ -140,3 +164,29 @@ def test_what_is_not_yaml_is_refused(tmp_path: Path) -> None:
         _load(tmp_path, "a: [1")
     with pytest.raises(CatalogueError, match="mapping"):
         _load(tmp_path, "- 1")
+
+
+@pytest.mark.parametrize("text", ["a: &x [1]\nb: *x\n", "[" * 5000])
+def test_yaml_that_grows_or_nests_without_end_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(CatalogueError):
+        _load(tmp_path, text)
+
+
+def test_sensitive_fields_are_asked_for_only_by_purposes_that_stand_alone() -> None:
+    shelf = catalogue.load()
+    asked = {field for one in shelf.purposes.values() if not one.separate_consent for field in one.necessity}
+    assert not any(shelf.field(field).sensitive for field in asked)
+    assert {field for field, entry in shelf.fields.items() if entry.sensitive} <= {
+        field for one in shelf.purposes.values() for field in one.necessity
+    }
+
+
+def test_every_field_can_be_asked_for_and_what_is_kept_names_its_law() -> None:
+    shelf = catalogue.load()
+    asked = {field for one in shelf.purposes.values() for field in one.necessity}
+    assert set(shelf.fields) == asked
+    for entry in shelf.fields.values():
+        assert (entry.disposition == "seal") == (entry.legal_ground is not None)
+        assert not (entry.sensitive and entry.disposition != "shred")
+    assert shelf.fields["contract.number"].destroy_after == "P10Y"
+    assert [entry.bit for entry in shelf.fields.values()] == list(range(len(shelf.fields)))
