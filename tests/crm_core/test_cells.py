@@ -1,5 +1,7 @@
 """Packed cells come apart as they were put together, and broken ones are refused."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,3 +49,19 @@ def test_cells_that_were_cut_off_never_gain_or_change_a_value(boxes, data):
 def test_names_that_are_no_ascii_or_out_of_order_are_refused(packed):
     with pytest.raises(EvidenceError):
         cells.unpack(packed)
+
+
+FIELDS = st.sampled_from(["a.b", "aa.b", "a.bb", "contact.email", "contact.emails", "address.city"])
+
+
+@given(st.dictionaries(FIELDS, st.binary(max_size=40)), st.sets(FIELDS))
+def test_picking_some_fields_is_unpacking_all_and_taking_them(boxes, wanted):
+    packed = cells.pack(boxes)
+    assert cells.pick(packed, wanted) == {field: box for field, box in boxes.items() if field in wanted}
+
+
+@given(st.integers(0, 60))
+def test_picking_from_what_was_cut_is_refused_or_finds_nothing(length):
+    packed = cells.pack({"contact.email": b"x" * 40})[:length]
+    with suppress(EvidenceError):
+        assert cells.pick(packed, ["contact.email"]) in ({}, {"contact.email": b"x" * 40})
