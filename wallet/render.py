@@ -67,11 +67,12 @@ def offers(offered: Sequence[Offer], language: str) -> RenderableType:
 
 
 def processes(listed: Iterable[Process], language: str) -> Table:
-    """What for, which fields, who, where, how long."""
-    table = _table(language, "purpose", "fields", "recipients", "places", "data_life")
+    """What for, what is done with which fields, who, where, how long."""
+    table = sheet(language, "purpose", "processing", "fields", "recipients", "places", "data_life")
     for process in listed:
         table.add_row(
             plain(offer.short(process.purpose)),
+            plain(done(process, language)),
             plain("\n".join(sorted(process.fields))),
             plain("\n".join(sorted(process.recipients))),
             plain(", ".join(sorted(process.jurisdictions | process.locations))),
@@ -80,17 +81,23 @@ def processes(listed: Iterable[Process], language: str) -> Table:
     return table
 
 
+def done(process: Process, language: str) -> str:
+    """What is done with the fields, in words; a term that is not known stays as it is."""
+    return said(language, "and").join(said(language, one) for one in sorted(process.processing, reverse=True))
+
+
 def holdings(listed: Sequence[tuple[Holding, Sequence[tuple[Consent, str]]]], language: str) -> RenderableType:
     """Organisations and the consents given to each, with how they stand."""
     parts: list[RenderableType] = []
     for holding, consents in listed:
         parts.append(Text.assemble((str(holding.controller), "bold"), "\n", holding.did))
-        table = _table(language, "consent", "standing", "purpose", "fields", "until")
+        table = sheet(language, "consent", "standing", "purpose", "processing", "fields", "until")
         for consent, standing in consents:
             table.add_row(
                 short(consent.id),
                 plain(said(language, standing)),
                 plain("\n".join(offer.short(process.purpose) for process in consent.processes)),
+                plain("\n".join(done(process, language) for process in consent.processes)),
                 plain("\n".join(", ".join(sorted(process.fields)) for process in consent.processes)),
                 day(consent.valid_until),
             )
@@ -101,17 +108,18 @@ def holdings(listed: Sequence[tuple[Holding, Sequence[tuple[Consent, str]]]], la
 
 def grounds(listed: Sequence[StatutoryGround], language: str) -> RenderableType:
     """Statutory grounds: what the organisation may do without consent, and why it says so."""
-    table = _table(language, "purpose", "fields", "citation", "ends")
+    table = sheet(language, "purpose", "processing", "fields", "citation", "ends")
     for ground in listed:
         purposes = "\n".join(offer.short(process.purpose) for process in ground.processes)
         fields = "\n".join(", ".join(sorted(process.fields)) for process in ground.processes)
-        table.add_row(plain(purposes), plain(fields), plain(ground.citation), day(ground.valid_until))
+        used = "\n".join(done(process, language) for process in ground.processes)
+        table.add_row(plain(purposes), plain(used), plain(fields), plain(ground.citation), day(ground.valid_until))
     return Group(Text(say(language, "grounds"), style="bold"), table)
 
 
 def receipts(listed: Sequence[Receipt], language: str) -> Table:
     """Receipts, oldest first."""
-    table = _table(language, "when", "what", "standing", "consent", "shut")
+    table = sheet(language, "when", "what", "standing", "consent", "shut")
     for one in listed:
         about = short(one.consent.id) if one.consent is not None else ""
         what, standing = plain(said(language, one.event)), plain(said(language, one.standing))
@@ -121,7 +129,7 @@ def receipts(listed: Sequence[Receipt], language: str) -> Table:
 
 def certificates(listed: Sequence[Certificate], language: str) -> RenderableType:
     """What became of fields."""
-    table = _table(language, "when", "fields", "disposition", "destroy_by")
+    table = sheet(language, "when", "fields", "disposition", "destroy_by")
     for one in listed:
         for item in one.items:
             table.add_row(day(one.at), plain(item.field), plain(said(language, item.disposition)), day(item.destroy_by))
@@ -130,7 +138,7 @@ def certificates(listed: Sequence[Certificate], language: str) -> RenderableType
 
 def history(items: Sequence[Mapping[str, Any]], language: str) -> Table:
     """What is on record, newest first."""
-    table = _table(language, "when", "what", "purpose", "fields")
+    table = sheet(language, "when", "what", "purpose", "fields")
     table.columns[0].no_wrap = True
     for item in items:
         table.add_row(
@@ -190,7 +198,8 @@ def _fields(item: Mapping[str, Any], language: str) -> str:
     return "\n".join(lines)
 
 
-def _table(language: str, *columns: str) -> Table:
+def sheet(language: str, *columns: str) -> Table:
+    """An empty table with these headings, keys of `words`."""
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(say(language, column), overflow="fold")

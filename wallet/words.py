@@ -20,6 +20,7 @@ EN: Mapping[str, str] = {
     "ask": "Ask",
     "consent": "Consent",
     "purpose": "Purpose",
+    "processing": "What is done",
     "fields": "Fields",
     "recipients": "Who receives it",
     "places": "Where",
@@ -60,6 +61,22 @@ EN: Mapping[str, str] = {
     "certificates": "What became of your data",
     "disposition": "What happened",
     "resumed": "An answer that had not arrived was sent again: {event}.",
+    "right_value": "The right value of {field}",
+    "erase_effect": (
+        "{organisation} will end every consent and every use that may end, and destroy or archive what has no other "
+        "ground. What a law or a running contract keeps is named to you. It cannot be undone."
+    ),
+    "erase_ask": "Have your data erased?",
+    "no_requests": "Nothing was asked yet. See: fieldgrant wallet request --help",
+    "asked": "{kind} ({id}): {state}; to be answered by {due}. See: fieldgrant wallet requests",
+    "stays": "Stays: {fields}. Because of {because}",
+    "copied": "Written, for you alone: {files}",
+    "more_in_files": "With --out or --json you get all of it: recipients, grounds, archive, history.",
+    "passphrase_answer": "Passphrase of the answer",
+    "value": "Value",
+    "source": "Came from",
+    "request": "Request",
+    "because": "Because of",
 }
 ZH: Mapping[str, str] = {
     "passphrase": "钱包口令",
@@ -74,6 +91,7 @@ ZH: Mapping[str, str] = {
     "ask": "请求",
     "consent": "同意",
     "purpose": "用途",
+    "processing": "如何处理",
     "fields": "字段",
     "recipients": "接收方",
     "places": "地点",
@@ -114,6 +132,22 @@ ZH: Mapping[str, str] = {
     "certificates": "您的数据的处置结果",
     "disposition": "处置",
     "resumed": "此前未送达的答复已重新发送：{event}。",
+    "right_value": "{field} 的正确内容",
+    "erase_effect": (
+        "{organisation} 将终止所有可以终止的同意和使用，并销毁或归档没有其他依据的数据。法律或仍在履行的合同要求保留的，"
+        "会逐项告知您。此操作无法撤销。"
+    ),
+    "erase_ask": "确定请求删除您的数据吗？",
+    "no_requests": "尚未提出请求。请看：fieldgrant wallet request --help",
+    "asked": "{kind}（{id}）：{state}；答复期限 {due}。查看：fieldgrant wallet requests",
+    "stays": "保留：{fields}。依据：{because}",
+    "copied": "已写入，仅您可读：{files}",
+    "more_in_files": "使用 --out 或 --json 可得到全部内容：接收方、依据、归档、记录。",
+    "passphrase_answer": "答复文件的口令",
+    "value": "内容",
+    "source": "来源",
+    "request": "请求",
+    "because": "依据",
 }
 ZH_ERRORS: Mapping[str, str] = {
     "wrong_passphrase": "口令无法打开此文件，请重试",
@@ -145,6 +179,13 @@ ZH_ERRORS: Mapping[str, str] = {
     "not_narrower": "新的同意没有在原有同意的范围内缩小",
     "receipt_mismatch": "回执与您签署的内容不符，请保留并询问组织",
     "status_mismatch": "公开状态列表与回执不符，请询问组织",
+    "unknown_request": "没有这样的请求，请用 fieldgrant wallet requests 查看",
+    "unknown_ground": "没有这样的依据，或不止一个，请用 show --online 查看",
+    "no_answer_file": "没有这个文件",
+    "bad_answer_file": "这不是 Fieldgrant 的答复文件，或已损坏",
+    "answer_over": "此答复已过期，请重新请求",
+    "request_open": "相同的请求正在处理中",
+    "nothing_to_object": "没有这样的依据用于您；同意请用撤回",
     "cannot_write": "文件无法读写，请检查位置和权限",
 }
 
