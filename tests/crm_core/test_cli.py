@@ -1,11 +1,14 @@
 """`fieldgrant crm import` in a terminal."""
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from crm_core import import_ask, records
 from crm_core.cli import app
 
 CSV = "First Name,Email,City\nWei,wei@example.com,Leeds\nAnn,broken,Leeds\n"
@@ -17,8 +20,10 @@ def run(stage, tmp_path):
 
     def run(*args, csv=CSV):
         file = tmp_path / "contacts.csv"
-        file.write_text(csv, encoding="utf-8")
-        return CliRunner().invoke(app, ["import", str(file), "--data", str(data), "--keys", str(keys), *args])
+        if csv is not None:
+            file.write_text(csv, encoding="utf-8")
+        named = [] if csv is None else [str(file)]
+        return CliRunner().invoke(app, ["import", *named, "--data", str(data), "--keys", str(keys), *args])
 
     return run
 
@@ -47,6 +52,10 @@ def test_columns_are_mapped_by_hand(run):
 @pytest.mark.parametrize(
     ("args", "csv", "message"),
     [
+        (["--match", "shoe-size"], CSV, "unknown_rule"),
+        (["--format", "xlsx"], CSV, "unknown_format"),
+        (["--encoding", "rot13"], CSV, "unknown_encoding"),
+        (["--undo", "imp_x"], CSV, "not both"),
         (["--map", "Email"], CSV, "--map wants COLUMN=FIELD"),
         (["--map", "Email=contact.moon"], CSV, "unknown_field"),
         (["--map", "Moon=contact.email"], CSV, "unknown_column"),
@@ -85,3 +94,71 @@ def test_columns_that_nobody_knows_are_named_and_not_lost_in_silence(run):
     assert "Lieblingsfarbe" not in told
     assert "Vorname" not in told
     assert "Katze" not in told
+
+
+def test_headings_are_asked_for_where_a_person_sits_at_the_terminal(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr(import_ask, "possible", lambda: True)
+    file = tmp_path / "contacts.csv"
+    file.write_text("Nmae given,Mial,Haustier\nWei,wei@example.com,Katze\n", encoding="utf-8")
+    data, keys = stage.platform.settings.data_dir, stage.platform.settings.keys_dir
+    places = ["--data", str(data), "--keys", str(keys)]
+    said = CliRunner().invoke(app, ["import", str(file), *places], input="1\nnonsense\ncontact.email\n\n")
+    assert said.exit_code == 0, said.output
+    assert "There is no such field" in said.output
+    assert "3 columns are not known" in said.output
+    with stage.platform.database.read() as session:
+        (record,) = records.every(session)
+        values = records.open_fields(stage.platform, record, tuple(stage.catalogue.fields))
+    assert values == {"contact.given_name": "Wei", "contact.email": "wei@example.com"}
+
+
+def test_nobody_is_asked_where_no_person_sits(run):
+    result = run(csv=CSV.replace("City", "Haustier"))
+    assert result.exit_code == 0
+    assert "'Haustier'" in result.stdout
+
+
+def test_rejected_values_go_to_a_new_file_of_ones_own_outside_the_platform(run, stage, tmp_path):
+    values = tmp_path / "bad.jsonl"
+    result = run("--with-values", str(values))
+    assert result.exit_code == 0
+    assert stat.S_IMODE(values.stat().st_mode) == 0o600
+    assert json.loads(values.read_text()) == {
+        "row": 2, "column": "Email", "reason": "bad_email",
+        "values": {"First Name": "Ann", "Email": "broken", "City": "Leeds"},
+    }  # fmt: skip
+    assert "broken" not in result.output
+    again = run("--with-values", str(values))  # it is there already
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(tmp_path / "elsewhere.jsonl")
+    inside = stage.platform.settings.data_dir / "bad.jsonl"
+    door = tmp_path / "door"
+    door.symlink_to(stage.platform.settings.keys_dir)
+    refused = [again, run("--with-values", str(link)), run("--with-values", str(inside))]
+    refused += [run("--with-values", str(door / "bad.jsonl")), run("--merges", str(tmp_path / "no" / "where"))]
+    for one in refused:
+        assert one.exit_code == 1
+        assert len(one.stderr.strip().splitlines()) == 1
+    assert "inside_platform" in refused[2].stderr
+    assert "inside_platform" in refused[3].stderr
+    assert not inside.exists()
+    assert os.listdir(stage.platform.settings.keys_dir) == os.listdir(door)
+
+
+def test_merges_are_written_without_values_and_a_run_is_undone(run, tmp_path):
+    merges = tmp_path / "merged.jsonl"
+    told = run("--merges", str(merges), csv="First Name,Email\nWei,a@x.example\nAnn,a@x.example\n").stdout
+    (line,) = merges.read_text().splitlines()
+    assert json.loads(line)["rows"] == [1, 2]
+    assert json.loads(line)["differing"] == ["contact.given_name"]
+    assert "Wei" not in line
+    assert "read as UTF-8 (csv); 1 merges" in told
+    run_id = told.partition("--undo ")[2].split()[0]
+    undone = run_alone("--undo", run_id, "--json", like=run)
+    assert json.loads(undone.stdout)["removed"] == 1
+    assert "not_undoable" in run_alone("--undo", run_id, like=run).stderr
+
+
+def run_alone(*args, like):
+    """The command without a file."""
+    return like(*args, csv=None)
