@@ -11,9 +11,9 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from dataclasses import replace as changed
 from typing import NewType
 
 import orjson
@@ -25,7 +25,6 @@ from sqlmodel import Session, SQLModel
 
 from crm_core import seal
 from crm_core.seal import Value
-from protocol import canonical
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
 from runtime.platform import Platform
@@ -34,6 +33,9 @@ ItemId = NewType("ItemId", str)
 ID = re.compile(r"itm_[a-z2-7]{26}")
 _PAD = 64
 _WIDTH = 4  # bytes in front of each box, its length
+_BATCH = 500
+_ROUND = 64
+_NO_HEAD = bytes(220)  # of the length of one with a few fields
 
 
 class ItemRow(SQLModel, table=True):
@@ -80,6 +82,16 @@ def of_subject(session: Session, subject: SubjectId) -> list[Sealed]:
     return [_sealed(row) for row in session.connection().execute(statement)]
 
 
+def these(session: Session, subject: SubjectId, wanted: Sequence[ItemId]) -> list[Sealed]:
+    """Some items of a customer in the order of their ids."""
+    found: list[Sealed] = []
+    for start in range(0, len(wanted), _BATCH):
+        chosen = TABLE.c.item.in_(wanted[start : start + _BATCH])
+        statement = select(TABLE).where(TABLE.c.subject == subject, chosen).order_by(TABLE.c.item)
+        found += map(_sealed, session.connection().execute(statement))
+    return found
+
+
 def find(session: Session, subject: SubjectId, item: str) -> Sealed | None:
     """One item of a customer, or None."""
     statement = select(TABLE).where(TABLE.c.subject == subject, TABLE.c.item == item)
@@ -98,6 +110,15 @@ def remove_all(session: Session, subject: SubjectId) -> None:
     session.connection().execute(delete(TABLE).where(TABLE.c.subject == subject))
 
 
+def put_back(session: Session, subject: SubjectId, sealed: Iterable[Sealed] | None) -> None:
+    """Put items in the place of the present ones, as they rested elsewhere; None leaves those that are there."""
+    if sealed is None:
+        return
+    remove_all(session, subject)
+    if rows := [asdict(one) for one in sealed]:
+        session.connection().execute(TABLE.insert(), rows)
+
+
 class Heads:
     """Opens and makes heads: take one for many items, for it looks the key up once."""
 
@@ -105,32 +126,55 @@ class Heads:
         self._key = AESGCM(platform.keyring.secret("item-heads"))
         self._org = platform.controller
 
+    def names(self, session: Session, subject: SubjectId) -> dict[ItemId, frozenset[Field]]:
+        """The fields that each of a customer's items has, by the heads alone.
+
+        An item whose head does not open is left out: nobody knows whose it is to see. For a few items as many heads
+        are opened as for `_ROUND`, so that time does not tell how many there are beside those that a reader sees.
+        """
+        statement = select(TABLE.c.item, TABLE.c.generation, TABLE.c.head).where(TABLE.c.subject == subject)
+        rows = session.connection().execute(statement.order_by(TABLE.c.item)).all()
+        found: dict[ItemId, frozenset[Field]] = {}
+        for item, generation, head in rows:
+            with suppress(EvidenceError):
+                found[item] = frozenset(self._open(head, subject, item, generation)[0])
+        for _ in range(-len(rows) % _ROUND):
+            with suppress(EvidenceError):
+                self._open(_NO_HEAD, subject, "", 0)
+        return found
+
     def boxes(self, item: Sealed) -> dict[Field, bytes]:
         """The item's sealed values by field. EvidenceError `bad_item` when the row is not as we wrote it."""
-        try:
-            plain = self._key.decrypt(item.head[: seal.NONCE], item.head[seal.NONCE :], self._bound(item))
-            names = [Field(name) for name in orjson.loads(plain)]
-            return dict(zip(names, _unjoin(item.cells), strict=True))
-        except (InvalidTag, ValueError):
-            raise EvidenceError("bad_item", "an item is not as it was written") from None
+        names, digest = self._open(item.head, item.subject, item.item, item.generation)
+        if digest != _digest(item.cells):
+            raise EvidenceError("bad_item", "an item is not as it was written")
+        return dict(zip(names, _unjoin(item.cells), strict=True))
 
     def make(self, place: Place, boxes: Mapping[Field, bytes]) -> Sealed:
         """An item out of its sealed values."""
-        bare = Sealed(
+        cells = _join(boxes.values())
+        plain = orjson.dumps([list(boxes), _digest(cells)])
+        plain += b" " * (-len(plain) % _PAD)
+        nonce = secrets.token_bytes(seal.NONCE)
+        bound = self._bound(place.subject, place.item, place.generation)
+        return Sealed(
             subject=place.subject,
             item=place.item,
             generation=place.generation,
-            head=b"",
-            cells=_join(boxes.values()),
+            head=nonce + self._key.encrypt(nonce, plain, bound),
+            cells=cells,
         )
-        plain = orjson.dumps(list(boxes))
-        plain += b" " * (-len(plain) % _PAD)
-        nonce = secrets.token_bytes(seal.NONCE)
-        return changed(bare, head=nonce + self._key.encrypt(nonce, plain, self._bound(bare)))
 
-    def _bound(self, item: Sealed) -> bytes:
-        cells = hashlib.sha256(item.cells).hexdigest()
-        return canonical.jcs(["item", self._org, item.subject, item.item, item.generation, cells])
+    def _open(self, head: bytes, subject: str, item: str, generation: int) -> tuple[list[Field], str]:
+        try:
+            bound = self._bound(subject, item, generation)
+            names, digest = orjson.loads(self._key.decrypt(head[: seal.NONCE], head[seal.NONCE :], bound))
+        except (InvalidTag, ValueError):
+            raise EvidenceError("bad_item", "an item is not as it was written") from None
+        return names, digest
+
+    def _bound(self, subject: str, item: str, generation: int) -> bytes:
+        return orjson.dumps(["item", self._org, subject, item, generation])  # texts and small numbers: JCS as well
 
 
 def seal_values(platform: Platform, key: AESGCM, place: Place, values: Mapping[Field, Value]) -> dict[Field, bytes]:
@@ -222,6 +266,10 @@ def _sealed(row: Row[tuple[object, ...]]) -> Sealed:
         head=row.head,
         cells=row.cells,
     )
+
+
+def _digest(cells: bytes) -> str:
+    return hashlib.sha256(cells).hexdigest()
 
 
 def _join(boxes: Iterable[bytes]) -> bytes:
