@@ -56,6 +56,7 @@ def end_key(platform: Platform, name: str, cause: Cause | None = None) -> None:
     """Destroy one archive key, now. The certificates follow with the next `end_due`. Again: nothing happens."""
     why = cause or Cause()
     crash.point("period.before")
+    platform.clock.settled()
     with platform.database.write() as session:
         at = platform.clock.now()
         platform.keyring.archive.destroy(name)

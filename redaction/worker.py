@@ -60,6 +60,7 @@ def run_once(platform: Platform, catalogue: Catalogue, *, look: bool = True) -> 
     when the clock cannot be believed: then nothing is destroyed.
     """
     platform.clock.now()
+    platform.clock.settled()
     planned, more = plan.plan_due(platform, catalogue) if look else (0, False)
     failed = _advance(platform, catalogue)
     ended, unrotated = _rotate(platform)
@@ -95,7 +96,7 @@ def run(platform: Platform, catalogue: Catalogue, stop: threading.Event) -> None
         except ClockError:
             errors += 1
             watch.failed()
-            LOG.warning("redaction pauses: the clock cannot be believed")
+            LOG.warning("redaction pauses: the clock cannot be believed, or its jump was not confirmed")
         except Exception as error:  # noqa: BLE001 - the loop must outlive whatever one pass meets
             errors += 1
             watch.failed()

@@ -69,7 +69,7 @@ class Platform:
         document = did.controller_document(controller, assertion_keys={"key-1": signer.public}, services=services)
         return cls(
             settings=settings,
-            clock=clock or Clock(settings.clock_file),
+            clock=clock or Clock(settings.clock_file, key=keyring.secret("clock")),
             database=database,
             keyring=keyring,
             journal=journal,

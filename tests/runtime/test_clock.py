@@ -117,3 +117,92 @@ def test_the_text_form_has_milliseconds_and_comes_back() -> None:
     at = datetime(2026, 11, 22, 8, 0, 0, 123456, tzinfo=UTC)
     assert iso(at) == "2026-11-22T08:00:00.123Z"
     assert instant(iso(at)) == at.replace(microsecond=123000)
+
+
+def paused(clock: Clock) -> bool:
+    try:
+        clock.settled()
+    except ClockError:
+        return True
+    return False
+
+
+def test_after_a_jump_nothing_is_destroyed_until_a_person_confirms_even_when_it_was_put_right(tmp_path: Path) -> None:
+    machine = Machine()
+    clock = machine.clock(tmp_path / "clock")
+    clock.now()
+    assert not paused(clock)
+    machine.wall += timedelta(days=2)
+    with pytest.raises(ClockError):
+        clock.now()
+    machine.wall -= timedelta(days=2)
+    assert clock.now() == START
+    assert paused(clock)
+    assert paused(machine.clock(tmp_path / "clock"))
+    clock.confirm()
+    assert not paused(clock)
+
+
+def test_a_jump_that_was_confirmed_is_the_time_of_every_process(tmp_path: Path) -> None:
+    machine = Machine()
+    clock = machine.clock(tmp_path / "clock")
+    clock.now()
+    machine.wall += timedelta(days=40)
+    with pytest.raises(ClockError):
+        clock.now()
+    assert machine.clock(tmp_path / "clock").pause() == {
+        "expected": iso(START), "found": iso(START + timedelta(days=40)),
+    }  # fmt: skip
+    machine.clock(tmp_path / "clock").confirm()
+    machine.pass_(5)
+    assert clock.now() == START + timedelta(days=40, seconds=5)
+    assert not paused(clock)
+    machine.wall += timedelta(days=2)
+    with pytest.raises(ClockError):
+        clock.now()
+
+
+def test_a_start_long_after_the_mark_pauses_destruction_and_leaves_the_mark(tmp_path: Path) -> None:
+    machine = Machine()
+    machine.clock(tmp_path / "clock").now()
+    machine.wall += timedelta(days=6)
+    assert not paused(machine.clock(tmp_path / "clock"))
+    machine.clock(tmp_path / "clock").now()
+    machine.wall += timedelta(days=700)
+    clock = machine.clock(tmp_path / "clock")
+    clock.now()
+    assert paused(clock)
+    machine.wall -= timedelta(days=700)
+    assert machine.clock(tmp_path / "clock").now() == START + timedelta(days=6)  # the wrong time left no mark
+
+
+def test_a_confirmation_that_somebody_writes_without_the_key_counts_for_nothing(tmp_path: Path) -> None:
+    machine = Machine()
+    clock = Clock(tmp_path / "clock", wall=lambda: machine.wall, elapsed=lambda: machine.elapsed, key=b"ring")
+    clock.now()
+    machine.wall += timedelta(days=40)
+    with pytest.raises(ClockError):
+        clock.now()
+    machine.clock(tmp_path / "clock").confirm()
+    with pytest.raises(ClockError):
+        clock.now()
+    (tmp_path / "clock.confirmed").write_text("{}")
+    with pytest.raises(ClockError):
+        clock.now()
+
+
+def test_time_that_goes_back_cannot_be_confirmed(tmp_path: Path) -> None:
+    machine = Machine()
+    clock = machine.clock(tmp_path / "clock")
+    clock.now()
+    machine.wall -= timedelta(hours=1)
+    with pytest.raises(ClockError):
+        clock.confirm()
+
+
+def test_an_unreadable_pause_is_a_pause(tmp_path: Path) -> None:
+    clock = Machine().clock(tmp_path / "clock")
+    assert clock.pause() is None
+    (tmp_path / "clock.paused").write_text("?")
+    assert clock.pause() == {"expected": "", "found": ""}
+    assert paused(clock)
