@@ -188,7 +188,7 @@ def _purposes(catalogue: Catalogue) -> list[Json]:
 def _papers(session: Session, subject: SubjectId) -> list[Json]:
     """Every signed statement about the subject, as signed."""
     mine = or_(Credential.subject == subject, Credential.subject == EVERYONE)
-    rows = session.exec(select(Credential).where(mine).order_by(Credential.at)).all()  # type: ignore[arg-type]
+    rows = session.exec(select(Credential).where(mine).order_by(Credential.at)).all()
     return [{"kind": row.kind, "credential": signed.document(row)} for row in rows if row.kind in _PAPERS]
 
 

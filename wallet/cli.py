@@ -1,8 +1,6 @@
 """The customer's terminal: ``fieldgrant wallet …``."""
 # ruff: noqa: PLR0917 - typer turns each parameter into an option
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from protocol.consent import Process
-from wallet import keystore, offer, render
+from wallet import offer, render, requests_cli
 from wallet.desk import BACKUP_PASSPHRASE, PASSPHRASE, Desk, at_desk
 from wallet.errors import WalletError
 from wallet.help import Spoken
 from wallet.holding import own_consent
+from wallet.options import DEFAULT_PATH, JsonOption, LangOption, OrgOption, PathOption, YesOption, opened
 from wallet.wallet import Wallet, now
 
 app = typer.Typer(
@@ -28,33 +27,10 @@ app = typer.Typer(
     ),
 )
 
-PathOption = Annotated[
-    Path,
-    typer.Option(
-        "--wallet", envvar="FIELDGRANT_WALLET", help="The wallet's file.", show_default="~/.fieldgrant/wallet"
-    ),
-]
-LangOption = Annotated[str | None, typer.Option("--lang", help="en or zh-CN; else as your locale says.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-OrgOption = Annotated[str | None, typer.Option("--org", help="Organisation: its DID, a part of it, or its URL.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask again.")]
 FieldsOption = Annotated[
     str | None, typer.Option("--fields", help="Fields to allow, comma-separated; PURPOSE:FIELD with several purposes.")
 ]
 UntilOption = Annotated[str | None, typer.Option("--until", help="Last day, e.g. 2027-05-21; else as long as asked.")]
-DEFAULT_PATH = Path("~/.fieldgrant/wallet")
-
-
-@contextmanager
-def _wallet(desk: Desk, path: Path, *, resume: bool = True) -> Iterator[Wallet]:
-    """The open wallet; with ``resume``, answers that did not arrive last time are sent first."""
-    path = path.expanduser()
-    with Wallet.open(path, desk.secret(PASSPHRASE, "passphrase")) as wallet:
-        if tried := keystore.attempts(path):
-            typer.echo(desk.say("tried", count=len(tried), last=tried[-1]), err=True)
-        for receipt in wallet.resume() if resume else ():
-            typer.echo(desk.say("resumed", event=receipt.event), err=True)
-        yield wallet
 
 
 def _until(text: str | None, latest: datetime) -> datetime | None:
@@ -75,7 +51,7 @@ def _ticked(desk: Desk, fields: str | None, processes: tuple[Process, ...]) -> l
     ticked = []
     for process in processes:
         for field in sorted(process.fields):
-            purpose = offer.short(process.purpose)
+            purpose = f"{offer.short(process.purpose)} ({render.done(process, desk.language)})"
             question = str(render.plain(desk.say("tick", field=field, purpose=purpose)))
             if typer.confirm(question, default=False, err=True):
                 ticked.append(f"{process.purpose}:{field}")
@@ -101,7 +77,7 @@ def enrol(
     as_json: JsonOption = False,
 ) -> None:
     """Accept an invitation: a new DID for this organisation alone, and the code from the second channel."""
-    with at_desk(lang, as_json) as desk, _wallet(desk, path) as wallet:
+    with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
 
         def ask(channel: str) -> str:
             return code or str(typer.prompt(str(render.plain(desk.say("code", channel=channel))), err=True))
@@ -116,7 +92,7 @@ def asks(
     org: OrgOption = None, path: PathOption = DEFAULT_PATH, lang: LangOption = None, as_json: JsonOption = False
 ) -> None:
     """Show what is asked of you: purpose, fields, who, where, how long, and the notice."""
-    with at_desk(lang, as_json) as desk, _wallet(desk, path) as wallet:
+    with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         offers, rejected = wallet.asks(org)
         shown = render.offers(offers, desk.language) if offers else render.plain(desk.say("no_asks"))
         desk.show({"asks": offers, "rejected": rejected}, shown)
@@ -138,7 +114,7 @@ def consent(
     as_json: JsonOption = False,
 ) -> None:
     """Allow exactly the fields that you tick, for as long as you say."""
-    with at_desk(lang, as_json) as desk, _wallet(desk, path) as wallet:
+    with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         found = wallet.ask(ask, org)
         if fields is None and not as_json:
             render.console().print(render.offers([found], desk.language))
@@ -158,7 +134,7 @@ def narrow(
     as_json: JsonOption = False,
 ) -> None:
     """Keep only the fields that you tick; the rest of the consent ends in the same step."""
-    with at_desk(lang, as_json) as desk, _wallet(desk, path) as wallet:
+    with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         old = wallet.given(consent, org)
         ticked = _ticked(desk, fields, old.processes)
         receipt = wallet.narrow(old.id, ticked, until=_until(until, old.valid_until), organisation=org)
@@ -175,7 +151,7 @@ def withdraw(
     as_json: JsonOption = False,
 ) -> None:
     """End a consent. When this returns, nothing is read under it any more."""
-    with at_desk(lang, as_json) as desk, _wallet(desk, path) as wallet:
+    with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         old = wallet.given(consent, org)
         fields = ", ".join(sorted({field for process in old.processes for field in process.fields}))
         effect = desk.say("withdraw_effect", organisation=old.controller, fields=fields)
@@ -197,7 +173,7 @@ def refuse(
     as_json: JsonOption = False,
 ) -> None:
     """Say no to a whole ask, on record."""
-    with at_desk(lang, as_json) as desk, _wallet(desk, path) as wallet:
+    with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         if not yes and not typer.confirm(desk.say("refuse_ask"), default=False, err=True):
             desk.tell({"refused": False}, "kept")
             return
@@ -214,7 +190,7 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Who read what of yours, when and what for; refused attempts too."""
-    with at_desk(lang, as_json) as desk, _wallet(desk, path) as wallet:
+    with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         page = wallet.history(org, limit=limit, before=before)
         shown = render.history(page.items, desk.language) if page.items else render.plain(desk.say("no_history"))
         desk.show(page, shown)
@@ -227,7 +203,7 @@ def receipts(
     org: OrgOption = None, path: PathOption = DEFAULT_PATH, lang: LangOption = None, as_json: JsonOption = False
 ) -> None:
     """The organisation's signed answers to what you decided, and certificates of what became of your data."""
-    with at_desk(lang, as_json) as desk, _wallet(desk, path) as wallet:
+    with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         found, certified = wallet.receipts(org), wallet.certificates(org)
         empty = render.plain(desk.say("no_receipts"))
         desk.show(
@@ -245,7 +221,7 @@ def backup(
     """Write everything, keys included, into a file sealed under a passphrase of its own."""
     with (
         at_desk(lang, as_json) as desk,
-        _wallet(desk, path, resume=False) as wallet,
+        opened(desk, path, resume=False) as wallet,
     ):
         wallet.backup(file.expanduser(), desk.secret(BACKUP_PASSPHRASE, "passphrase_backup_new", confirm=True))
         desk.tell({"backup": str(file)}, "backed_up", path=file)
@@ -277,7 +253,7 @@ def show(
     """Organisations, your consents and how each stands."""
     with (
         at_desk(lang, as_json) as desk,
-        _wallet(desk, path, resume=False) as wallet,
+        opened(desk, path, resume=False) as wallet,
     ):
         listed = [wallet.refresh(org) if online else wallet.holding(org)] if org or online else list(wallet.holdings)
         rows = [(one, [(own_consent(one, held, at=now()), held.standing) for held in one.consents]) for one in listed]
@@ -288,3 +264,6 @@ def show(
 
 def _about(receipt: Any) -> str:
     return render.short(receipt.consent.id) if receipt.consent is not None else ""
+
+
+requests_cli.add_to(app)

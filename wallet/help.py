@@ -46,6 +46,45 @@ ZH: Mapping[str, str] = {
     ),
     "Make a wallet out of a backup, where there is none yet.": "在还没有钱包的地方，由备份恢复钱包。",
     "Organisations, your consents and how each stands.": "组织、您的同意及其状态。",
+    "Your rights: a copy of everything, correction, data to take along, erasure, objection, restriction.": (
+        "您的权利：查阅全部数据、更正、转移副本、删除、反对、限制处理。"
+    ),
+    "Everything that is held about you, with where it came from and who got it; sealed to this wallet's key.": (
+        "关于您的全部数据，及其来源和接收方；只有此钱包的密钥能打开。"
+    ),
+    "The data that you provided, to take along: JSON and a vCard 4.0.": (
+        "您提供的数据，可随身带走：JSON 和 vCard 4.0。"
+    ),
+    "Propose right values, sealed so that only the organisation's records open them.": (
+        "提出正确的内容，密封后只有组织的档案能打开。"
+    ),
+    "End every consent and every ground that may end. What the law makes the organisation keep is told to you.": (
+        "终止所有可以终止的同意和依据。法律要求组织保留的，会告知您。"
+    ),
+    "Object to a use without your consent: held back at once; for direct marketing it ends at once.": (
+        "反对未经您同意的使用：立即暂停；如为直接营销则立即终止。"
+    ),
+    "Have every use without your consent held back, but what the law demands, while something is looked into.": (
+        "在核查期间，暂停一切未经您同意的使用，法律要求的除外。"
+    ),
+    "What you asked for: where each request stands and until when it is to be answered.": (
+        "您提出的请求：各自的进展和答复期限。"
+    ),
+    "Fetch and open the answer to a request for a copy; within seven days as often as you like.": (
+        "取回并打开副本请求的答复；七天内次数不限。"
+    ),
+    "Open an answer in a file, without a wallet: you get its passphrase from somebody else at the organisation.": (
+        "无需钱包，打开答复文件：口令由组织的另一位人员告知您。"
+    ),
+    "Directory to write the answer to, for you alone (mode 0600).": ("写入答复的目录，仅您可读（权限 0600）。"),
+    "Fields to correct; you are asked for each value.": ("要更正的字段；逐一询问内容。"),
+    "FIELD=VALUE instead of being asked; others on this machine may see it.": (
+        "直接写 字段=内容，不再询问；本机其他人可能看到。"
+    ),
+    "The purpose: its name as `show --online` has it, or its IRI.": ("用途：`show --online` 中的名称，或其 IRI。"),
+    "One ground only: its id, or the beginning of it.": ("只针对一个依据：其编号或编号开头。"),
+    "The request's id, or the beginning of it.": ("请求的编号，或编号开头。"),
+    "The file that you were given or sent.": ("交给您或寄给您的文件。"),
     "The wallet's file.": "钱包文件。",
     "en or zh-CN; else as your locale says.": "en 或 zh-CN；不写则按系统语言。",
     "Print JSON for programs.": "输出 JSON，供程序使用。",

@@ -15,7 +15,7 @@ from protocol.consent import Consent
 from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
 from protocol.receipt import Receipt
-from wallet import answer, enrolling, keystore, link, offer, record, settle
+from wallet import answer, enrolling, keystore, link, offer, record, requests, settle
 from wallet.client import Client
 from wallet.enrolling import Enrolling
 from wallet.errors import WalletError
@@ -23,6 +23,7 @@ from wallet.holding import SENT, Held, Holding, Pending, own_consent
 from wallet.keystore import MODERATE, Keystore, Strength
 from wallet.offer import Offer, Rejected
 from wallet.record import History
+from wallet.requests import Asked, Copy
 
 EMPTY: Mapping[str, Any] = {"v": 1, "organisations": []}
 
@@ -261,6 +262,29 @@ class Wallet:
     def grounds(self, organisation: str | None = None) -> tuple[StatutoryGround, ...]:
         """The statutory grounds that an organisation claims about the owner."""
         return record.grounds(self._client, self.holding(organisation), at=self._clock())
+
+    def ask_right(
+        self,
+        kind: str,
+        *,
+        organisation: str | None = None,
+        purpose: str | None = None,
+        ground: str | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> Asked:
+        """Ask for one of the owner's rights; errors as of `requests.ask`."""
+        holding, at = self.holding(organisation), self._clock()
+        return requests.ask(self._client, holding, kind, at=at, purpose=purpose, ground=ground, values=values)
+
+    def requests(self, organisation: str | None = None) -> tuple[Asked, ...]:
+        """What was asked, and where it stands; errors as of `requests.listing`."""
+        return requests.listing(self._client, self.holding(organisation), at=self._clock())
+
+    def copy(self, reference: str, organisation: str | None = None) -> Copy:
+        """The answer to a request for a copy, opened; errors as of `requests.fetch`, ``unknown_request``."""
+        holding = self.holding(organisation)
+        asked = requests.find(self.requests(holding.controller), reference)
+        return requests.fetch(self._client, holding, asked, at=self._clock())
 
     def refresh(self, organisation: str | None = None) -> Holding:
         """Bring the wallet up to what the organisation holds of the owner's own signatures, and its receipts."""

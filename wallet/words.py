@@ -134,8 +134,8 @@ ZH: Mapping[str, str] = {
     "resumed": "此前未送达的答复已重新发送：{event}。",
     "right_value": "{field} 的正确内容",
     "erase_effect": (
-        "{organisation} 将终止所有可以终止的同意和使用，并销毁或归档没有其他依据的数据。法律或仍在履行的合同要求保留的，"
-        "会逐项告知您。此操作无法撤销。"
+        "{organisation} 将终止所有可以终止的同意和使用，并销毁或归档没有其他依据的数据。"
+        "法律或仍在履行的合同要求保留的，会逐项告知您。此操作无法撤销。"
     ),
     "erase_ask": "确定请求删除您的数据吗？",
     "no_requests": "尚未提出请求。请看：fieldgrant wallet request --help",
