@@ -5,7 +5,7 @@ contributing customer: each has the release on record, in parts of at most 500, 
 through, so that memory holds the groups and never the contributors.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -123,7 +123,7 @@ class _Tally:
             case Function.MAX:
                 return self.most[1] if self.most else None
             case Function.SUM:
-                return _number(self.total)
+                return _number(Fraction(self.total))
             case Function.AVG:
                 return _number(Fraction(self.total) / self.values) if self.values else None
 
@@ -220,24 +220,25 @@ def _shown(question: Question, total: _Group, groups: Mapping[Key, _Group], k: i
         {
             "by": list(groups[key].labels),
             "count": groups[key].count,
-            "aggregates": _measured(question, groups[key], k, lambda place, key=key: key in quiet[place]),
+            "aggregates": _measured(question, groups[key], k, {place for place in places if key in quiet[place]}),
         }
         for key in listed
     ]
     return {
         **({"count": None, "fewer_than": k} if few else {"count": total.count}),
-        "aggregates": _measured(question, total, k, lambda _place: few),
+        "aggregates": _measured(question, total, k, places if few else ()),
         "groups": shown if not few else [],
         "suppressed": few or bool(gone),
         "small_group": k,
     }
 
 
-def _measured(question: Question, group: _Group, k: int, quiet: Callable[[int], bool]) -> list[dict[str, Any]]:
+def _measured(question: Question, group: _Group, k: int, quiet: Container[int]) -> list[dict[str, Any]]:
+    """The aggregates of a group; `quiet`: the places of those that must not be shown."""
     listed = []
     for place, (measure, tally) in enumerate(zip(question.measures, group.tallies, strict=True)):
         told: dict[str, Any] = {"function": measure.function.value, "field": measure.field}
-        if quiet(place) or tally.subjects < k:
+        if place in quiet or tally.subjects < k:
             listed.append(told | {"value": None, "fewer_than": k})
         else:
             listed.append(told | {"value": tally.result(measure.function)})
@@ -248,9 +249,10 @@ def _order(key: Key) -> tuple[tuple[bool, SortKey], ...]:
     return tuple((part is None, part or (0, "")) for part in key)
 
 
-def _number(exact: Fraction | int) -> Value | None:
-    if exact == int(exact) and abs(exact) <= _EXACT:
-        return int(exact)
+def _number(exact: Fraction) -> Value | None:
+    """As JSON holds it: an integer where it is one that every reader can hold; None beyond any float."""
+    if exact.denominator == 1 and abs(exact.numerator) <= _EXACT:
+        return exact.numerator
     try:
         return float(exact)
     except OverflowError:
