@@ -42,6 +42,12 @@ def _demo(root: typer.Typer) -> None:
     root.command("demo")(demo)
 
 
+def _catalogue(root: typer.Typer) -> None:
+    from fieldgrant.catalogue_cli import app
+
+    root.add_typer(app, name="catalogue")
+
+
 def _wallet(root: typer.Typer) -> None:
     from wallet.cli import app
 
@@ -66,6 +72,12 @@ def _redaction(root: typer.Typer) -> None:
     root.add_typer(app, name="redaction")
 
 
+def _clock(root: typer.Typer) -> None:
+    from redaction.clock_cli import app
+
+    root.add_typer(app, name="clock")
+
+
 def _keys(root: typer.Typer) -> None:
     from redaction.cli import keys_app
 
@@ -73,7 +85,7 @@ def _keys(root: typer.Typer) -> None:
 
 
 def _reconcile(root: typer.Typer) -> None:
-    from verifier.cli import reconcile
+    from fieldgrant.reconcile import reconcile
 
     root.command("reconcile")(reconcile)
 
@@ -101,10 +113,12 @@ COMMANDS: dict[str, Callable[[typer.Typer], None]] = {
     "init": _init,
     "staff": _staff,
     "crm": _crm,
+    "catalogue": _catalogue,
     "wallet": _wallet,
     "touchpoint": _touchpoint,
     "redaction": _redaction,
     "keys": _keys,
+    "clock": _clock,
     "audit": _audit,
     "reconcile": _reconcile,
 }

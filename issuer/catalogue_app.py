@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from issuer import attempts, editions, publication, signed, transfers
 from issuer.catalogue import CatalogueError, changes, content, loading
+from issuer.catalogue.content import Version
 from issuer.credentials import Credential
 from issuer.editions import DRAFT, CatalogueContent, Proved
 from issuer.registry import Registry
@@ -43,7 +44,7 @@ _WRITTEN = {
 class Counts:
     """What composition hands in, for it needs the verifier: a draft's impact, and the paths of living consents."""
 
-    impact: Callable[[Proved], Json]
+    impact: Callable[[Version, bytes], Json]
     abroad: Callable[[], Iterable[tuple[str, str, str]]]
 
 
@@ -151,7 +152,8 @@ def _drafting(routes: APIRouter, registry: Registry, role: Callable[..., Any], c
     @routes.get("/catalogue/drafts/{id}/impact", summary="What a draft would do")
     def impact(id: Id, staff: Overseer) -> Json:
         """Counted from verified evidence: grounds touched, whom to ask again, fields that lapse and what follows."""
-        return _counting(counts).impact(publication.proposed(registry, id))
+        found = publication.proposed(registry, id)
+        return _counting(counts).impact(found.version, found.content)
 
     @routes.post("/catalogue/drafts/{id}/approval", summary="Approve a draft")
     def approve(id: Id, staff: Second) -> Json:

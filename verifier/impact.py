@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from issuer import credentials
 from issuer.catalogue import Catalogue
 from issuer.catalogue import content as contents
-from issuer.editions import Proved
+from issuer.catalogue.content import Version
 from protocol.consent import SubjectId
 from runtime.platform import Platform
 from verifier import grounds
@@ -35,14 +35,16 @@ class Impact:
     lapses: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-def measure(platform: Platform, catalogue: Catalogue, draft: Proved, tell: Tell | None = None) -> dict[str, Any]:
-    """Count what a draft would end and who is to be asked again; changes nothing.
+def measure(
+    platform: Platform, catalogue: Catalogue, version: Version, content: bytes, tell: Tell | None = None
+) -> dict[str, Any]:
+    """Count what a version that is not in effect would end and who is to be asked again; changes nothing.
 
     Lapses are counted by grounds: whether a value is stored for a customer is not looked at, so that they are at most
     so many. Raises ClockError, JournalError.
     """
-    before, after = catalogue.current(), draft.version.catalogue
-    change = _Change(before, after, frozenset(contents.ends_of(draft.content)))
+    before, after = catalogue.current(), version.catalogue
+    change = _Change(before, after, frozenset(contents.ends_of(content)))
     impact, at = Impact(), platform.clock.now()
     following = ""
     platform.journal.refresh()

@@ -59,6 +59,34 @@ def follow(before: Version, written: Mapping[str, Any]) -> bytes:
     )
 
 
+def changed(written: Mapping[str, Any], change: Mapping[str, Any], *, name: str | None = None) -> dict[str, Any]:
+    """What was written with a change laid over it: {section: {entry: {member: value}}}, each member as a whole.
+
+    Null takes an entry or a member away. `name` is the new version's, where the change says none. CatalogueError.
+    """
+    found: dict[str, Any] = {**written, "version": change.get("version", name or written.get("version"))}
+    for section in change:
+        if section == "version":
+            continue
+        if section not in ("fields", "purposes", "recipients", "notices"):
+            raise CatalogueError(section, "is not known")
+        kept: dict[str, Any] = dict(found.get(section, {}))
+        for key, members in _mapping(change, section).items():
+            laid = {**kept.get(key, {}), **members} if isinstance(members, Mapping) else members
+            kept[key] = {one: value for one, value in laid.items() if value is not None} if laid is not None else None
+        found[section] = {key: entry for key, entry in kept.items() if entry is not None}
+    return found
+
+
+def free_bit(catalogue: Catalogue) -> int:
+    """The lowest bit that no field has or had. CatalogueError when there is none left."""
+    taken = {one.bit for one in catalogue.fields.values()} | set(catalogue.retired.fields.values())
+    free = next((bit for bit in range(128) if bit not in taken), None)
+    if free is None:
+        raise CatalogueError("fields", "all 128 places are taken")
+    return free
+
+
 def read(content: bytes, *, number: int, digest: str, in_effect: datetime) -> Version:
     """A version out of the bytes that were signed. EvidenceError `bad_catalogue`, and those of `canonical.parse`."""
     document = canonical.parse(content, limit=LIMIT)
