@@ -2,11 +2,12 @@
 
 import typer
 
-from crm_core import import_cli, minimise_cli
+from crm_core import import_cli, minimise_cli, touchpoints_cli
 
 app = typer.Typer(name="crm", help="The customer records.", no_args_is_help=True)
 app.command("import", epilog=import_cli.EXAMPLES)(import_cli.command)
 app.command("minimise", epilog=minimise_cli.EXAMPLES)(minimise_cli.command)
+app.add_typer(touchpoints_cli.app)
 
 
 @app.callback()

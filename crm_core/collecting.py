@@ -44,14 +44,14 @@ class Collecting:
     def __init__(
         self, session: Session, platform: Platform, catalogue: Catalogue, uploader: Uploader, at: datetime
     ) -> None:
-        self._session, self._platform, self._catalogue = session, platform, catalogue
-        self._uploader, self._at = uploader, at
+        self.platform, self.catalogue, self.at = platform, catalogue, at
+        self._session, self._uploader = session, uploader
         self._grants: dict[SubjectId | None, tuple[Grant, ...] | None] = {}
         self._wallets: dict[Did, SubjectId | None] = {}
 
     def prepare(self, subjects: Sequence[SubjectId | Did | None]) -> None:
         """Verify the evidence on these subjects at once."""
-        self._platform.journal.refresh()
+        self.platform.journal.refresh()
         for wallet in {Did(one) for one in subjects if one is not None and one.startswith("did:")}:
             self._wallets[wallet] = credentials.enrolled_subject(self._session, wallet)
         known = {SubjectId(one) for one in subjects if one is not None and one.startswith("sub_")}
@@ -100,31 +100,31 @@ class Collecting:
         """The question that is put to the grounds. A touchpoint has no role: a ground for certain readers is none."""
         return ReadRequest(
             reader=self._uploader.registration.touchpoint,
-            recipient=self._platform.controller,
+            recipient=self.platform.controller,
             subject=subject or _NOBODY,
             fields=frozenset(fields),
             purpose=purpose,
             processing=COLLECT,
             jurisdiction=self._uploader.registration.jurisdiction,
             roles=frozenset(),
-            at=self._at,
+            at=self.at,
         )
 
     def _below(self, found: Evidence) -> bool:
-        return found.version < self._platform.journal.floor(found.subject)
+        return found.version < self.platform.journal.floor(found.subject)
 
     def _proved(self, found: Evidence) -> tuple[Grant, ...]:
-        return grounds.examine(self._platform, self._catalogue, found, self._at).grants
+        return grounds.examine(self.platform, self.catalogue, found, self.at).grants
 
     def _speaks(self, found: Evidence, wallet: Did) -> bool:
         """Is this wallet the customer's by an enrolment that verifies? The column alone says nothing."""
-        verdicts = Verdicts(self._platform, self._at)
+        verdicts = Verdicts(self.platform, self.at)
         for row in found.enrolments:
             try:
                 enrolled = verdicts.enrolment(row.body)
             except EvidenceError:
                 continue
-            living = row.ended_at is None and not self._platform.journal.ended(enrolled.id)
+            living = row.ended_at is None and not self.platform.journal.ended(enrolled.id)
             if living and (enrolled.wallet_did, enrolled.subject) == (wallet, found.subject):
                 return True
         return False

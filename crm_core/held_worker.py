@@ -37,7 +37,7 @@ def run_once(platform: Platform, catalogue: Catalogue) -> int:
     ended = 0
     for id_ in due:
         with platform.database.write() as session:
-            ended += _look(session, platform, catalogue, id_)
+            ended += _look(session, platform, catalogue.current(), id_)
     held.sweep(platform)
     if old:
         with platform.database.write() as session:

@@ -7,7 +7,6 @@ lock and is in the journal before it commits, so after its acknowledgement nothi
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from crm_core import held, lot, origin, remembered, touchpoints
 from crm_core import upload as uploads
 from crm_core.collecting import Collecting, Ruling
 from crm_core.lot import Lot
+from crm_core.remembered import Memory
 from crm_core.upload import Declared, Upload
 from crm_core.uploader import ACTION, Uploader
 from issuer import credentials
@@ -89,8 +89,8 @@ class Intake:
     def __init__(self, registry: Registry) -> None:
         """`registry` takes consents that come along with an upload."""
         self._registry = registry
-        self._platform, self._catalogue = registry.platform, registry.catalogue
-        self._memory = remembered.Memory(self._platform)
+        self._platform = registry.platform
+        self._memory = Memory(self._platform)
 
     def take(self, uploader: Uploader, nodes: Sequence[Any], *, key: str | None = None) -> list[Result]:
         """Take uploads in their order; `key` is the request's own idempotency key, where it has one.
@@ -151,9 +151,10 @@ class Intake:
             # an end of the touchpoint holds the same write lock: after it nothing more of it comes in
             here = touchpoints.by_id(session, self._platform, uploader.registration.id, at) is not None
             wanted = [one for one in read if isinstance(one, Upload)]
-            bench = Collecting(session, self._platform, self._catalogue, uploader, at)
+            catalogue = self._registry.catalogue.current()  # one version for the whole chunk
+            bench = Collecting(session, self._platform, catalogue, uploader, at)
             bench.prepare([one.subject for one in wanted])
-            passing = _Passing(self, session, uploader, bench, at)
+            passing = _Passing(self._memory, session, uploader, bench)
             results = [one if isinstance(one, Result) else passing.one(one) if here else _ended(one) for one in read]
             passing.close()
         return results
@@ -162,9 +163,9 @@ class Intake:
 class _Passing:
     """One chunk on its way through the write transaction."""
 
-    def __init__(self, intake: Intake, session: Session, uploader: Uploader, bench: Collecting, at: datetime) -> None:
-        self._platform, self._catalogue, self._memory = intake._platform, intake._catalogue, intake._memory
-        self._session, self._uploader, self._bench, self._at = session, uploader, bench, at
+    def __init__(self, memory: Memory, session: Session, uploader: Uploader, bench: Collecting) -> None:
+        self._memory, self._session, self._uploader, self._bench = memory, session, uploader, bench
+        self._platform, self._catalogue, self._at = bench.platform, bench.catalogue, bench.at
         self._refusals: list[tuple[SubjectId | None, dict[str, Any]]] = []
 
     def one(self, upload: Upload) -> Result:
