@@ -10,6 +10,7 @@ from issuer.statuslists import SignedLists
 from protocol import canonical, context
 from protocol.credential import CONSENT_V1
 from protocol.status import DEFAULT_TTL
+from protocol.times import iso
 from runtime.platform import Platform
 
 Json = dict[str, Any]
@@ -79,8 +80,10 @@ def router(platform: Platform, catalogue: Catalogue) -> APIRouter:
 
 def catalogue_document(catalogue: Catalogue) -> Json:
     """The catalogue as JSON."""
+    catalogue = catalogue.current()
     return {
         "version": catalogue.version,
+        "number": catalogue.number,
         "digest": catalogue.digest,
         "fields": {
             entry.id: {
@@ -89,6 +92,8 @@ def catalogue_document(catalogue: Catalogue) -> Json:
                 "sensitive": entry.sensitive,
                 "labels": dict(entry.labels),
                 "type": entry.type,
+                "many": entry.many,
+                "item": entry.item,
                 "disposition": entry.disposition,
                 "legal_ground": entry.legal_ground,
                 "destroy_after": entry.destroy_after,
@@ -105,8 +110,22 @@ def catalogue_document(catalogue: Catalogue) -> Json:
                 "roles": sorted(entry.roles),
                 "duration": entry.duration,
                 "consent_life": entry.consent_life,
+                "processing": sorted(entry.processing),
+                "ask_again_after": entry.ask_again_after,
+                "recipients": sorted(entry.recipients),
+                "jurisdictions": sorted(entry.jurisdictions),
                 "notice": max((one.version for one in catalogue.notices if one.purpose == entry.key), key=int),
             }
             for entry in catalogue.purposes.values()
+        },
+        "recipients": {
+            entry.key: {
+                "did": entry.did,
+                "labels": dict(entry.labels),
+                "jurisdiction": entry.jurisdiction,
+                "mechanism": entry.mechanism,
+                "mechanism_until": None if entry.mechanism_until is None else iso(entry.mechanism_until),
+            }
+            for entry in catalogue.recipients.values()
         },
     }

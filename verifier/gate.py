@@ -239,7 +239,7 @@ class Gate:
             self._reading = reading = Reading(edition)
         return Bench(
             reading=reading,
-            part=edition.part(edition.purpose(visit.purpose)),
+            part=reading.parts[visit.purpose],
             mac=lambda part: self._seal.under(Key(visit.purpose, visit.recipient, visit.jurisdiction, part)),
             settling=self._settling,
             journal=self._platform.journal,

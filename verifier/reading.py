@@ -7,7 +7,7 @@ from types import MappingProxyType
 import orjson
 
 from issuer.catalogue import Catalogue
-from protocol.consent import Field, GroundId
+from protocol.consent import Field, GroundId, Purpose
 from verifier.rule import Reason
 
 _REASONS = tuple(Reason)
@@ -15,13 +15,15 @@ _KEPT = 4096
 
 
 class Reading:
-    """Reads the columns of rows whose MAC was found good, for one version of the catalogue (`.version` is its digest).
+    """Reads the columns of rows whose MAC was found good, for one version of the catalogue.
 
-    Rows that an earlier version compiled may be shorter: a field that came since has no ground yet.
+    `version` is its digest, `parts` the digest of what it says of each purpose. Rows that an earlier version compiled
+    may be shorter: a field that came since has no ground yet.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.version = catalogue.digest
+        self.parts = {Purpose(one.iri): catalogue.part(one) for one in catalogue.purposes.values()}
         self._bits = tuple((Field(entry.id), entry.bit) for entry in catalogue.fields.values())
         self.fields = frozenset(field for field, _ in self._bits)
         self.mask = lru_cache(_KEPT)(self._mask)
