@@ -17,7 +17,7 @@ class LogEntry(SQLModel, table=True):
     event_id: str = Field(unique=True)
     leaf: bytes = Field(sa_column=Column(BLOB, nullable=False))
     leaf_hash: bytes = Field(sa_column=Column(BLOB, nullable=False))
-    lost: bool = False
+    lost: bool = Field(default=False, index=True)
     """Its event was lost with the database that held it (a restore): the leaf and its commitments stay."""
 
 

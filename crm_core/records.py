@@ -278,6 +278,28 @@ def behind(session: Session, bucket: int, epoch: int, limit: int) -> list[Wrappe
     return [Wrapped(*row) for row in session.connection().execute(statement)]
 
 
+def oldest_epochs(session: Session) -> dict[int, int]:
+    """The oldest epoch that wraps a data key, by bucket. One look at an index for each."""
+    found: dict[int, int] = {}
+    for bucket in range(keyring.BUCKETS):
+        statement = select(TABLE.c.epoch).where(TABLE.c.bucket == bucket).order_by(TABLE.c.epoch).limit(1)
+        epoch = session.connection().execute(statement).scalar()
+        if epoch is not None:
+            found[bucket] = epoch
+    return found
+
+
+def of_bucket(session: Session, bucket: int, after: str, limit: int) -> list[Record]:
+    """The next records of a bucket in the order of their subjects."""
+    statement = select(TABLE).where(TABLE.c.bucket == bucket, TABLE.c.subject > after)
+    return [of_row(row) for row in session.connection().execute(statement.order_by(TABLE.c.subject).limit(limit))]
+
+
+def put_back(session: Session, record: Record) -> None:
+    """Put a record in the place of the present one, as it rested elsewhere. EvidenceError `unknown_subject`."""
+    _store(session, record)
+
+
 def wrapped_keys(session: Session, bucket: int, after: str, limit: int) -> list[Wrapped]:
     """The next data keys of a bucket in the order of their subjects."""
     columns = (TABLE.c.subject, TABLE.c.generation, TABLE.c.epoch, TABLE.c.wrapped)

@@ -31,7 +31,7 @@ import verifier.app
 import verifier.worker
 from audit import events
 from audit.log import Log
-from fieldgrant import VERSION, beyond, glance, openapi
+from fieldgrant import VERSION, beyond, glance, openapi, recovery
 from issuer import wallet_auth
 from issuer.catalogue import Catalogue
 from issuer.catalogue_app import Counts
@@ -44,7 +44,6 @@ from runtime.platform import Platform
 from runtime.settings import SERVICES as PARTIES
 from verifier import allowance, impact
 from verifier.gate import Gate
-from verifier.reconcile import startup_check
 
 __all__ = ["PARTIES", "House", "app", "credentials", "house"]
 
@@ -76,8 +75,8 @@ class House:
 
 
 def house(platform: Platform) -> House:
-    """Wire a platform. Raises verifier.reconcile.Disagreement while journal and database do not agree."""
-    startup_check(platform)
+    """Wire a platform. Raises verifier.reconcile.Disagreement while database, journal, log and keys disagree."""
+    recovery.check(platform)
     catalogue = LiveCatalogue(platform)
     gate = Gate.open(platform, catalogue)
     compile_ = partial(_compile, platform, catalogue)

@@ -28,7 +28,7 @@ def seal(platform: Platform, catalogue: Catalogue, job_id: str) -> None:
         at = platform.clock.now()
         rows = disposition.of_job(session, job_id)
         spare(session, platform, catalogue, job=job, rows=rows, at=at)
-        _archive(session, platform, job, [row for row in rows if row.action == "seal"], at)
+        _archive(session, platform, job, [row for row in rows if row.action == "seal" and row.state == PLANNED], at)
         for row in rows:
             if row.action == "keep":
                 _keep(session, job, row, at)

@@ -3,17 +3,15 @@
 What is left after that is the key of the bucket, which an older copy of the database could still use: see `rotation`.
 """
 
-import base64
 from datetime import datetime
 
 from sqlmodel import Session
 
-from crm_core import archiving, records
+from crm_core import records
 from issuer.catalogue import Catalogue
-from protocol import times
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
-from redaction import crash, disposition, seal
+from redaction import crash, disposition, seal, survivors
 from redaction.disposition import DROPPED, JOURNALLED, RESEALED, SEALED, Job
 from runtime.journal import DROPPED as DROPPED_ENTRY
 from runtime.platform import Platform
@@ -73,26 +71,4 @@ def _append(session: Session, platform: Platform, subject: SubjectId, at: dateti
     record = records.load(session, subject)
     if record is None:
         raise EvidenceError("unknown_subject", "there is no such customer")
-    platform.journal.append(
-        {
-            "kind": "survivors",
-            "subject": subject,
-            "generation": record.generation,
-            "cells": base64.b64encode(record.cells).decode("ascii"),
-            "wrapped": base64.b64encode(record.wrapped).decode("ascii"),
-            "bucket": record.bucket,
-            "epoch": record.epoch,
-            "items": _items(session, subject),
-            "at": times.iso_ms(at),
-        }
-    )
-
-
-def _items(session: Session, subject: SubjectId) -> list[dict[str, str | int]]:
-    return [
-        {
-            name: base64.b64encode(part).decode("ascii") if isinstance(part, bytes) else part
-            for name, part in one.items()
-        }
-        for one in archiving.survivors(session, subject)
-    ]
+    platform.journal.append(survivors.entry(session, record, at))

@@ -16,7 +16,7 @@ from issuer.catalogue import Catalogue
 from issuer.credentials import EVERYONE, Credential, Standing
 from protocol.consent import SubjectId
 from runtime import crash
-from runtime.journal import Journal
+from runtime.journal import NARROWING, Journal
 from runtime.platform import Platform
 from verifier import allowance, grounds, quarantine, replay
 
@@ -61,11 +61,14 @@ def startup_check(platform: Platform) -> None:
         behind = [id_ for id_ in _ended(session) if not platform.journal.ended(id_)]
         lost = editions.lost(session, platform)
     if lost is not None:
-        raise Disagreement(f"journal_{lost}", "journal and database do not know the same version of the catalogue")
+        detail = "journal and database do not know the same version of the catalogue: run fieldgrant reconcile"
+        raise Disagreement(f"journal_{lost}", detail)
     if behind:
-        raise Disagreement("journal_behind", f"the journal lacks {len(behind)} endings that the database knows")
+        detail = f"the journal lacks {len(behind)} endings that the database knows"
+        raise Disagreement("journal_behind", f"{detail}: bring back the newest, then run fieldgrant reconcile")
     if ahead:
-        raise Disagreement("journal_ahead", f"the database lacks what ended for {len(ahead)} subjects: run reconcile")
+        detail = f"the database lacks what ended for {len(ahead)} subjects"
+        raise Disagreement("journal_ahead", f"{detail}: run fieldgrant reconcile")
 
 
 class _Undone(Exception):  # noqa: N818 - rolls a look back
@@ -93,6 +96,28 @@ def reconcile(platform: Platform, catalogue: Catalogue, *, dry_run: bool = False
     if (EVERYONE in touched or renewed) and not dry_run:  # a ground for all had ended, or the catalogue had gone
         compiled = allowance.compile_all(platform, catalogue)
     return Report(ended=tuple(ended), given=tuple(given), compiled=compiled, lifted=tuple(lifted), kept=kept)
+
+
+def end_everything(platform: Platform, subjects: Iterable[tuple[str, str]]) -> None:
+    """End every consent of these customers, in the journal: something of theirs ended (then), and nobody knows what.
+
+    `reconcile` is to follow.
+    """
+    with platform.database.read() as session:
+        for subject, at in subjects:
+            standing = session.get(Standing, subject)
+            living = select(Credential.id).where(
+                Credential.subject == subject, Credential.kind == "consent", col(Credential.ended_at).is_(None)
+            )
+            entry = {
+                "kind": NARROWING,
+                "subject": subject,
+                "version": 1 + max(platform.journal.floor(SubjectId(subject)), standing.version if standing else 0),
+                "ended": list(session.exec(living)),
+                "evidence": {},
+                "at": at,
+            }
+            platform.journal.append(entry)
 
 
 def _below(session: Session, journal: Journal) -> set[SubjectId]:

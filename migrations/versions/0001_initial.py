@@ -342,6 +342,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("event_id"),
         sa.UniqueConstraint("outbox_id"),
     )
+    with op.batch_alter_table("log_entry", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_log_entry_lost"), ["lost"], unique=False)
+
     op.create_table(
         "log_record",
         sa.Column("subject", sa.String(), nullable=False),

@@ -17,9 +17,9 @@ import pytest
 from typer.testing import CliRunner
 
 from audit.log import Log
+from fieldgrant.cli import build
 from protocol import canonical
 from tests.attacks.house import EMAIL, House, Signed, built
-from verifier.cli import app
 
 ROUNDS = int(os.environ.get("FIELDGRANT_TEST_KILLS", "3"))
 WALLETS = 4
@@ -107,10 +107,10 @@ def restarted(house: House) -> bool:
         return False
     last = refused.strip().splitlines()[-1]
     assert "journal_ahead" in last, refused
-    assert "run reconcile" in last
+    assert "run fieldgrant reconcile" in last
     settings = house.settings
     arguments = ["reconcile", "--data", str(settings.data_dir), "--keys", str(settings.keys_dir), "--json"]
-    done = CliRunner().invoke(app, arguments)
+    done = CliRunner().invoke(build("reconcile"), arguments)
     assert done.exit_code == 0, done.output
     house.start(0)
     return True

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from issuer import settling, signed
 from issuer.credentials import Credential
@@ -16,7 +15,6 @@ from protocol import event
 from tests.verifier.stage import ASKED, CITY, EMAIL, GIVEN, PHONE, Customer, Stage
 from verifier import gate as gates
 from verifier import reconcile
-from verifier.cli import app
 
 
 @pytest.fixture(autouse=True)
@@ -193,27 +191,6 @@ def test_a_subject_whose_stored_statements_prove_nothing_stays_denied(stage: Sta
     assert report.lifted == ()
     assert report.kept == {customer.subject: ("bad_credential",), "sub_nobody": ("unknown_subject",)}
     assert stage.released(customer.subject) == set()
-
-
-def test_the_terminal_reconciles_and_says_who_stays_denied(stage: Stage, customer: Customer) -> None:
-    given = stage.give(customer)
-    stage.sql("UPDATE allowance SET mac = x'00' WHERE subject = ?", customer.subject)
-    stage.see(customer.subject)
-    arguments = ["reconcile", "--data", str(stage.platform.settings.data_dir)]
-    freed = CliRunner().invoke(app, [*arguments, "--json"])
-    assert (freed.exit_code, freed.output.strip()) == (0, '{"ended": 0, "compiled": 1, "lifted": 1, "kept": 0}')
-    stage.sql("UPDATE allowance SET mac = x'00' WHERE subject = ?", customer.subject)
-    stage.sql("UPDATE credential SET body = x'7b7d' WHERE id = ?", given.id)
-    stage.see(customer.subject)
-    kept = CliRunner().invoke(app, arguments)
-    assert kept.exit_code == 2
-    assert "stays denied: bad_credential" in kept.output
-
-
-def test_the_terminal_says_in_one_line_what_is_missing(tmp_path: Path) -> None:
-    gone = CliRunner().invoke(app, ["reconcile", "--keys", str(tmp_path / "keys")])
-    assert gone.exit_code == 1
-    assert gone.output.startswith("fieldgrant: ")
 
 
 def test_a_consent_that_a_restore_lost_comes_back_from_the_journal_proved_anew(stage: Stage, customer: Customer) -> None:

@@ -1,0 +1,125 @@
+"""The terminal: `fieldgrant reconcile`, to be run after a restore, and when the start-up says so."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from fieldgrant import recovery
+from fieldgrant.recovery import Outcome
+from issuer import catalogue
+from runtime import terminal
+from runtime.terminal import Data, Keys
+
+_EXAMPLES = """
+Examples:
+
+  fieldgrant reconcile --dry-run                                   what is missing, nothing is changed
+
+  fieldgrant reconcile --data out/serve/8700/data --keys out/serve/8700/keys
+
+  fieldgrant reconcile --json
+"""
+
+
+def reconcile(  # noqa: PLR0917 - as a terminal has them
+    data: Data = None,
+    keys: Keys = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is missing, and change nothing.")] = False,
+    accept_gaps: Annotated[
+        bool, typer.Option("--accept-gaps", help="Go on although chains.jsonl is lost; the log says how much.")
+    ] = False,
+    end_unknown: Annotated[
+        bool,
+        typer.Option("--end-unknown", help="The newest journal is lost: end the consents of whom the log names."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer with one line of JSON.")] = False,
+) -> None:
+    """Bring a restored or crashed database up to the log, the journal and the keys, and say what was missing.
+
+    Run it after a restore, after a crash that left them apart, or when reads were found to be tampered with. What the
+    journal ended stays ended; answers, survivors and data keys that the database lost are put back where they prove
+    themselves. To stop it in the middle does no harm. Exit status 2: somebody stays denied, or the journal is older
+    than the log.
+    """
+    with terminal.opened(data, keys, catalogue.CatalogueError) as platform, Progress(transient=True) as bar:
+        tasks = {name: bar.add_task(name, total=None, visible=not as_json) for name in ("log", "journal", "keys")}
+        outcome = recovery.restore(
+            platform,
+            catalogue.load(),
+            dry_run=dry_run,
+            accept_gaps=accept_gaps,
+            end_unknown=end_unknown,
+            progress=lambda what, done, of: bar.update(tasks[what], completed=done, total=of),
+        )
+    _tell(outcome, as_json=as_json)
+    if not outcome.settled:
+        raise typer.Exit(2)
+
+
+reconcile.__doc__ = f"{reconcile.__doc__}\n{_EXAMPLES}"
+
+
+def _counts(outcome: Outcome) -> dict[str, int]:
+    log, journal, keys = outcome.log, outcome.journal, outcome.keys
+    return {
+        "leaves": log.size,
+        "matched": log.matched,
+        "lost": log.lost,
+        "unknown": log.unknown,
+        "tiles": int(log.rewritten),
+        "ended": len(journal.ended),
+        "given": len(journal.given),
+        "compiled": journal.compiled,
+        "lifted": len(journal.lifted),
+        "kept": len(journal.kept),
+        "rewrapped": keys.rewrapped,
+        "survivors": keys.survivors,
+        "archived": keys.archived,
+        "dark": len(keys.dark),
+        "unanswered": len(outcome.unanswered),
+    }
+
+
+_WORDS = {
+    "leaves": "leaves of the log that are signed",
+    "matched": "of them, put back with their events",
+    "lost": "of them, their events are lost",
+    "unknown": "of them, nobody knows whose records they hold",
+    "tiles": "tiles written anew from the database",
+    "ended": "consents and grounds ended",
+    "given": "consents and refusals put back",
+    "compiled": "customers compiled",
+    "lifted": "customers freed from quarantine",
+    "kept": "customers who stay denied",
+    "rewrapped": "records with a newer data key",
+    "survivors": "records with the survivors of a shred",
+    "archived": "fields put back into the archive",
+    "dark": "records that nothing opens any more",
+    "unanswered": "endings in the log that the journal lacks",
+}
+
+
+def _tell(outcome: Outcome, *, as_json: bool) -> None:
+    counts = _counts(outcome)
+    if as_json:
+        typer.echo(json.dumps(counts))
+        return
+    console = Console()
+    table = Table("reconciled", "", title="Database, journal, log and keys")
+    for name, number in counts.items():
+        table.add_row(_WORDS[name], str(number))
+    console.print(table)
+    for subject, codes in outcome.journal.kept.items():
+        _warn(console, f"{subject} stays denied: {', '.join(codes)}")
+    for subject in outcome.keys.dark:
+        _warn(console, f"{subject}: no key opens this record, and neither journal nor replica has a newer one")
+    if outcome.unanswered:
+        _warn(console, "The journal is older than the log: bring back the newest, else run with --end-unknown.")
+
+
+def _warn(console: Console, text: str) -> None:
+    console.print(text, style="yellow", markup=False, highlight=False)
