@@ -14,9 +14,11 @@ from protocol import (
     consent,
     credential,
     enrolment,
+    exclusion,
     ground,
     presentation,
     receipt,
+    request,
     times,
 )
 from protocol import event as events
@@ -26,7 +28,9 @@ from protocol.errors import EvidenceError
 
 FOLDER = "credentials/"
 WITHDRAWAL = answers.WITHDRAWAL_TYPE
-LOGGED = (enrolment.ENROLMENT_TYPE, consent.CONSENT_TYPE, WITHDRAWAL, ground.GROUND_TYPE)
+LOGGED = (
+    enrolment.ENROLMENT_TYPE, consent.CONSENT_TYPE, WITHDRAWAL, ground.GROUND_TYPE, exclusion.EXCLUSION_TYPE,
+)  # fmt: skip
 """Credentials on which something rests must stand in the log before it; asks are tied to it by their consents."""
 
 
@@ -43,6 +47,10 @@ class Papers:
     receipts: dict[str, receipt.Receipt] = field(default_factory=dict)
     grounds: dict[str, ground.StatutoryGround] = field(default_factory=dict)
     certificates: dict[str, certificate.Certificate] = field(default_factory=dict)
+    requests: dict[str, request.DataSubjectRequest] = field(default_factory=dict)
+    request_receipts: dict[str, request.RequestReceipt] = field(default_factory=dict)
+    exclusions: dict[str, exclusion.Exclusion] = field(default_factory=dict)
+    lifts: dict[str, exclusion.Lift] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     """Id of each credential → its digest."""
 
@@ -79,6 +87,10 @@ def read(files: Mapping[str, bytes], story: Story, controller: Did, keys: Keys) 
         receipt.RECEIPT_TYPE: lambda one: _put(papers.receipts, receipt.parse_receipt(one)),
         ground.GROUND_TYPE: lambda one: _ground(papers, one),
         certificate.CERTIFICATE_TYPE: lambda one: _put(papers.certificates, certificate.parse_certificate(one)),
+        request.REQUEST_TYPE: lambda one: _put(papers.requests, request.parse_request(one)),
+        request.RECEIPT_TYPE: lambda one: _put(papers.request_receipts, request.parse_receipt(one)),
+        exclusion.EXCLUSION_TYPE: lambda one: _put(papers.exclusions, exclusion.parse_exclusion(one)),
+        exclusion.LIFT_TYPE: lambda one: _put(papers.lifts, exclusion.parse_lift(one)),
     }
     for name in sorted(name for name in files if name.startswith(FOLDER)):
         try:
@@ -165,11 +177,19 @@ def _check_parties(papers: Papers, claim: Claim) -> None:
     wallets = {one.wallet_did for one in papers.enrolments.values() if one.subject == claim.subject}
     if len(wallets) != len({one.wallet_did for one in papers.enrolments.values()}):
         raise EvidenceError("foreign_enrolment", "an enrolment is another subject's")
-    ours = (papers.enrolments, papers.asks, papers.consents, papers.withdrawals, papers.receipts, papers.certificates)
-    for kind in (*ours, papers.grounds):
+    ours: tuple[Mapping[str, Any], ...] = (
+        papers.enrolments, papers.asks, papers.consents, papers.withdrawals, papers.receipts, papers.certificates,
+        papers.requests, papers.request_receipts, papers.exclusions, papers.lifts, papers.grounds,
+    )  # fmt: skip
+    for kind in ours:
         for paper in kind.values():
             if paper.controller != papers.controller:
                 raise EvidenceError("foreign_controller", f"{paper.id} concerns another controller")
+    apart = [(one.id, one.subject) for one in papers.exclusions.values()]
+    apart += [(one.id, one.subject) for one in papers.lifts.values()]
+    for name, subject in apart:
+        if subject != claim.subject:
+            raise EvidenceError("foreign_exclusion", f"{name} concerns another subject")
     said = [(one.id, one.subject_did) for one in papers.consents.values()]
     said += [(one.id, one.subject_did) for one in papers.withdrawals.values()]
     said += [(one.id, one.subject_did) for one in papers.refusals.values()]

@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from audit.event_file import Event
+from audit.excluded import Out
 from audit.life import Life, Wanted
 from audit.provenance import mentions
 from audit.report import IncompleteError
@@ -17,6 +18,7 @@ from audit.verify_credentials import Papers
 from protocol import event as events
 from protocol.consent import USE, SubjectId
 from protocol.errors import EvidenceError
+from protocol.exclusion import ERASURE
 
 DISPOSED = frozenset({events.VALUE_SEALED, events.VALUE_SHREDDED, events.VALUE_KEPT})
 ARRIVED = frozenset({events.VALUE_COLLECTED, events.VALUE_CORRECTED})
@@ -48,6 +50,7 @@ class Walk:
     archived: set[str] = field(default_factory=set)
     shut_at: int = -1
     endings: list[Ending] = field(default_factory=list)
+    out: list[Out] = field(default_factory=list)
     releases: int = 0
 
 
@@ -56,7 +59,7 @@ def check_story(story: Story, papers: Papers) -> Walk:
 
     Raises EvidenceError: `release_without_ground`, `ground_unknown`, `ground_ended`, `ground_does_not_cover`,
     `release_after_shut`, `bad_release`, `bad_version`, `credential_missing`, `not_enrolled`, `restore_without_archive`,
-    `restore_without_ground`.
+    `restore_without_ground`, `ground_excluded`.
     """
     walk = Walk(papers, SubjectId(story.claim.subject), story.claim.field)
     for event in story.in_order:
@@ -180,6 +183,41 @@ def _ground_ended(walk: Walk, event: Event) -> None:
         walk.endings.append(Ending(name, None, _stored(walk, life)))
 
 
+def _excluded(walk: Walk, event: Event) -> None:
+    """The subject was taken out of grounds: for good, which has to be seen through, or while a request is looked at."""
+    named = mentions(event.data) & walk.papers.exclusions.keys()
+    if not named:
+        raise EvidenceError("credential_missing", f"the exclusion of record {event.sequence} is not in the bundle")
+    version = _version(event)
+    for name in sorted(named):
+        out = Out(walk.papers.exclusions[name], version)
+        walk.out.append(out)
+        if out.ends:
+            lost = set(walk.stored) if out.paper.kind == ERASURE else _barred(walk, out)
+            walk.endings.append(Ending(name, version, lost if walk.only is None else lost & {walk.only}))
+
+
+def _barred(walk: Walk, out: Out) -> set[str]:
+    """The stored fields of the grounds in force that it covers."""
+    return walk.stored & {
+        str(name)
+        for paper in walk.papers.grounds.values()
+        if paper.id in walk.lives
+        for process in paper.processes
+        if out.paper.covers(paper, process.purpose)
+        for name in process.fields
+    }
+
+
+def _resumed(walk: Walk, event: Event) -> None:
+    """A pause was lifted: only the controller's own lift does that."""
+    named = mentions(event.data)
+    lifted = {one.exclusion.id for one in walk.papers.lifts.values() if one.id in named}
+    for out in walk.out:
+        if out.paper.id in lifted and not out.ends:
+            out.until = _version(event)
+
+
 def _enrolled(walk: Walk, event: Event) -> None:
     """With the first enrolment the grounds that were to reach the customer end (`untilEnrolled`)."""
     named = mentions(event.data)
@@ -233,6 +271,11 @@ def _check_grounds(walk: Walk, event: Event, wanted: Wanted, grounds: list[str],
         raise EvidenceError("ground_ended", f"{where} under a ground that had ended", field=wanted.field)
     if not any(life.covers(wanted) for life in living):
         raise EvidenceError("ground_does_not_cover", f"{where} beyond what its ground covers", field=wanted.field)
+    of_law = [walk.papers.grounds[name] for name in grounds if name in walk.papers.grounds]
+    if of_law and all(any(out.bars(one, str(wanted.purpose), version) for out in walk.out) for one in of_law):
+        raise EvidenceError(
+            "ground_excluded", f"{where} under a ground that the customer is out of", field=wanted.field
+        )
 
 
 def _arrived(walk: Walk, event: Event) -> None:
@@ -302,6 +345,8 @@ _STEPS = (
         events.CONSENT_SHUT: _shut,
         events.GROUND_APPROVED: _approved,
         events.GROUND_ENDED: _ground_ended,
+        events.GROUND_EXCLUDED: _excluded,
+        events.GROUND_RESUMED: _resumed,
         events.ENROLMENT_COMPLETED: _enrolled,
         events.ENROLMENT_ENDED: _unenrolled,
         events.VALUE_RESTORED: _restored,
