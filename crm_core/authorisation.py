@@ -9,6 +9,7 @@ and has it disposed of.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as changed
 
 from sqlmodel import Session
 
@@ -53,16 +54,19 @@ def of(session: Session, platform: Platform, catalogue: Catalogue, visit: Visit,
     JournalError, ClockError.
     """
     platform.journal.refresh()
+    at = platform.clock.now()  # not the visit's: it may have waited for its turn to write
     if quarantine.among(session, [subject]):
         return _NOTHING
     evidence = next(iter(grounds.collect(session, [subject])), None)
     if evidence is None or evidence.version < platform.journal.floor(subject):
         return _NOTHING
-    found = grounds.examine(platform, catalogue, evidence, visit.at).grants
+    found = grounds.examine(platform, catalogue, evidence, at).grants
     every = frozenset(Field(field) for field in catalogue.fields)
 
     def covered(processing: Processing, fields: Collection[Field]) -> Mapping[Field, GroundId]:
-        return rule.decide(_request(catalogue, visit, subject, processing, frozenset(fields)), found).grounds
+        return rule.decide(
+            _request(catalogue, changed(visit, at=at), subject, processing, frozenset(fields)), found
+        ).grounds
 
     seen = covered(USE, every)
     return Authority(seen=seen, taken=covered(COLLECT, seen.keys()))

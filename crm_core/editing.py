@@ -139,6 +139,7 @@ class Editor:
     @contextmanager
     def _writing(self, visit: Visit) -> Iterator[Session]:
         """A write transaction; whatever refuses it is on record, after the transaction was undone."""
+        self.catalogue.refresh()
         try:
             with self.platform.database.write() as session:
                 yield session
@@ -169,7 +170,7 @@ class Editor:
         return Origin(source=SOURCE, source_digest="-", importer=visit.reader.did, at=self.platform.clock.now())
 
     def _kind_of(self, values: Collection[Field]) -> str:
-        kinds = {str(self.catalogue.fields[field].item) for field in values}
+        kinds = {str(self.catalogue.field(field).item) for field in values}
         if len(kinds) != 1:
             raise Problem(422, "mixed_kinds", "an item has the fields of one kind", field="values")
         return kinds.pop()

@@ -55,7 +55,8 @@ def write(
             origins.note(session, origin, collected, event_id=event_id)
             events.append(event_id)
     if taken:
-        gone = sorted(set(taken) - records.stored_fields(session, platform, subject))
+        names = items.Heads(platform).names(session, subject).values()
+        gone = sorted(set(taken) - records.stored(record) - frozenset[Field]().union(*names))
         told = {"fields": sorted(taken), "item": item, "gone": gone}
         events.append(_tell(session, event.VALUE_DELETED, subject, origin, told))
     return tuple(events)

@@ -1,12 +1,20 @@
 """Items, and writes by staff: what a ground covers is stored and shown, and nothing else can be found out."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import text, update
 
 from crm_core import editing, items, records
+from crm_core.editing import Editor
 from issuer.catalogue import entries
+from protocol.consent import Field
+from runtime.problem import Problem
 from verifier.gate import Gate
 
 SUPPORT, CONTRACT = "support", "contract"
@@ -429,3 +437,72 @@ def test_the_length_of_a_head_does_not_tell_how_many_fields_there_are(stage, des
     add(client, subject, ticket__body="x")
     first, second = sealed_items(stage, subject)
     assert len(first.head) == len(second.head)
+
+
+# -- races
+
+
+def together(*acts):
+    """Run these at the same moment; what each answered: None, or the code of its refusal."""
+    start = threading.Barrier(len(acts))
+
+    def run(act):
+        start.wait()
+        try:
+            act()
+        except Problem as problem:
+            return problem.code
+        return None
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return list(pool.map(run, acts))
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_of_two_who_change_what_they_read_at_once_one_is_told_to_read_again(stage, desk, guarded):
+    """Unguarded, the control: both are stored, and one of them lost what the other wrote."""
+    subject, client = desk
+    item = add(client, subject, ticket__subject="of both").json()["item"]
+    read = feed(client, subject).json()["items"][0]["version"]
+    editor, visit = Editor(stage.platform, stage.catalogue, stage.gate), stage.visit("service", SUPPORT, "service-1")
+    acts = [
+        partial(editor.change_item, visit, subject, item, {Field(TITLE): name}, read if guarded else None)
+        for name in ("of one", "of another")
+    ]
+    assert together(*acts).count("conflict") == (1 if guarded else 0)
+
+
+def test_nothing_is_written_after_a_withdrawal_was_acknowledged(stage):
+    subject = stage.customer()
+    consent = stage.grant(subject, *TICKET, purpose=SUPPORT)
+    editor, visit = Editor(stage.platform, stage.catalogue, stage.gate), stage.visit("service", SUPPORT)
+    acknowledged, late = threading.Event(), []
+
+    def keep_writing():
+        for number in range(1000):
+            after = acknowledged.is_set()  # asked before the write begins
+            try:
+                editor.add_item(visit, subject, {Field(TITLE): str(number)})
+            except Problem:
+                return
+            if after:
+                late.append(number)
+
+    with ThreadPoolExecutor(3) as pool:
+        done = [pool.submit(keep_writing) for _ in range(3)]
+        time.sleep(0.2)
+        stage.withdraw(subject, consent)
+        acknowledged.set()
+        stored = len(sealed_items(stage, subject))
+        for one in done:
+            one.result()
+    assert stored
+    assert late == []
+    assert len(sealed_items(stage, subject)) == stored
+
+
+def test_a_consent_that_ran_out_covers_no_write(stage, desk):
+    subject, client = desk
+    stage.clock.advance(timedelta(days=31))
+    client.headers["Authorization"] = stage.client("service", "service-2").headers["Authorization"]
+    assert refused(add(client, subject, ticket__subject="late")) == (403, "not_granted")
