@@ -106,7 +106,9 @@ def _add_staff(routes: APIRouter, platform: Platform) -> None:
     def keys(officer: Annotated[Staff, Depends(officer_only)]) -> Response:
         with platform.database.read() as session:
             shred = asdict(status.durations(session, platform.clock.now()))
-        return _json(orjson.dumps({"buckets": [asdict(one) for one in status.keys(platform)], "shred": shred}))
+        buckets = status.keys(platform)
+        body = {"buckets": [asdict(one) for one in buckets], "summary": status.summary(buckets), "shred": shred}
+        return _json(orjson.dumps(body))
 
 
 def _json(body: bytes) -> Response:

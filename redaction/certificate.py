@@ -30,6 +30,10 @@ def certify(platform: Platform, job_id: str) -> None:
             return
         at = platform.clock.now()
         rows = disposition.of_job(session, job_id)
+        if not rows:  # not a job of ours: there is nothing to certify
+            job.step, job.error = DONE, "void"
+            session.add(job)
+            return
         _prove(platform, job_id, rows)
         _store(session, platform, job, rows, at)
         job.step, job.done_at, job.error, job.next_try_at = DONE, times.iso_ms(at), None, None

@@ -1,6 +1,9 @@
-"""The terminal: `fieldgrant redaction run-once | status` and `fieldgrant keys status`."""
+"""The terminal: `fieldgrant redaction run-once | status | archive` and `fieldgrant keys status`."""
 
+import json
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -9,14 +12,16 @@ from rich.table import Table
 
 from issuer import catalogue
 from issuer.live import LiveCatalogue
-from redaction import status, worker
+from redaction import archive_cli, delivery, downstream, status, sweep, worker
 from redaction.worker import Pass
 from runtime import terminal
+from runtime.clock import ClockError
 from runtime.platform import Platform
 from runtime.terminal import Data, Keys
 
 app = typer.Typer(help="What becomes of fields that lost their last ground.", no_args_is_help=True)
 keys_app = typer.Typer(help="Bucket keys: epochs, ages, and how long a shred takes.", no_args_is_help=True)
+app.add_typer(archive_cli.app, name="archive")
 
 
 @app.callback()
@@ -45,7 +50,12 @@ def run_once(
         chosen = LiveCatalogue(platform)
         done = _passes(platform, chosen, timeout)
         console = Console()
-        console.print(f"planned {done.planned}, finished {done.finished}, restored {done.restored}")
+        console.print(
+            f"planned {done.planned}, finished {done.finished}, restored {done.restored}, destroyed {done.destroyed}"
+        )
+        told, untold = delivery.deliver_due(platform, chosen)
+        if told or untold:
+            console.print(f"notices: {told} delivered, {untold} not, tried again later")
         if done.left:
             console.print(f"{done.left} still under way, {done.failed} steps failed at the last try")
             raise typer.Exit(1)
@@ -60,6 +70,8 @@ def redaction_status(data: Data = None, keys: Keys = None) -> None:
     with terminal.opened(data, keys, catalogue.CatalogueError) as platform:
         with platform.database.read() as session:
             found = status.figures(session, platform.clock.now())
+            told = downstream.every(session, platform, platform.clock.now(), open_only=True)
+            held = sweep.held_back(session, platform.clock.now())
         table = Table("what", "how many")
         for step, count in sorted(found.jobs.items()):
             table.add_row(f"jobs {step}", str(count))
@@ -69,27 +81,59 @@ def redaction_status(data: Data = None, keys: Keys = None) -> None:
         table.add_row("fields in the archive", str(found.archived))
         table.add_row("fields waiting for an archive key", str(found.waiting))
         table.add_row("customers left alone (evidence disputed)", str(found.disputed))
+        table.add_row("notices that nobody answered yet", str(len(told)))
+        table.add_row("of them overdue", str(sum(one.state == "overdue" for one in told)))
+        for what, count in held.items():
+            table.add_row(f"held back: {what}", str(count))
         _durations(table, found.shred)
         Console().print(table)
+        try:
+            platform.clock.settled()
+        except ClockError as error:
+            Console().print(f"[bold]{error}[/bold]")
 
 
 @keys_app.command("status")
-def keys_status(data: Data = None, keys: Keys = None) -> None:
+def keys_status(
+    data: Data = None,
+    keys: Keys = None,
+    every: Annotated[bool, typer.Option("--all", help="Each bucket in a line of its own.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
     """Epochs and ages of the bucket keys in use, and the longest time from a withdrawal to the destroyed key.
 
-    Example: fieldgrant keys status --data out/serve/8700/data --keys out/serve/8700/keys
+    Example: fieldgrant keys status --all --data out/serve/8700/data --keys out/serve/8700/keys
     """
     with terminal.opened(data, keys, catalogue.CatalogueError) as platform:
-        buckets = Table("bucket", "epochs", "data keys", "rotated", "age")
-        for one in status.keys(platform):
-            epochs = ", ".join(map(str, one.epochs)) + (" (rotating)" if len(one.epochs) > 1 else "")
-            buckets.add_row(str(one.bucket), epochs, str(one.data_keys), one.rotated_at or "never", _seconds(one.age))
-        shred = Table("what", "how long")
+        buckets = status.keys(platform)
         with platform.database.read() as session:
-            _durations(shred, status.durations(session, platform.clock.now()))
-        console = Console()
-        console.print(buckets)
-        console.print(shred)
+            shred = status.durations(session, platform.clock.now())
+    found = status.summary(buckets)
+    if as_json:
+        listed = {"buckets": [asdict(one) for one in buckets]} if every else {}
+        typer.echo(json.dumps({"summary": found, "shred": asdict(shred), **listed}))
+        return
+    console = Console()
+    if every:
+        console.print(_buckets(buckets))
+    table = Table("bucket keys", "")
+    table.add_row("buckets in use", str(found["buckets"]))
+    table.add_row("data keys", str(found["data_keys"]))
+    table.add_row("newest epoch", str(found["epochs"]["newest"]))
+    table.add_row("rotating now", str(found["rotating"]))
+    table.add_row("rotated at least once", str(found["rotated"]))
+    for name in ("min", "median", "max"):
+        table.add_row(f"age since the rotation, {name}", _seconds(found["age"][name]))
+    _durations(table, shred)
+    console.print(table)
+
+
+def _buckets(buckets: Sequence[status.BucketKeys]) -> Table:
+    table = Table("bucket", "epochs", "data keys", "rotated", "age")
+    for one in buckets:
+        epochs = ", ".join(map(str, one.epochs)) + (" (rotating)" if len(one.epochs) > 1 else "")
+        table.add_row(str(one.bucket), epochs, str(one.data_keys), one.rotated_at or "never", _seconds(one.age))
+    return table
 
 
 def _passes(platform: Platform, chosen: catalogue.Catalogue, timeout: float) -> Pass:
@@ -105,6 +149,7 @@ def _passes(platform: Platform, chosen: catalogue.Catalogue, timeout: float) -> 
             restored=total.restored + one.restored,
             failed=one.failed,
             left=one.left,
+            destroyed=total.destroyed + one.destroyed,
         )
     return total
 

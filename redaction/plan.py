@@ -10,14 +10,14 @@ from sqlalchemy import or_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
-from crm_core import records
+from crm_core import origin, records
 from issuer import registry
 from issuer.catalogue import Catalogue
 from issuer.credentials import Standing
 from issuer.evidence import Evidence
 from issuer.settling import Settling
 from protocol import times
-from protocol.consent import GroundId, SubjectId, fresh_id
+from protocol.consent import Field, GroundId, SubjectId, fresh_id
 from protocol.errors import EvidenceError
 from redaction import archive, crash, disposition, downstream, lapse
 from redaction.archive import Archived
@@ -31,6 +31,7 @@ from verifier.grant import Grant
 from verifier.quarantine import Quarantine
 
 BATCH: Final = 500  # subjects looked at in one snapshot
+UNCLAIMED: Final = GroundId("unclaimed")  # in the place of a ground that ended: there never was one
 RETRY: Final = timedelta(seconds=30)  # until evidence that could not be believed is looked at again
 
 
@@ -62,7 +63,6 @@ def due(session: Session, at: datetime, limit: int = BATCH) -> list[SubjectId]:
     shut comes before what follows from it), and the quarantined ones: nothing is destroyed on suspicion.
     """
     now = times.iso_ms(at)
-    under_way = select(Job.subject).where(Job.step != DONE)
     statement = (
         select(Standing.subject)
         .outerjoin(LapseRow, col(LapseRow.subject) == col(Standing.subject))
@@ -73,14 +73,24 @@ def due(session: Session, at: datetime, limit: int = BATCH) -> list[SubjectId]:
                 col(LapseRow.next_at) <= now,
             ),
             or_(col(LapseRow.retry_at).is_(None), col(LapseRow.retry_at) <= now),
-            col(Standing.subject).not_in(under_way),
-            col(Standing.subject).not_in(select(Settling.subject).where(col(Settling.settled_at).is_(None))),
-            col(Standing.subject).not_in(select(Quarantine.subject)),
+            *(col(Standing.subject).not_in(waits) for waits in _WAITING),
         )
         .order_by(col(Standing.subject))
         .limit(limit)
     )
     return [SubjectId(subject) for subject in session.exec(statement)]
+
+
+_WAITING: Final = (
+    select(Job.subject).where(Job.step != DONE),
+    select(Settling.subject).where(col(Settling.settled_at).is_(None)),
+    select(Quarantine.subject),
+)
+
+
+def waiting(session: Session) -> frozenset[SubjectId]:
+    """The subjects that are left alone for now: a job or a withdrawal is under way, or they are under quarantine."""
+    return frozenset(SubjectId(subject) for waits in _WAITING for subject in session.exec(waits))
 
 
 def proved(platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> tuple[Grant, ...]:
@@ -129,6 +139,7 @@ def plan_due(platform: Platform, catalogue: Catalogue) -> tuple[int, bool]:
     idle: dict[SubjectId, Seen] = {}
     busy: list[SubjectId] = []
     broken: dict[SubjectId, str] = {}
+    unclaimed = _plan_unclaimed(platform, catalogue, at)
     with platform.database.read() as session:
         subjects = due(session, at)
         archived = set(session.exec(select(Archived.subject).where(col(Archived.subject).in_(subjects))))
@@ -148,11 +159,41 @@ def plan_due(platform: Platform, catalogue: Catalogue) -> tuple[int, bool]:
             else:
                 busy.append(evidence.subject)
     _remember(platform, idle, broken, at)
-    planned = 0
+    planned = unclaimed
     for subject in busy:
         with suppress(EvidenceError):  # it changed since we looked: the next look will say so
             planned += plan(platform, catalogue, subject)
     return planned, len(subjects) == BATCH
+
+
+def _plan_unclaimed(platform: Platform, catalogue: Catalogue, at: datetime) -> int:
+    """Imported values whose time has come and for which no ground ever came: destroyed. How many jobs were planned."""
+    with platform.database.read() as session:
+        waits = waiting(session)
+        found = [one for one in origin.unclaimed(session, at, BATCH) if one[0] not in waits]
+    planned = 0
+    for subject, fields in found:
+        with suppress(EvidenceError):  # evidence that cannot be believed: nothing is destroyed on it
+            planned += _unclaimed(platform, catalogue, subject, fields)
+    return planned
+
+
+def _unclaimed(platform: Platform, catalogue: Catalogue, subject: SubjectId, fields: frozenset[Field]) -> bool:
+    with platform.database.write() as session:
+        if disposition.open_job(session, subject) is not None or _in_flight(session, subject):
+            return False
+        at = platform.clock.now()
+        looked = look(session, platform, catalogue, registry.evidence(session, subject), at)
+        lapsed = {one.field for one in looked.decided}  # those had a ground: they go the way of a lapse
+        gone = [
+            Decided(field=field, action="shred", causes=(UNCLAIMED,))
+            for field in sorted(fields & records.stored_fields(session, platform, subject) - lapsed)
+            if lapse.holder(field, looked.grants, at) is None
+        ]
+        if gone:
+            disposition.add(session, _new_job(session, subject, looked.version, (at, UNCLAIMED, UNCLAIMED), at), gone)
+        origin.settle(session, subject, at)
+    return bool(gone)
 
 
 def plan(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> bool:
@@ -187,12 +228,18 @@ def _in_flight(session: Session, subject: SubjectId) -> bool:
 
 
 def _job(session: Session, subject: SubjectId, looked: Look, at: datetime) -> Job:
-    ended_at, cause_id, cause = _ending(looked, at)
+    return _new_job(session, subject, looked.version, _ending(looked, at), at)
+
+
+def _new_job(
+    session: Session, subject: SubjectId, version: int, ending: tuple[datetime, str, str], at: datetime
+) -> Job:
+    ended_at, cause_id, cause = ending
     return Job(
         id=fresh_id(),
         subject=subject,
-        version=looked.version,
-        round=disposition.rounds(session, subject, looked.version),
+        version=version,
+        round=disposition.rounds(session, subject, version),
         step=PLANNED,
         cause=cause,
         cause_id=cause_id,

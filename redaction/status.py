@@ -238,5 +238,20 @@ def keys(platform: Platform) -> list[BucketKeys]:
     return found
 
 
+def summary(buckets: Sequence[BucketKeys]) -> dict[str, Any]:
+    """All bucket keys in a few numbers: how many, epochs, those that rotate, data keys, and ages in seconds."""
+    ages = [one.age for one in buckets if one.age is not None]
+    newest = max((one.epochs[-1] for one in buckets), default=0)
+    middle = median(ages) if ages else None
+    return {
+        "buckets": len(buckets),
+        "epochs": {"newest": newest, "held": sum(len(one.epochs) for one in buckets)},
+        "rotating": sum(len(one.epochs) > 1 for one in buckets),
+        "data_keys": sum(one.data_keys for one in buckets),
+        "rotated": len(ages),
+        "age": {"min": min(ages, default=None), "median": middle, "max": max(ages, default=None)},
+    }
+
+
 def _between(first: str, last: str) -> float:
     return (times.parse(last, field="at") - times.parse(first, field="at")).total_seconds()

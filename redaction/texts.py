@@ -29,8 +29,9 @@ JOBS: Final = (
 OPEN: Final = "Only jobs that are not done."
 KEYS: Final = (
     "The buckets that hold data keys, with the epochs whose key exists (more than one: a rotation is under way) and the"
-    " age of the newest; and how long it took from the act that ended a ground to the key that nobody holds any more:"
-    " `longest` and `median` in seconds, `open_longest` for what is still under way. Role: dpo."
+    " age of the newest; all of that as a `summary`; and how long it took from the act that ended a ground to the key"
+    " that nobody holds any more: `longest` and `median` in seconds, `open_longest` for what is still under way."
+    " Role: dpo."
 )
 
 CERTIFICATES_EXAMPLE: Final[Mapping[str, Any]] = {
@@ -118,6 +119,14 @@ JOBS_EXAMPLE: Final[Mapping[str, Any]] = {
 }
 KEYS_EXAMPLE: Final[Mapping[str, Any]] = {
     "buckets": [{"bucket": 77, "epochs": [2], "data_keys": 4, "rotated_at": "2026-11-22T08:00:01.700Z", "age": 310.2}],
+    "summary": {
+        "buckets": 1,
+        "epochs": {"newest": 2, "held": 1},
+        "rotating": 0,
+        "data_keys": 4,
+        "rotated": 1,
+        "age": {"min": 310.2, "median": 310.2, "max": 310.2},
+    },
     "shred": _SHRED,
 }
 

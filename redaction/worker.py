@@ -21,6 +21,7 @@ from protocol import times
 from protocol.errors import EvidenceError
 from redaction import archive, certificate, ending, plan, restore, rotation, seal, shred
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, SEALED, Job
+from redaction.sweep import Sweep
 from redaction.watch import Watch
 from runtime.clock import ClockError
 from runtime.journal import JournalError
@@ -85,13 +86,14 @@ def run_once(platform: Platform, catalogue: Catalogue, *, look: bool = True) -> 
 
 def run(platform: Platform, catalogue: Catalogue, stop: threading.Event) -> None:
     """Pass after pass, every 0.2 s, until `stop` is set; after an error with pauses that double up to 30 s."""
-    errors, watch = 0, Watch()
+    errors, watch, slow = 0, Watch(), Sweep()
     while not stop.wait(pause(errors)):
         try:
             look = watch.stirred(platform)
             done = run_once(platform, catalogue, look=look)
             if look:
                 watch.looked(more=done.more)
+            slow.some(platform, catalogue)
             errors = 0
         except ClockError:
             errors += 1

@@ -1,0 +1,149 @@
+"""The slow sweep: every customer is looked at anew, whatever redaction's own tables say of what was looked at.
+
+Those tables only spare work. Whoever edits them (a version that was "looked at", a job that never ends, a disclosure
+that is gone) holds a disposal up; from the evidence and the stored fields the sweep finds it again, at latest after a
+day and one round. It takes a small share of each pass, so that nobody waits for it.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlmodel import Session, col, func, select
+
+from crm_core.records import RecordRow
+from issuer.catalogue import Catalogue
+from issuer.credentials import Standing
+from issuer.settling import Settling
+from protocol import times
+from protocol.consent import SubjectId
+from protocol.errors import EvidenceError
+from redaction import disposition, plan
+from redaction.disposition import DONE, STEPS, Disposition, Job, LapseRow
+from runtime import keyring
+from runtime.platform import Platform
+from verifier import disclosure, grounds
+from verifier.quarantine import Quarantine
+
+LOG: Final = logging.getLogger(__name__)
+EVERY: Final = 86_400.0  # seconds between the beginnings of two rounds
+BUDGET: Final = 0.01  # seconds of one pass
+BATCH: Final = 20
+STUCK: Final = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class Sweep:
+    """One worker's way through all customers. `found` counts what its tables had hidden, over all rounds."""
+
+    found: int = 0
+    rounds: int = 0
+    _after: str = ""
+    _outbox: int = 0
+    _begun: float | None = None
+    _resting: bool = False
+
+    def some(self, platform: Platform, catalogue: Catalogue, *, budget: float = BUDGET) -> int:
+        """Go on for `budget` seconds (at least one batch); how much was found. Raises ClockError."""
+        now = time.monotonic()
+        if self._resting and self._begun is not None and now - self._begun < EVERY:
+            return 0
+        if self._begun is None or self._resting:
+            self._begun, self._resting, self._after, self._outbox = now, False, "", 0
+            unstick(platform)
+        before = self.found
+        while True:
+            if not self._batch(platform, catalogue):
+                self._resting, self.rounds = True, self.rounds + 1
+                break
+            if time.monotonic() - now >= budget:
+                break
+        return self.found - before
+
+    def _batch(self, platform: Platform, catalogue: Catalogue) -> bool:
+        """The next customers, and after the last of them the releases on record; False at the end of the round."""
+        with platform.database.read() as session:
+            statement = select(RecordRow.subject).where(RecordRow.subject > self._after)
+            subjects = [SubjectId(one) for one in session.exec(statement.order_by(col(RecordRow.subject)).limit(BATCH))]
+            hidden = _hidden(session, platform, catalogue, subjects)
+        for subject in hidden:
+            with suppress(EvidenceError):
+                planned = plan.plan(platform, catalogue, subject)
+                LOG.warning("the sweep found what redaction's tables had not: %s", "a job" if planned else "a notice")
+                self.found += 1
+        if subjects:
+            self._after = subjects[-1]
+            return True
+        with platform.database.write() as session:
+            after, missing = disclosure.again(session, platform.controller, self._outbox)
+        self.found += missing
+        moved, self._outbox = after > self._outbox, after
+        return moved
+
+
+def _hidden(
+    session: Session, platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId]
+) -> list[SubjectId]:
+    """Those of the subjects for whom there is something to do that nobody would look at."""
+    at = platform.clock.now()
+    waits = plan.waiting(session)
+    found = []
+    for evidence in grounds.collect(session, subjects):
+        row = session.get(LapseRow, evidence.subject)
+        if evidence.subject in waits or row is None or (row.retry_at or "") > times.iso_ms(at):
+            continue  # it is being looked at, or held back for a reason that `held_back` shows
+        with suppress(EvidenceError):
+            if not plan.look(session, platform, catalogue, evidence, at).idle:
+                found.append(evidence.subject)
+    return found
+
+
+def unstick(platform: Platform) -> int:
+    """Put right the jobs that somebody's hand keeps from going on; how many.
+
+    A bucket that is not the customer's, a next try in the far future, a step that there is not, a job without fields.
+    """
+    mended = 0
+    with platform.database.write() as session:
+        at = platform.clock.now()
+        latest = times.iso_ms(at + STUCK)
+        for job in session.exec(select(Job).where(Job.step != DONE)):
+            bucket = keyring.bucket_of(SubjectId(job.subject))
+            void = job.step not in STEPS or not disposition.of_job(session, job.id)
+            late = job.next_try_at is not None and job.next_try_at > latest
+            if not (void or late or job.bucket != bucket):
+                continue
+            job.bucket, job.next_try_at = bucket, None
+            if void:
+                job.step, job.error, job.done_at = DONE, "void", times.iso_ms(at)
+            session.add(job)
+            mended += 1
+        far = select(LapseRow).where(col(LapseRow.retry_at) > latest)
+        for row in session.exec(far):
+            row.retry_at = None
+            session.add(row)
+            mended += 1
+    return mended
+
+
+def held_back(session: Session, at: datetime) -> dict[str, int]:
+    """What waits for somebody, by reason: nothing of it is forgotten, and none of it goes on by itself."""
+    hour_ago = times.iso_ms(at - STUCK)
+    unsettled = select(func.count()).select_from(Settling)
+    unsettled = unsettled.where(col(Settling.settled_at).is_(None), Settling.at < hour_ago)
+    stuck = select(func.count()).select_from(Job).where(Job.step != DONE, Job.planned_at < hour_ago)
+    without = select(func.count()).select_from(RecordRow)
+    without = without.where(col(RecordRow.subject).not_in(select(Standing.subject)))
+    void = select(func.count()).select_from(Disposition).join(Job, col(Job.id) == col(Disposition.job))
+    void = void.where(Job.step == DONE, Disposition.state == disposition.PLANNED, Disposition.action != "keep")
+    return {
+        "customers under quarantine": session.exec(select(func.count()).select_from(Quarantine)).one(),
+        "withdrawals not shut for an hour": session.exec(unsettled).one(),
+        "jobs open for an hour": session.exec(stuck).one(),
+        "records without a standing": session.exec(without).one(),
+        "fields of jobs that somebody marked as done": session.exec(void).one(),
+    }
