@@ -29,6 +29,7 @@ from protocol.errors import EvidenceError
 from protocol.event import ATTEMPT_REFUSED
 from runtime import outbox
 from runtime.problem import Problem
+from verifier import allowance
 
 CHUNK: Final = 25  # uploads in one write transaction: some 50 ms, so that withdrawals need not wait for long
 TRANSIENT: Final = frozenset({"standing_moving", "held_full"})
@@ -167,6 +168,7 @@ class _Passing:
         self._memory, self._session, self._uploader, self._bench = memory, session, uploader, bench
         self._platform, self._catalogue, self._at = bench.platform, bench.catalogue, bench.at
         self._refusals: list[tuple[SubjectId | None, dict[str, Any]]] = []
+        self._created: list[SubjectId] = []
 
     def one(self, upload: Upload) -> Result:
         """Take, hold or refuse one upload, or give the answer that it got before."""
@@ -183,7 +185,9 @@ class _Passing:
         return result
 
     def close(self) -> None:
-        """Put what was refused on record, in one event."""
+        """Compile the new customers' allowances, and put what was refused on record, in one event."""
+        if self._created:
+            allowance.compile_many(self._session, self._platform, self._catalogue, self._created)
         if self._refusals:
             outbox.emit(self._session, ATTEMPT_REFUSED, at=self._at, records=self._refusals)
 
@@ -220,6 +224,7 @@ class _Passing:
                 self._session, self._platform, self._catalogue, lot=here,
                 registration=self._uploader.registration, grounds=ruling.grounds, at=self._at,
             )  # fmt: skip
+            self._created += [whose] if subject is None else []
             return Result(id=upload.id, status=200, stored=fields, subject=whose, event=event)
         if not ruling.may_be_held:
             return self._refused(upload, ruling.refused)

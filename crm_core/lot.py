@@ -67,7 +67,8 @@ def store(
 ) -> tuple[SubjectId, str | None]:
     """Seal a lot into its customer's record, or into a new one; whose it is and the event's id (None: all known).
 
-    Fields of items make a new item of each kind. EvidenceError `too_many_items` and those of `writer.Batch`, raised
+    Fields of items make a new item of each kind. A new customer's allowances are the caller's to compile, for many at
+    once, in the same transaction. EvidenceError `too_many_items` and those of `writer.Batch`, raised
     before anything was written.
     """
     kinds = _kinds(catalogue, lot.values)
@@ -93,7 +94,7 @@ def store(
     else:
         subject = lot.subject
         batch.put(subject, own)
-    events = list(batch.close())
+    events = list(batch.close(compile_now=False))
     for values in kinds.values():
         events += item_writer.write(session, platform, subject, items.new_id(), values, origin=place)
     return subject, next(iter(events), None)

@@ -111,10 +111,11 @@ class Batch:
             self._gather(self._corrected, subject, [field for field in changed if field in stored], rows)
         return frozenset(changed)
 
-    def close(self) -> tuple[str, ...]:
+    def close(self, *, compile_now: bool = True) -> tuple[str, ...]:
         """Store the new customers with standing and allowances, emit the events, note the origins; empty then.
 
-        Returns the ids of the events.
+        Returns the ids of the events. Without `compile_now` the caller compiles the new customers' allowances, in the
+        same transaction, for many batches at once.
         """
         events: list[str] = []
         subjects = [record.subject for record in self._created]
@@ -131,7 +132,7 @@ class Batch:
                 )
                 origins.note(self._session, self._origin, collected, event_id=event_id)
                 events.append(event_id)
-        if subjects:
+        if subjects and compile_now:
             allowance.compile_many(self._session, self._platform, self._catalogue, subjects)
         self._created, self._collected, self._corrected = [], [], []
         return tuple(events)
