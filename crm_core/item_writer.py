@@ -55,8 +55,8 @@ def write(
             origins.note(session, origin, collected, event_id=event_id)
             events.append(event_id)
     if taken:
-        names = items.Heads(platform).names(session, subject).values()
-        gone = sorted(set(taken) - records.stored(record) - frozenset[Field]().union(*names))
+        left = items.Heads(platform).names(session, subject).values()
+        gone = sorted(set(taken) - records.stored(record) - frozenset[Field]().union(*left))
         told = {"fields": sorted(taken), "item": item, "gone": gone}
         events.append(_tell(session, event.VALUE_DELETED, subject, origin, told))
     return tuple(events)
