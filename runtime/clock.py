@@ -131,6 +131,8 @@ class Clock:
             facts: dict[str, Any] = {"wall": iso(at), "elapsed": self._elapsed()}
             self._replace(self._confirmed, json.dumps(facts | {"mac": self._mac(facts)}))
             self._start, self._start_elapsed = at, self._elapsed()
+            self._high = max(self._high, at)
+            self._write()  # else the next process would find the jump again
             self._paused.unlink(missing_ok=True)
             return at
 

@@ -195,7 +195,8 @@ def test_a_person_confirms_the_clock_and_it_is_on_record(real: World, where: lis
     assert confirm("dora").exit_code == 0
     (told,) = real.events("clock.confirmed")
     assert (told.records[0][1]["by"], told.records[0][1]["reason"]) == ("dora", "checked against my watch")
-    assert TERMINAL.invoke(cli.app, ["run-once", *where]).exit_code == 0
+    done = TERMINAL.invoke(cli.app, ["run-once", *where])
+    assert done.exit_code == 0, done.output
     assert PHONE not in real.readable(who)
 
 

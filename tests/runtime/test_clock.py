@@ -154,6 +154,7 @@ def test_a_jump_that_was_confirmed_is_the_time_of_every_process(tmp_path: Path) 
         "expected": iso(START), "found": iso(START + timedelta(days=40)),
     }  # fmt: skip
     machine.clock(tmp_path / "clock").confirm()
+    assert not paused(machine.clock(tmp_path / "clock"))
     machine.pass_(5)
     assert clock.now() == START + timedelta(days=40, seconds=5)
     assert not paused(clock)
