@@ -11,6 +11,7 @@ from rich.table import Table
 from fieldgrant import recovery
 from fieldgrant.recovery import Outcome
 from issuer import catalogue
+from issuer.live import LiveCatalogue
 from runtime import terminal
 from runtime.terminal import Data, Keys
 
@@ -49,7 +50,7 @@ def reconcile(  # noqa: PLR0917 - as a terminal has them
         tasks = {name: bar.add_task(name, total=None, visible=not as_json) for name in ("log", "journal", "keys")}
         outcome = recovery.restore(
             platform,
-            catalogue.load(),
+            catalogue.load() if dry_run else LiveCatalogue(platform),  # the newest may be in the journal alone
             dry_run=dry_run,
             accept_gaps=accept_gaps,
             end_unknown=end_unknown,

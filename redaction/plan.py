@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Event
 from typing import Final
 
 from sqlalchemy import or_
@@ -133,7 +134,7 @@ def look(session: Session, platform: Platform, catalogue: Catalogue, evidence: E
     )
 
 
-def plan_due(platform: Platform, catalogue: Catalogue) -> tuple[int, bool]:
+def plan_due(platform: Platform, catalogue: Catalogue, stop: Event | None = None) -> tuple[int, bool]:
     """Look at the next batch of subjects; how many jobs were planned and whether there is more to look at."""
     at = platform.clock.now()
     idle: dict[SubjectId, Seen] = {}
@@ -161,6 +162,8 @@ def plan_due(platform: Platform, catalogue: Catalogue) -> tuple[int, bool]:
     _remember(platform, idle, broken, at)
     planned = unclaimed
     for subject in busy:
+        if stop is not None and stop.is_set():
+            break
         with suppress(EvidenceError):  # it changed since we looked: the next look will say so
             planned += plan(platform, catalogue, subject)
     return planned, len(subjects) == BATCH

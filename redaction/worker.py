@@ -7,11 +7,11 @@ two workers side by side do nothing twice.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, or_, select
@@ -28,6 +28,8 @@ from runtime.journal import JournalError
 from runtime.keyring import KeyGone, RingError
 from runtime.platform import Platform
 from runtime.root import RootError
+
+T = TypeVar("T")
 
 LOG: Final = logging.getLogger(__name__)
 POLL: Final = 0.2  # seconds between two passes
@@ -54,19 +56,21 @@ class Pass:
     destroyed: int = 0
 
 
-def run_once(platform: Platform, catalogue: Catalogue, *, look: bool = True) -> Pass:
+def run_once(
+    platform: Platform, catalogue: Catalogue, *, look: bool = True, stop: threading.Event | None = None
+) -> Pass:
     """One pass over the subjects whose standing changed (unless told not to `look`) and over all jobs under way.
 
-    A step that fails is noted on its job and tried again with growing pauses; the others go on. Raises ClockError
-    when the clock cannot be believed: then nothing is destroyed.
+    A step that fails is noted on its job and tried again with growing pauses; the others go on. Once `stop` is set, no
+    further step is begun. Raises ClockError when the clock cannot be believed: then nothing is destroyed.
     """
     platform.clock.now()
     platform.clock.settled()
-    planned, more = plan.plan_due(platform, catalogue) if look else (0, False)
-    failed = _advance(platform, catalogue)
-    ended, unrotated = _rotate(platform)
-    finished, broken = _certify(platform)
-    restored, stuck = _restore(platform, catalogue, again=look)
+    planned, more = plan.plan_due(platform, catalogue, stop) if look else (0, False)
+    failed = _advance(platform, catalogue, stop)
+    ended, unrotated = _rotate(platform, stop)
+    finished, broken = _certify(platform, stop)
+    restored, stuck = _restore(platform, catalogue, again=look, stop=stop)
     gone: list[int] = []
     unended = _fails(platform, None, partial(_end_due, platform, gone))
     if ended or any(gone):
@@ -90,7 +94,7 @@ def run(platform: Platform, catalogue: Catalogue, stop: threading.Event) -> None
     while not stop.wait(pause(errors)):
         try:
             look = watch.stirred(platform)
-            done = run_once(platform, catalogue, look=look)
+            done = run_once(platform, catalogue, look=look, stop=stop)
             if look:
                 watch.looked(more=done.more)
             slow.some(platform, catalogue)
@@ -103,6 +107,14 @@ def run(platform: Platform, catalogue: Catalogue, stop: threading.Event) -> None
             errors += 1
             watch.failed()
             LOG.error("a redaction pass failed: %s", code_of(error))  # the kind only: a text could hold a value
+
+
+def _until(stop: threading.Event | None, work: Iterable[T]) -> Iterator[T]:
+    """The pieces of work, until told to stop: what is left is found again by whoever starts next."""
+    for piece in work:
+        if stop is not None and stop.is_set():
+            return
+        yield piece
 
 
 def pause(errors: int) -> float:
@@ -124,11 +136,11 @@ def _jobs(session: Session, steps: tuple[str, ...], at: datetime) -> list[Job]:
     return list(session.exec(statement))
 
 
-def _advance(platform: Platform, catalogue: Catalogue) -> int:
+def _advance(platform: Platform, catalogue: Catalogue, stop: threading.Event | None) -> int:
     """Take each job as far as it gets by itself: to `journalled`, or to `dropped` when no key has to go."""
     with platform.database.read() as session:
         jobs = _jobs(session, (PLANNED, SEALED, RESEALED), platform.clock.now())
-    return sum(_fails(platform, job.id, partial(_steps, platform, catalogue, job.id)) for job in jobs)
+    return sum(_fails(platform, job.id, partial(_steps, platform, catalogue, job.id)) for job in _until(stop, jobs))
 
 
 def _steps(platform: Platform, catalogue: Catalogue, job_id: str) -> None:
@@ -138,14 +150,14 @@ def _steps(platform: Platform, catalogue: Catalogue, job_id: str) -> None:
     shred.journal(platform, job_id)
 
 
-def _rotate(platform: Platform) -> tuple[int, int]:
+def _rotate(platform: Platform, stop: threading.Event | None) -> tuple[int, int]:
     """Rotate the buckets that jobs wait for; how many came to their end, and how many failed."""
     at = platform.clock.now()
     with platform.database.read() as session:
         buckets = rotation.buckets(session)
         jobs = session.exec(select(Job).where(Job.step == JOURNALLED)).all()
     ended = failed = 0
-    for bucket in buckets:
+    for bucket in _until(stop, buckets):
         waiting = [job for job in jobs if job.bucket == bucket]
         ready = [job for job in waiting if job.next_try_at is None or job.next_try_at <= times.iso_ms(at)]
         if waiting and not ready:
@@ -164,18 +176,18 @@ def _turn(platform: Platform, bucket: int, results: list[bool]) -> None:
     results.append(rotation.rotate(platform, bucket))
 
 
-def _certify(platform: Platform) -> tuple[int, int]:
+def _certify(platform: Platform, stop: threading.Event | None) -> tuple[int, int]:
     with platform.database.read() as session:
         jobs = _jobs(session, (DROPPED,), platform.clock.now())
-    failed = sum(_fails(platform, job.id, partial(certificate.certify, platform, job.id)) for job in jobs)
+    failed = sum(_fails(platform, job.id, partial(certificate.certify, platform, job.id)) for job in _until(stop, jobs))
     return len(jobs) - failed, failed
 
 
-def _restore(platform: Platform, catalogue: Catalogue, *, again: bool) -> tuple[int, int]:
+def _restore(platform: Platform, catalogue: Catalogue, *, again: bool, stop: threading.Event | None) -> tuple[int, int]:
     with platform.database.read() as session:
         subjects = archive.wanted(session, again=again)
     restored = failed = 0
-    for subject in subjects:
+    for subject in _until(stop, subjects):
         try:
             restored += restore.restore(platform, catalogue, subject)
         except FAILURES as error:
