@@ -17,6 +17,7 @@ from crm_core.seal import Value
 from issuer import catalogue as shelf
 from issuer.catalogue import Catalogue
 from issuer.catalogue.entries import PurposeEntry
+from issuer.live import LiveCatalogue
 from protocol.consent import Field
 from protocol.errors import EvidenceError
 from runtime import terminal
@@ -91,7 +92,7 @@ def command(
 
 
 def _catalogue(platform: Platform) -> Catalogue:
-    return shelf.load()
+    return LiveCatalogue(platform)
 
 
 def _types(catalogue: Catalogue, entry: PurposeEntry, outcome: str) -> dict[Field, str]:
