@@ -258,14 +258,14 @@ def _ending(looked: Look, at: datetime) -> tuple[datetime, str, str]:
     lost: Collection[GroundId] = {cause for one in looked.decided for cause in one.causes}
     endings: list[tuple[datetime, str, str]] = []
     for grant in looked.grants:
-        if grant.ground not in lost:
+        if grant.ground not in lost or not lapse.over(grant, at):
             continue
         ran_out = grant.not_after if grant.not_after is not None and grant.not_after <= at else None
         stamp = stamps.get(grant.ground)
         ended = at if ran_out is None else ran_out
         if stamp is not None:
             ended = min(ended, times.parse(stamp, field="ended_at"))
-        endings.append((ended, grant.ground, grant.ended or "expired"))
+        endings.append((ended, grant.ground, "catalogue" if grant.by_catalogue else grant.ended or "expired"))
     return max(endings)
 
 
