@@ -316,4 +316,4 @@ def test_no_time_tells_a_withheld_value_above_the_noise(sides):
 
     known, unknown, again = medians([asking(knowing), asking(unknowing), asking(unknowing)])
     noise = abs(again / unknown - 1)
-    assert abs(known / unknown - 1) < max(0.25, 3 * noise)
+    assert abs(known / unknown - 1) < max(0.4, 3 * noise)

@@ -3,6 +3,7 @@
 import csv
 import io
 import threading
+import time
 
 import httpx
 import pytest
@@ -362,6 +363,7 @@ def test_a_client_that_goes_away_ends_the_export(stage, line, monkeypatch):
     body = {"purpose": "marketing", "select": [CITY], "format": "csv"}
     with httpx.stream("POST", served.url, json=body, headers=served.headers):
         pass
+    time.sleep(0.3)  # until the server has heard of it
     left.set()
     served.close()
     assert waited == [True]
