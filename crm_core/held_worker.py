@@ -129,9 +129,12 @@ def _by_grounds(  # noqa: PLR0917 - one place calls it
         return None  # it is being changed this moment
     ruling = judge(bench.request(subject, kept.purpose, kept.values), granted, granted, hold=True)
     if not ruling.refused:
-        lot.store(
-            session, platform, catalogue, lot=kept, registration=registration, grounds=ruling.grounds, at=at
-        )  # fmt: skip
+        try:
+            lot.store(
+                session, platform, catalogue, lot=kept, registration=registration, grounds=ruling.grounds, at=at
+            )  # fmt: skip
+        except EvidenceError:
+            return "unreadable"  # its record does not open, or is full: it must not hold up the others
         return "taken"
     if not ruling.may_be_held:
         return "withdrawn"

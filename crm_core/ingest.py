@@ -31,7 +31,7 @@ from runtime import outbox
 from runtime.problem import Problem
 from verifier import allowance
 
-CHUNK: Final = 25  # uploads in one write transaction: some 50 ms, so that withdrawals need not wait for long
+CHUNK: Final = 25  # uploads in one write transaction: some 100 ms, so that withdrawals need not wait for long
 TRANSIENT: Final = frozenset({"standing_moving", "held_full"})
 STATUSES: Final[Mapping[str, int]] = {
     "unknown_subject": 404,

@@ -6,7 +6,8 @@ Whoever calls has made sure that a ground covers the values; the rules for staff
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlmodel import Session
+from sqlalchemy import func
+from sqlmodel import Session, select
 
 from crm_core import items, records
 from crm_core import origin as origins
@@ -60,6 +61,18 @@ def write(
         told = {"fields": sorted(taken), "item": item, "gone": gone}
         events.append(_tell(session, event.VALUE_DELETED, subject, origin, told))
     return tuple(events)
+
+
+def add(
+    session: Session, platform: Platform, subject: SubjectId, values: Mapping[Field, Value], *, origin: Origin
+) -> tuple[str, ...]:
+    """Write a new item; the ids of the events. Raises what `write` raises."""
+    return write(session, platform, subject, items.new_id(), values, origin=origin)
+
+
+def count(session: Session, subject: SubjectId) -> int:
+    """How many items a customer has."""
+    return session.exec(select(func.count()).select_from(items.ItemRow).where(items.ItemRow.subject == subject)).one()
 
 
 def _stored(

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import func
-from sqlmodel import Session, select
+from sqlmodel import Session
 
-from crm_core import item_writer, items, writer
+from crm_core import item_writer, writer
 from crm_core.origin import Origin
 from crm_core.seal import Value
 from issuer.catalogue import Catalogue
@@ -16,6 +15,7 @@ from protocol import times
 from protocol.consent import Field, GroundId, Purpose, SubjectId
 from protocol.errors import EvidenceError
 from protocol.touchpoint import Registration
+from runtime.keyring import KeyGone
 from runtime.platform import Platform
 
 MAX_ITEMS: Final = 1000
@@ -68,13 +68,13 @@ def store(
     """Seal a lot into its customer's record, or into a new one; whose it is and the event's id (None: all known).
 
     Fields of items make a new item of each kind. A new customer's allowances are the caller's to compile, for many at
-    once, in the same transaction. EvidenceError `too_many_items` and those of `writer.Batch`, raised
-    before anything was written.
+    once, in the same transaction. EvidenceError `too_many_items`, `unreadable` and those of
+    `writer.Batch`, raised before anything was written.
     """
     kinds = _kinds(catalogue, lot.values)
     own = kinds.pop(None, {})
-    if kinds and lot.subject is not None:
-        _check_room(session, lot.subject, len(kinds))
+    if kinds and lot.subject is not None and item_writer.count(session, lot.subject) + len(kinds) > MAX_ITEMS:
+        raise EvidenceError("too_many_items", f"a customer has at most {MAX_ITEMS} items")
     by_ground: dict[str, list[str]] = {}
     for field, ground in sorted(grounds.items()):
         by_ground.setdefault(ground, []).append(field)
@@ -95,8 +95,11 @@ def store(
         subject = lot.subject
         batch.put(subject, own)
     events = list(batch.close(compile_now=False))
-    for values in kinds.values():
-        events += item_writer.write(session, platform, subject, items.new_id(), values, origin=place)
+    try:
+        for values in kinds.values():
+            events += item_writer.add(session, platform, subject, values, origin=place)
+    except KeyGone:
+        raise EvidenceError("unreadable", "the customer's key is gone") from None
     return subject, next(iter(events), None)
 
 
@@ -106,9 +109,3 @@ def _kinds(catalogue: Catalogue, values: Mapping[Field, Value]) -> dict[str | No
     for field, value in values.items():
         kinds.setdefault(catalogue.field(field).item, {})[field] = value
     return kinds
-
-
-def _check_room(session: Session, subject: SubjectId, more: int) -> None:
-    count = select(func.count()).select_from(items.ItemRow).where(items.ItemRow.subject == subject)
-    if session.exec(count).one() + more > MAX_ITEMS:
-        raise EvidenceError("too_many_items", f"a customer has at most {MAX_ITEMS} items")

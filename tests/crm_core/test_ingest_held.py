@@ -225,3 +225,17 @@ def test_asks_offer_collecting_where_the_catalogue_foresees_it(gateway: Gateway)
     with pytest.raises(asks.Problem) as caught:
         asks.process_of(wish, gateway.platform, gateway.catalogue)
     assert caught.value.code == "processing_not_allowed"
+
+
+def test_what_cannot_be_taken_in_does_not_hold_up_the_others(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crm_core import lot
+
+    form = gateway.registered({SUPPORT: ("ticket.subject", TITLE)}, ungrounded="hold")
+    full, wallet = gateway.enrolled(), gateway.enrolled()
+    form.one(subject=full.subject, values={"ticket.subject": "Help"})
+    form.one(subject=wallet.subject)
+    monkeypatch.setattr(lot, "MAX_ITEMS", 0)
+    for one in (full, wallet):
+        one.give(gateway.ask(one, SUPPORT, ("ticket.subject", TITLE)))
+    assert gateway.work() == 2
+    assert {one.records[0][1]["how"] for one in gateway.events("held.ended")} == {"unreadable", "taken"}
