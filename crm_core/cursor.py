@@ -1,4 +1,4 @@
-"""Where the next page begins: sealed, and bound to its reader, purpose, query and route. A cursor never holds a value."""
+"""Where the next page begins: sealed, bound to its reader, purpose, query and route. A cursor never holds a value."""
 
 import base64
 import binascii

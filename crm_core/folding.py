@@ -1,7 +1,7 @@
 """The forms in which values are compared, ordered and searched. Pure.
 
-Compared: NFKC, case-folded: `ＡＢＣ` equals `abc`, and Chinese sorts by code point. Searched: besides, Latin letters lose
-their marks (`é` is `e`, `ß` is `ss`). Traditional and simplified Chinese are different letters and stay so.
+Compared: NFKC, case-folded: `ＡＢＣ` equals `abc`, and Chinese sorts by code point. Searched: besides, Latin letters
+lose their marks (`é` is `e`, `ß` is `ss`). Traditional and simplified Chinese are different letters and stay so.
 """
 
 import math

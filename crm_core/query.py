@@ -1,4 +1,6 @@
-"""What is asked of the records: fields, conditions, a search, an order, a page. Pure; a withheld field is an absent one.
+"""What is asked of the records: fields, conditions, a search, an order, a page. Pure.
+
+A withheld field is an absent one.
 
 `asking` makes queries out of requests. Conditions are joined by *and*; one may be an `AnyOf` of several. A field with
 several values meets a condition when any of them does; it meets `ne` when none of them equals.
