@@ -105,7 +105,7 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     ("get", "/issuer/asks/{id}"): {404: ("unknown_ask",)},
     ("post", "/issuer/consents/{id}/revocation"): {404: ("unknown_consent",), 409: ("consent_ended",)},
     ("post", "/issuer/grounds"): {
-        422: ("bad_basis", "consent_only", "role_not_allowed", "bad_valid_until", "bad_request")
+        422: ("bad_basis", "consent_only", "role_not_allowed", "bad_valid_until", "bad_evidence", "bad_request")
     },
     ("post", "/issuer/grounds/{id}/approval"): {
         403: ("second_approver", "role"),

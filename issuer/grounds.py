@@ -26,6 +26,7 @@ from runtime.staff import Staff
 
 LONGEST = timedelta(days=3650)
 BATCH = 200
+MAX_EVIDENCE = 4000  # characters
 BASES = frozenset({"dpv:Contract", "dpv:LegalObligation", "dpv:VitalInterest", "dpv:PublicInterest"})
 
 
@@ -47,7 +48,7 @@ class Declaration:
 def declare(desk: Desk, staff: Staff, declared: Declaration) -> Credential:
     """Sign and store a draft; it grants nothing until `approve`.
 
-    Problem 403 `role`, 404 `unknown_subject`, 422 `consent_only`, `bad_basis`, `bad_valid_until`,
+    Problem 403 `role`, 404 `unknown_subject`, 422 `consent_only`, `bad_basis`, `bad_valid_until`, `bad_evidence`,
     `role_not_allowed` and those of `asks.process_of`; EvidenceError `unknown_purpose`, `unknown_field`.
     """
     if staff.role != "dpo":
@@ -58,6 +59,7 @@ def declare(desk: Desk, staff: Staff, declared: Declaration) -> Credential:
         raise Problem(422, "bad_basis", f"Must be one of {', '.join(sorted(BASES))}.", field="basis")
     if not at < declared.valid_until <= at + LONGEST:
         raise Problem(422, "bad_valid_until", "A ground needs an end, at most ten years from now.", field="valid_until")
+    _refuse_unproved(declared)
     unsigned = ground.build_ground(
         id=consent.fresh_id(),
         key=declared.key,
@@ -189,6 +191,13 @@ def _processes(desk: Desk, declared: Declaration) -> Sequence[Process]:
             raise Problem(422, "role_not_allowed", f"These roles may not act for {entry.key}.", field="roles")
         processes.append(process)
     return processes
+
+
+def _refuse_unproved(declared: Declaration) -> None:
+    """Evidence and citation are what the customer reads: there are some, and they stay readable."""
+    for name, text, longest in (("evidence", declared.evidence, MAX_EVIDENCE), ("citation", declared.citation, 500)):
+        if not 3 <= len(text.strip()) <= longest:
+            raise Problem(422, "bad_evidence", f"A ground needs its {name}, at most {longest} characters.", field=name)
 
 
 def _row(session: Session, ground_id: str) -> Credential:

@@ -48,9 +48,12 @@ class Exclusion:
 
     def covers(self, ground: StatutoryGround, purpose: str) -> bool:
         """Whether it takes the subject out of this purpose of this ground."""
-        any_ground = ground.basis.replace(DPV, "dpv:", 1) != OBLIGATION
+        demanded = ground.basis.replace(DPV, "dpv:", 1) == OBLIGATION
+        # whoever objects to a use is not asked again under the next ground; whoever had all erased may come back
+        later = self.kind != ERASURE and ground.valid_from >= self.at
         return any(
-            (one.ground == ground.id or (one.ground == ANY and any_ground)) and one.purpose in (ANY, purpose)
+            one.purpose in (ANY, purpose)
+            and (one.ground == ground.id or (not demanded and (one.ground == ANY or later)))
             for one in self.excepted
         )
 

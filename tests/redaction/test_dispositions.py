@@ -201,6 +201,17 @@ def test_the_end_of_a_statutory_ground_lapses(world: World) -> None:
     assert dispositions(world) == [(GIVEN, "seal", DONE)]
 
 
+def test_a_statutory_ground_ends_at_its_end_date_and_its_fields_lapse(world: World, clock: FixedClock) -> None:
+    world.customer()
+    world.statutory([GIVEN], life=timedelta(days=1))
+    settle(world)
+    assert dispositions(world) == []
+    clock.advance(timedelta(days=1, seconds=1))
+    settle(world)
+    assert dispositions(world) == [(GIVEN, "seal", DONE)]
+    assert world.rows(Job)[0].cause == "expired"
+
+
 def test_a_statutory_ground_keeps_a_field_whose_consent_was_withdrawn(world: World) -> None:
     who = world.customer()
     ground = world.statutory([GIVEN])
