@@ -69,5 +69,5 @@ def _day(at: str | None) -> str:
 def end(account: Annotated[str, typer.Argument(help="The account.")], data: Data = None, keys: Keys = None) -> None:
     """End an account and all its sign-ins, for good."""
     with terminal.opened(data, keys) as platform, platform.database.write() as session:
-        end_account(session, platform.keyring, account, platform.clock.now())
+        end_account(session, platform, account, platform.clock.now())
     typer.echo(f"{account}: ended")

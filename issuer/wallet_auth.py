@@ -80,7 +80,7 @@ def _staff_did(platform: Platform, request: Request) -> Did | None:
     """Whose token it is, for the record; None when it is nobody's."""
     token = request.headers["authorization"].partition(" ")[2].strip()
     with platform.database.read() as session, contextlib.suppress(Problem):
-        return staff_of(session, platform.keyring, token, platform.clock.now()).did
+        return staff_of(session, platform, token, platform.clock.now()).did
     return None
 
 

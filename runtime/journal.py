@@ -22,7 +22,7 @@ from protocol.consent import SubjectId
 from runtime import keyfiles
 
 FILE = "journal.jsonl"
-NARROWING, DROPPED, CATALOGUE, USED = "narrowing", "dropped", "catalogue", "used"
+NARROWING, DROPPED, CATALOGUE, USED, STAFF = "narrowing", "dropped", "catalogue", "used", "staff"
 
 
 class JournalError(Exception):
@@ -58,6 +58,7 @@ class Journal:
         self._marks: dict[str, int] = {}
         self._named: dict[str, set[str]] = {}
         self._ended: set[str] = set()
+        self._staff: set[tuple[str, str]] = set()
         self._dropped: dict[str, tuple[int, int, frozenset[str]]] = {}
         self._used: set[str] = set()
         self._catalogue: tuple[int, str] | None = None
@@ -120,6 +121,10 @@ class Journal:
     def ended(self, ground: str) -> bool:
         """Has this consent or ground been ended?"""
         return ground in self._ended
+
+    def staff_ended(self, account: str, created_at: str) -> bool:
+        """Has this account, made at that instant, been ended? An older row of it in the database is not believed."""
+        return (account, created_at) in self._staff
 
     def dropped(self, job: str) -> tuple[int, int, frozenset[str]] | None:
         """What a redaction job gave up: bucket and epoch that wrapped the data key, and the fields. None: nothing."""
@@ -184,6 +189,8 @@ class Journal:
             self._floors[subject] = max(self._floors.get(subject, 0), int(body["version"]))
             self._named.setdefault(subject, set()).update(ended, _statements(body.get("evidence", {})))
             self._marks[subject] = self._seq
+        elif body.get("kind") == STAFF:
+            self._staff.add((str(body["account"]), str(body["created_at"])))
         elif body.get("kind") == DROPPED:
             self._dropped[str(body["job"])] = (int(body["bucket"]), int(body["epoch"]), frozenset(body["fields"]))
         elif body.get("kind") == USED:

@@ -1,8 +1,8 @@
 """Staff accounts and their sign-in: Argon2id passwords, bearer tokens stored as keyed digests, one role per account.
 
 The database cannot sign in: accounts and sessions carry a MAC whose key is in the key-ring, so that whoever writes to
-the database can neither give an account another role or password nor make a session. (An older row put back whole is
-not noticed: docs/open.md.)
+the database can neither give an account another role or password nor make a session. Ends of accounts are in the
+journal: an older row that is put back whole opens nothing.
 """
 
 import hashlib
@@ -30,6 +30,7 @@ from protocol import event
 from protocol.did import Did
 from runtime import outbox
 from runtime.clock import iso
+from runtime.journal import STAFF
 from runtime.keyring import KeyRing
 from runtime.limits import RateLimit
 from runtime.problem import Problem
@@ -148,17 +149,21 @@ def create_account(
     return Staff(account=account, name=name, role=role, did=did)
 
 
-def end_account(session: Session, keyring: KeyRing, account: str, at: datetime) -> None:
-    """End an account and all its sessions. Problem unknown_account."""
+def end_account(session: Session, platform: "Platform", account: str, at: datetime) -> None:
+    """End an account and all its sessions, in the journal too. Call it last. Problem unknown_account; JournalError."""
     row = session.get(StaffAccount, account)
     if row is None:
         raise Problem(404, "unknown_account", "no such account")
     if row.ended_at is None:
         row.ended_at = iso(at)
-        row.mac = _account_mac(keyring, row)
+        row.mac = _account_mac(platform.keyring, row)
         session.add(row)
         session.flush()
     session.execute(delete(StaffSession).where(col(StaffSession.account) == account))
+    if not platform.journal.staff_ended(account, row.created_at):
+        # the last thing before the commit: an older row that somebody puts back opens nothing any more
+        entry = {"kind": STAFF, "account": account, "created_at": row.created_at, "at": iso(at)}
+        platform.journal.append(entry)
 
 
 def sign_in(platform: "Platform", account: str, password: str, at: datetime) -> SignedIn:
@@ -172,6 +177,9 @@ def sign_in(platform: "Platform", account: str, password: str, at: datetime) -> 
         row = session.get(StaffAccount, account)
     if row is not None and not hmac.compare_digest(row.mac, _account_mac(keyring, row)):
         row = None  # somebody wrote to the database: nobody signs in with that
+    platform.journal.refresh()
+    if row is not None and platform.journal.staff_ended(row.account, row.created_at):
+        row = None  # or put an older row back
     fits = _fits(row.password_hash if row is not None else _nobody(), password)
     if row is None or not fits or row.ended_at is not None:
         refusal = Problem(401, "bad_sign_in", "the account or the password is wrong")
@@ -191,14 +199,18 @@ def sign_out(session: Session, keyring: KeyRing, token: str) -> None:
     session.execute(delete(StaffSession).where(col(StaffSession.token_hash) == _digest(keyring, token)))
 
 
-def staff_of(session: Session, keyring: KeyRing, token: str, at: datetime) -> Staff:
+def staff_of(session: Session, platform: "Platform", token: str, at: datetime) -> Staff:
     """Whose token this is. Problem(401, "not_signed_in"): unknown, expired, account ended, or a MAC does not fit."""
+    keyring, journal = platform.keyring, platform.journal
     digest = _digest(keyring, token)
     row = session.execute(_CALLER, {"token_hash": digest, "now": iso(at)}).first()
     if row is None:
         raise _not_signed_in()
     ours = _mac(keyring, "session", digest, row.account, row.session_expires_at)
     if not (hmac.compare_digest(row.session_mac, ours) and hmac.compare_digest(row.mac, _account_mac(keyring, row))):
+        raise _not_signed_in()
+    journal.refresh()
+    if journal.staff_ended(row.account, row.created_at):
         raise _not_signed_in()
     return Staff(account=row.account, name=row.name, role=row.role, did=Did(row.did))
 
@@ -218,7 +230,7 @@ def signed_in(
         if credentials is None:
             raise _not_signed_in()
         with platform.database.read() as session:
-            staff = staff_of(session, platform.keyring, credentials.credentials, platform.clock.now())
+            staff = staff_of(session, platform, credentials.credentials, platform.clock.now())
         limit.hit(credentials.credentials)  # after the look-up: only tokens that exist take up memory
         if roles is not None and staff.role not in roles:
             refusal = Problem(403, "role", "this role may not do that")

@@ -74,7 +74,7 @@ def signed_in(platform: Platform, account: str) -> Iterator[Staff]:
     token = staff.sign_in(platform, account, password, platform.clock.now()).token
     try:
         with platform.database.read() as session:
-            caller = staff.staff_of(session, platform.keyring, token, platform.clock.now())
+            caller = staff.staff_of(session, platform, token, platform.clock.now())
         yield caller
     finally:
         with platform.database.write() as session:

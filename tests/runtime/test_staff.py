@@ -15,6 +15,7 @@ from runtime.limits import RateLimit
 from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.settings import Settings
+from runtime.staff import StaffAccount, StaffSession
 
 START = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
@@ -126,12 +127,12 @@ def test_signing_out_ends_the_token(client: TestClient) -> None:
 def test_an_ended_account_has_no_sessions_and_gets_none(client: TestClient, platform: Platform) -> None:
     headers = enter(client)
     with platform.database.write() as session:
-        staff.end_account(session, platform.keyring, "mei", START)
+        staff.end_account(session, platform, "mei", START)
     assert client.get("/staff/me", headers=headers).status_code == 401
     answer = client.post("/staff/sessions", json={"account": "mei", "password": PASSWORD})
     assert answer.json()["code"] == "bad_sign_in"
     with pytest.raises(Problem, match="no such account"), platform.database.write() as session:
-        staff.end_account(session, platform.keyring, "nobody", START)
+        staff.end_account(session, platform, "nobody", START)
 
 
 @pytest.mark.parametrize("header", [None, "Bearer nonsense", "Bearer ", "Basic bWVpOg==", "nonsense"])
@@ -201,20 +202,49 @@ def test_whoever_writes_to_the_database_cannot_change_an_account(platform: Platf
         staff.sign_in(platform, account, PASSWORD, START)
     if account == "mei":
         with platform.database.read() as session, pytest.raises(Problem, match="sign in"):
-            staff.staff_of(session, platform.keyring, before, START)
+            staff.staff_of(session, platform, before, START)
 
 
 def test_whoever_writes_to_the_database_cannot_hand_a_session_to_another_account(platform: Platform) -> None:
     token = staff.sign_in(platform, "mei", PASSWORD, START).token
     with platform.database.read() as session:
-        assert staff.staff_of(session, platform.keyring, token, START).account == "mei"
+        assert staff.staff_of(session, platform, token, START).account == "mei"
     _forge(platform, "UPDATE staff_session SET account = 'dora'")
     with platform.database.read() as session, pytest.raises(Problem, match="sign in"):
-        staff.staff_of(session, platform.keyring, token, START)
+        staff.staff_of(session, platform, token, START)
 
 
 def test_whoever_writes_to_the_database_cannot_make_a_session_last(platform: Platform) -> None:
     token = staff.sign_in(platform, "mei", PASSWORD, START).token
     _forge(platform, "UPDATE staff_session SET expires_at = '2999-01-01T00:00:00.000Z'")
     with platform.database.read() as session, pytest.raises(Problem, match="sign in"):
-        staff.staff_of(session, platform.keyring, token, START)
+        staff.staff_of(session, platform, token, START)
+
+
+def test_an_ended_account_whose_older_row_is_put_back_stays_ended(platform: Platform) -> None:
+    token = staff.sign_in(platform, "mei", PASSWORD, START).token
+    with platform.database.read() as session:
+        tables = [table.__table__ for table in (StaffAccount, StaffSession)]
+        before = [session.connection().execute(table.select()).mappings().all() for table in tables]
+    with platform.database.write() as session:
+        staff.end_account(session, platform, "mei", START)
+    with platform.database.write() as session:
+        for table, rows in zip(tables, before, strict=True):
+            session.connection().execute(table.delete())
+            session.connection().execute(table.insert(), [dict(row) for row in rows])
+    with pytest.raises(Problem) as refused:
+        staff.sign_in(platform, "mei", PASSWORD, START)
+    assert refused.value.code == "bad_sign_in"
+    with platform.database.read() as session, pytest.raises(Problem) as unknown:
+        staff.staff_of(session, platform, token, START)
+    assert unknown.value.code == "not_signed_in"
+
+
+def test_control_an_older_row_of_an_account_that_goes_on_signs_in(platform: Platform) -> None:
+    with platform.database.write() as session:
+        row = session.get_one(StaffAccount, "mei")
+        kept = row.model_dump()
+        session.delete(row)
+        session.flush()
+        session.add(StaffAccount(**kept))
+    assert staff.sign_in(platform, "mei", PASSWORD, START).role
