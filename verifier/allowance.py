@@ -117,6 +117,19 @@ def _compile_where(platform: Platform, catalogue: Catalogue, condition: ColumnEl
             after = batch[-1]
 
 
+_LATEST: list[tuple[Catalogue, Mapping[Purpose, str]]] = []  # a compiler is made for every answer of a wallet
+
+
+def _parts(catalogue: Catalogue) -> Mapping[Purpose, str]:
+    """The digest of what this version says of each purpose, made once as long as the version stays the same."""
+    for known, parts in _LATEST:
+        if known is catalogue:
+            return parts
+    found = {Purpose(one.iri): catalogue.part(one) for one in catalogue.purposes.values()}
+    _LATEST[:] = [(catalogue, found)]
+    return found
+
+
 class _Compiler:
     """Rows of allowances for one catalogue at one instant."""
 
@@ -125,7 +138,7 @@ class _Compiler:
         self._seal = Seal(platform.keyring.secret("allowance-mac"))
         self._bits = {consent.Field(entry.id): entry.bit for entry in catalogue.fields.values()}
         self._fields = frozenset(self._bits)
-        self._parts = {Purpose(one.iri): catalogue.part(one) for one in catalogue.purposes.values()}
+        self._parts = _parts(catalogue)
         self._nothing = bytearray(max(self._bits.values()) + 1)
         for bit in self._bits.values():
             self._nothing[bit] = 1 + REASONS.index(rule.Reason.NO_GROUND)

@@ -154,7 +154,11 @@ def test_whatever_is_taken_out_and_put_back_every_removal_is_remembered(history:
     have = frozenset(NEEDS)
     for gone in history:
         keep = {one: "optional" for one in NEEDS if one not in gone} or {"contact.email": "required"}
-        version = step(version, lambda c, keep=keep: c["purposes"]["marketing"].update(necessity=keep))
+        version = step(version, _needs(keep))
         removed |= {one: AT + timedelta(days=version.catalogue.number) for one in have - frozenset(keep)}
         have = frozenset(keep)
     assert {one.field: one.at for one in version.catalogue.endings} == removed
+
+
+def _needs(necessity: dict[str, str]) -> Callable[[dict[str, Any]], object]:
+    return lambda said: said["purposes"]["marketing"].update(necessity=necessity)
