@@ -123,12 +123,15 @@ def exclude(
     round_: int = 1,
     staff: Staff | None = None,
 ) -> Step:
-    """Take the subject out of these grounds and purposes."""
+    """Take the subject out of these grounds and purposes. Done before (a crash, a restore): it only settles again."""
+    id_ = _id(row, kind, round_)
+    if session.get(Credential, id_) is not None:
+        return _again(session, registry, row, id_)
     platform, at, subject = registry.platform, registry.platform.clock.now(), SubjectId(row.subject)
     asked = session.get_one(Credential, row.id)
     pairs = sorted({(one.ground, one.purpose) for one in excepted})
     unsigned = exclusion.build_exclusion(
-        kind, id=_id(row, kind, round_), controller=platform.controller, subject=subject,
+        kind, id=id_, controller=platform.controller, subject=subject,
         excepted=[Excepted(*pair) for pair in pairs], request=Reference(asked.id, asked.digest), at=at,
     )  # fmt: skip
     made = signed.issue(
@@ -147,6 +150,15 @@ def exclude(
     work = settling.begin(session, "excluded", subject=subject, ended=made.id, by=made.id, version=version, at=at)
     papers = {"exclusion": signed.document(made), "request": signed.document(asked)}
     return Step([partial(registry.journal, session, subject, version, [], papers, at=at)], [work.id])
+
+
+def _again(session: Session, registry: Registry, row: DataRequest, id_: str) -> Step:
+    """The exclusion is there already: what is to follow is, too, or is begun now."""
+    if session.get(settling.Settling, f"excluded:{id_}") is None:
+        subject, at = SubjectId(row.subject), registry.platform.clock.now()
+        version = registry.moved(session, subject)
+        settling.begin(session, "excluded", subject=subject, ended=id_, by=id_, version=version, at=at)
+    return Step([], [f"excluded:{id_}"])
 
 
 def end_consents(

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import col, select
 
-from issuer import deadline, requests, sealing
+from issuer import deadline, requests, sealing, worker
 from issuer.credentials import Credential
 from issuer.requests import DataRequest
+from issuer.settling import Settling
 from protocol import canonical, credential, request
 from protocol.keys import Ed25519Signer
 from protocol.times import iso_ms
@@ -293,3 +294,51 @@ def test_a_request_whose_row_a_restore_lost_is_taken_again_with_the_same_bytes(w
         for row in session.exec(select(Credential).where(col(Credential.about) == id_)):
             session.delete(row)
     assert rights.send(wallet, document).json()["state"] == "identified"
+
+
+@pytest.mark.parametrize("place", ["compile", "drain"])
+def test_an_erasure_that_a_crash_broke_off_is_finished(world: World, wallet: Wallet, place: str) -> None:
+    wallet.give(world.asked(wallet))
+    document = rights.signed(wallet, "erasure")
+    world.crash_in = {place}
+    assert rights.send(wallet, document).status_code == 500
+    world.crash_in = set()
+    if place == "compile":  # nothing was committed: the wallet sends the same bytes again
+        assert rights.send(wallet, document).json()["state"] == "answered"
+    else:
+        worker.run_once(world.registry)
+        assert wallet.call("GET", "/issuer/wallet/requests").json()["items"][0]["state"] == "answered"
+    assert len(world.rows("exclusion")) == 1
+    assert len([one for one in world.events("consent.shut") if one.records[0][1]["how"] == "excluded"]) == 1
+    assert {row.ended_kind for row in world.rows("consent")} == {"revoked"}
+
+
+def test_an_erasure_after_a_restore_is_the_same_exclusion(world: World, wallet: Wallet) -> None:
+    document = rights.signed(wallet, "erasure")
+    id_ = rights.send(wallet, document).json()["id"]
+    with world.platform.database.write() as session:  # as reconcile leaves it: the papers are back, the rest is not
+        session.delete(session.get_one(DataRequest, id_))
+        for row in session.exec(select(Settling)):
+            session.delete(row)
+        for paper in session.exec(select(Credential).where(Credential.kind == "request-receipt")):
+            session.delete(paper)
+    assert rights.send(wallet, document).json()["state"] == "answered"
+    assert len(world.rows("exclusion")) == 1
+
+
+def test_an_erasure_closes_the_corrections_that_were_under_way(world: World, wallet: Wallet) -> None:
+    document, box = rights.correction(wallet, {PHONE: "1"})
+    correction = rights.send(wallet, document, box).json()["id"]
+    rights.ask(wallet, "erasure")
+    with world.platform.database.read() as session:
+        row = session.get_one(DataRequest, correction)
+    assert (row.state, row.box) == ("refused", None)
+
+
+def test_an_objection_to_what_nobody_does_is_told_so(world: World, wallet: Wallet) -> None:
+    rights.ground(world, "law", "dpv:LegalObligation", "service", (EMAIL,))
+    service = world.catalogue.purpose("service").iri
+    answer = rights.send(wallet, rights.signed(wallet, "objection", purpose=service))
+    assert rights.codes(answer) == (409, "nothing_to_object")
+    unknown = rights.send(wallet, rights.signed(wallet, "objection", purpose="https://w3id.org/dpv#Nothing"))
+    assert rights.codes(unknown) == (404, "unknown_purpose")
