@@ -29,7 +29,7 @@ from runtime.staff import Staff, signed_in
 
 MAX_UPLOADS: Final = 500
 IN_WORK: Final = 2_000  # uploads that one process takes at a time
-PER_ADDRESS: Final = "6000/minute"
+PER_ADDRESS: Final = "1200/minute"
 PER_BROWSER: Final = "30/minute"
 MAX_KEY: Final = 128
 _ALLOWED: Final = "content-type, content-digest, signature, signature-input, idempotency-key"
