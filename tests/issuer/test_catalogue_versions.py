@@ -16,6 +16,7 @@ from issuer.catalogue import content
 from issuer.registry import Registry
 from protocol import canonical, event, proof
 from protocol.errors import EvidenceError
+from redaction import lapse
 from runtime.problem import Problem
 from tests.issuer.catalogue_stage import Edit, Shelf, open_shelf, with_field, without, without_purpose
 from tests.verifier.stage import CITY, EMAIL, FAMILY, GIVEN, PHONE, Customer, look, make
@@ -49,6 +50,11 @@ def refused(act: Any, *args: Any, **named: Any) -> str:
     except (Problem, EvidenceError) as error:
         return error.code
     pytest.fail("it was not refused")
+
+
+def version(shelf: Shelf, customer: Customer) -> int:
+    ((found,),) = shelf.sql("SELECT version FROM standing WHERE subject = ?", customer.subject)
+    return int(found)
 
 
 def database(shelf: Shelf) -> Path:
@@ -164,6 +170,20 @@ def test_a_purpose_that_only_consent_may_open_from_now_on_ends_grounds_of_law(sh
         (evidence,) = grounds.collect(session, [customer.subject])
     found = grounds.grants(shelf.platform, shelf.catalogue, evidence)
     assert {(one.kind, one.ended) for one in found} == {("statutory", "revoked"), ("consent", None)}
+
+
+def test_what_a_version_leaves_without_a_ground_lapses_and_going_back_does_not_undo_that(
+    shelf: Shelf, customer: Customer
+) -> None:
+    shelf.give(customer, [EMAIL, PHONE])
+    before = version(shelf, customer)
+    shelf.publish(without("marketing", PHONE))
+    assert version(shelf, customer) > before  # redaction looks at whose standing moved
+    shelf.roll_back(0)
+    with shelf.platform.database.read() as session:
+        (evidence,) = grounds.collect(session, [customer.subject])
+    found = lapse.lapse({EMAIL, PHONE}, grounds.grants(shelf.platform, shelf.catalogue, evidence), shelf.clock.now())
+    assert [one.field for one in found.bare] == [PHONE]
 
 
 def test_a_removed_purpose_is_unknown_to_staff_and_a_visit_opened_before_finds_it_shut(
