@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
-from audit import bundle, events, history, worker
+from audit import bundle, events, history, proofs, worker
 from audit.bundle import Credentials
 from audit.log import Log
 from protocol import times
@@ -27,7 +27,10 @@ _TILE = re.compile(
     r"(?:entries|[0-9]|[1-5][0-9]|6[0-3])/(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/(?:[1-9][0-9]?|1[0-9]{2}|2[0-5][0-9]))?"
 )
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-_STATUS = {"unknown_subject": 404, "unknown_field": 404, "bad_cursor": 400, "too_large": 413, "too_many_files": 413}
+_STATUS = {
+    "unknown_subject": 404, "unknown_field": 404, "not_in_log": 404, "bad_cursor": 400, "too_large": 413,
+    "too_many_files": 413,
+}  # fmt: skip
 
 
 class Caller(Protocol):
@@ -63,6 +66,15 @@ class HistoryPage(BaseModel):
     next: str | None
 
 
+class ProofAnswer(BaseModel):
+    """A record as a bundle has it (`events/NNNNN.json`), and the checkpoint that its proof leads to."""
+
+    file: dict[str, Any] = Field(
+        examples=[{"v": 1, "record": {}, "salt": "…", "chain": {}, "tree": {}, "log": {"index": 41, "proof": []}}]
+    )
+    checkpoint: str = Field(examples=["crm.example.com/audit\n42\n…\n\n— crm.example.com/audit …\n"])
+
+
 class EventPage(BaseModel):
     """One page of records, newest first; give `next` as `before` for the one that follows."""
 
@@ -78,7 +90,7 @@ def build_router(
     """Routes under `/audit`; `wallet_caller` is the dependency that yields a `Caller`."""
     router = APIRouter(prefix="/audit", tags=["audit"])
     _log_routes(router, log)
-    _wallet_routes(router, platform, wallet_caller)
+    _wallet_routes(router, platform, log, wallet_caller)
     _auditor_routes(router, platform, log, credentials)
     return router
 
@@ -122,7 +134,19 @@ def _log_routes(router: APIRouter, log: Log) -> None:
         return PlainTextResponse(log.vkey + "\n")
 
 
-def _wallet_routes(router: APIRouter, platform: Platform, wallet_caller: Callable[..., Any]) -> None:
+def _wallet_routes(router: APIRouter, platform: Platform, log: Log, wallet_caller: Callable[..., Any]) -> None:
+    @router.get("/proofs", summary="The proof that an event about you is in the log")
+    def own_proof(
+        caller: Annotated[Caller, Depends(wallet_caller)],
+        event: Annotated[str, Query(max_length=64, examples=["urn:uuid:6f1c2c8e-4a37-4a39-9df5-2f2d8f4a2f10"])],
+    ) -> ProofAnswer:
+        """Signed by an enrolled wallet (RFC 9421). The record, its salt, and its way to the signed checkpoint."""
+        try:
+            with platform.database.read() as session:
+                return ProofAnswer(**proofs.of_event(log, session, caller.subject, event))
+        except EvidenceError as error:
+            raise _problem(error) from error
+
     @router.get("/history", summary="What was done with your data")
     def own_history(
         caller: Annotated[Caller, Depends(wallet_caller)],

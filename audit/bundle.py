@@ -98,6 +98,14 @@ def write(
     return container.pack(files)
 
 
+def one(log: Log, session: Session, row: LogRecord) -> tuple[Head, EventFile]:
+    """One record with its way to the root, under the present head. Raises EvidenceError `body_changed`."""
+    shelf = _Shelf(log, session)
+    if row.leaf_index >= shelf.head.size:
+        raise EvidenceError("not_in_log", "the signed head does not cover it yet")
+    return shelf.head, shelf.file(row)
+
+
 def _may_concern(row: LogRecord, field: Field | None) -> bool:
     """A record whose event is gone: as far as the log's index still tells what it was about."""
     return field is None or not row.fields.strip() or f" {field} " in row.fields

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from protocol.consent import Process
-from wallet import offer, render, requests_cli
+from wallet import disposed_cli, offer, render, requests_cli
 from wallet.desk import BACKUP_PASSPHRASE, PASSPHRASE, Desk, at_desk
 from wallet.errors import WalletError
 from wallet.help import Spoken
@@ -267,3 +267,4 @@ def _about(receipt: Any) -> str:
 
 
 requests_cli.add_to(app)
+app.command("fate", epilog="Example: fieldgrant wallet fate --lang zh-CN")(disposed_cli.fate)

@@ -85,6 +85,9 @@ ZH: Mapping[str, str] = {
     "One ground only: its id, or the beginning of it.": ("只针对一个依据：其编号或编号开头。"),
     "The request's id, or the beginning of it.": ("请求的编号，或编号开头。"),
     "The file that you were given or sent.": ("交给您或寄给您的文件。"),
+    "What became of your fields: kept and why, archived until when, destroyed; who else was told to delete them.": (
+        "您的字段的去向：因何保留、归档至何时、是否销毁；还通知了谁删除。"
+    ),
     "The wallet's file.": "钱包文件。",
     "en or zh-CN; else as your locale says.": "en 或 zh-CN；不写则按系统语言。",
     "Print JSON for programs.": "输出 JSON，供程序使用。",

@@ -15,8 +15,9 @@ from protocol.consent import Consent
 from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
 from protocol.receipt import Receipt
-from wallet import answer, enrolling, keystore, link, offer, record, requests, settle
+from wallet import answer, disposed, enrolling, keystore, link, offer, record, requests, settle
 from wallet.client import Client
+from wallet.disposed import Disposed
 from wallet.enrolling import Enrolling
 from wallet.errors import WalletError
 from wallet.holding import SENT, Held, Holding, Pending, own_consent
@@ -258,6 +259,13 @@ class Wallet:
         holding, found = record.certificates(self._client, self.holding(organisation), at=self._clock())
         self._keep(holding)
         return found
+
+    def fate(self, organisation: str | None = None) -> Disposed:
+        """What became of the owner's fields, the certificates verified and looked for in the log."""
+        certified = self.certificates(organisation)
+        holding = self.holding(organisation)
+        checked = tuple(disposed.check(self._client, holding, one, at=self._clock()) for one in certified)
+        return Disposed(disposed.state(self._client, holding), checked)
 
     def grounds(self, organisation: str | None = None) -> tuple[StatutoryGround, ...]:
         """The statutory grounds that an organisation claims about the owner."""

@@ -142,6 +142,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("POST", "/redaction/downstream/acknowledgements"): PUBLIC,
     ("GET", "/redaction/copies"): {"dpo"},
     ("GET", "/audit/history"): WALLET,
+    ("GET", "/audit/proofs"): WALLET,
     ("GET", "/audit/events"): AUDITORS,
     ("GET", "/audit/bundles"): AUDITORS,
 }
