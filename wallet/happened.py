@@ -5,6 +5,7 @@ from collections.abc import Mapping
 EN: Mapping[str, str] = {
     "value.collected": "collected",
     "value.corrected": "corrected",
+    "import.undone": "import taken back",
     "value.deleted": "deleted",
     "value.sealed": "archived",
     "value.shredded": "destroyed",
@@ -88,6 +89,7 @@ EN: Mapping[str, str] = {
 ZH: Mapping[str, str] = {
     "value.collected": "收集",
     "value.corrected": "更正",
+    "import.undone": "导入已撤销",
     "value.deleted": "删除",
     "value.sealed": "归档",
     "value.shredded": "销毁",
