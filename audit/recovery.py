@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import insert, text, update
+from sqlalchemy import func, insert, text, update
 from sqlmodel import Session, col, delete, select
 
 from audit import drain, files
@@ -185,6 +185,8 @@ class _Recovery:
             known = self._agreed(session)
             beyond = leaf_count(session) > known
         if known == self._head.size:
+            if not dry_run:
+                self._finish()  # a crash may have come just before that
             return Recovered(size=known, known=known)  # what the database holds beyond the head will be published
         if dry_run:
             self._look(known)
@@ -199,7 +201,7 @@ class _Recovery:
         for start in range(known, self._head.size, BATCH):
             self._take_in(start, min(start + BATCH, self._head.size), lines)
             progress(min(start + BATCH, self._head.size), self._head.size)
-        self._finish(known)
+        self._finish()
         return self._result(known)
 
     def _result(self, known: int) -> Recovered:
@@ -339,16 +341,22 @@ class _Recovery:
                 session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', :top)"), top)
         return after + 1
 
-    def _finish(self, known: int) -> None:
-        """The head that the database now reaches, and the event that says what was lost."""
+    def _finish(self) -> None:
+        """The head that the database now reaches, and the event that says what was lost since the one before it."""
         at = self._log.platform.clock.now()
+        index = col(LogEntry.leaf_index)
+        with self._database.read() as session:
+            if session.get(LogCheckpoint, self._head.size) is not None:
+                return
+            before = session.exec(select(func.max(LogCheckpoint.size))).one() or 0
+            gone = session.exec(select(LogEntry.event_id).where(col(LogEntry.lost), index >= before)).all()
+        if not gone:
+            return  # the drain will note the head
+        unknown = sum(event_id.startswith("lost:") for event_id in gone)
+        data = {"from": before, "size": self._head.size, "lost": len(gone) - unknown, "unknown": unknown}
         with self._database.write() as session:
-            if session.get(LogCheckpoint, self._head.size) is None:
-                row = LogCheckpoint(
-                    size=self._head.size, root=self._head.root, note=self._head.note, at=times.iso_ms(at)
-                )
-                session.add(row)
-            data = {"from": known, "size": self._head.size, "lost": self._lost, "unknown": self._unknown}
+            told = times.iso_ms(at)
+            session.add(LogCheckpoint(size=self._head.size, root=self._head.root, note=self._head.note, at=told))
             key = f"{event.LOG_RECOVERED}:{self._head.size}:{self._head.root.hex()}"
             outbox.emit(session, event.LOG_RECOVERED, at=at, records=[(None, data)], key=key)
 

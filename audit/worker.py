@@ -8,6 +8,7 @@ from threading import Event, Thread
 from audit import drain
 from audit.log import Log
 from protocol.errors import EvidenceError
+from runtime import outbox
 
 _LOGGER = logging.getLogger("fieldgrant.audit")
 _AFTER_TROUBLE = 5.0  # seconds
@@ -22,6 +23,7 @@ def run(log: Log, stop: Event, *, pause: float = 0.2) -> None:
             if not introduced:
                 log.introduce()
                 introduced = True
+            missed(log)
             newest = drain.newest(log)
             if newest != seen:  # else a pass costs one look at an index, and nobody is kept waiting
                 drain.drain_all(log)
@@ -33,6 +35,16 @@ def run(log: Log, stop: Event, *, pause: float = 0.2) -> None:
             _LOGGER.error("the log could not be written: %s", type(error).__name__)
             wait = _AFTER_TROUBLE
         stop.wait(wait)
+
+
+def missed(log: Log) -> None:
+    """Put on record when the newest event that this process wrote has gone: nobody need write another one first."""
+    database = log.platform.database
+    with database.read() as session:
+        if not outbox.lost(session):
+            return
+    with database.write() as session:
+        outbox.miss(session, at=log.platform.clock.now())
 
 
 @contextmanager

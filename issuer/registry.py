@@ -27,7 +27,7 @@ from protocol.credential import VerifiedCredential
 from protocol.did import Did
 from protocol.errors import EvidenceError
 from protocol.times import iso
-from runtime import outbox
+from runtime import crash, outbox
 from runtime.problem import Problem
 from runtime.staff import Staff
 
@@ -69,8 +69,11 @@ class Registry(Desk):
         """
         with self._recorded("withdrawal", did):
             verified = self._verify(body, wire.WITHDRAWAL_TYPE, did)
+            crash.point("withdrawal.before")
             with self.platform.database.write() as session:
                 id_ = answers.take_withdrawal(session, self, verified, did)
+                crash.point("withdrawal.within")
+            crash.point("withdrawal.after")
         return _given(settle(self, id_))
 
     def narrow(self, withdrawal: bytes, consent_: bytes, did: Did) -> dict[str, Any]:

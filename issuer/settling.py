@@ -16,7 +16,7 @@ from protocol import consent, event
 from protocol.consent import Consent, Reference, SubjectId
 from protocol.errors import EvidenceError
 from protocol.times import iso_ms, parse
-from runtime import outbox
+from runtime import crash, outbox
 from runtime.platform import Platform
 
 WITH_RECEIPT = frozenset({"withdrawn", "narrowed", "revoked"})
@@ -58,11 +58,14 @@ def settle(desk: Desk, *ids: str) -> dict[str, Any] | None:
     """Drain once, then record each as shut. The receipt of the last one that has a receipt. Do it again as you like."""
     if not ids:
         return None
+    crash.point("settle.before")
     desk.drain()
     answer: dict[str, Any] | None = None
     with desk.platform.database.write() as session:
         for id_ in ids:
             answer = _shut(session, desk.platform, session.get_one(Settling, id_)) or answer
+        crash.point("settle.within")
+    crash.point("settle.after")
     return answer
 
 

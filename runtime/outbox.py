@@ -149,6 +149,11 @@ def lost(session: Session) -> bool:
     return _lost(session, chain, START if newest is None else Link(newest.id, newest.mac)) is not None
 
 
+def miss(session: Session, *, at: datetime) -> None:
+    """Put it on record when `lost`, as the next event would."""
+    _before(session, session.info.get(INFO), at)
+
+
 def tell(session: Session, flaws: Sequence[Flaw], *, at: datetime) -> None:
     """Put on record that somebody else wrote to the outbox: once for each flaw."""
     for flaw in flaws:

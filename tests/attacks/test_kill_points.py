@@ -1,0 +1,163 @@
+"""A server killed by SIGKILL at each named step of a withdrawal, of the drain and of a reconciliation: nothing is lost.
+
+The withdrawal's bytes are sent again, as a wallet does that got no answer; what follows takes up where it was left.
+"""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from audit import drain
+from audit.log import Log
+from fieldgrant import compose, recovery
+from issuer.live import LiveCatalogue
+from protocol import canonical
+from protocol.did import Did
+from runtime import crash, outbox
+from runtime.platform import Platform
+from runtime.settings import Settings
+from tests.attacks.house import CITY, House, Signed, built
+from tests.attacks.test_crashes import nothing_doubled
+from verifier.reconcile import Disagreement
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.attacks.house"])
+KILLED = -signal.SIGKILL
+
+
+def settings_of(home: Path, url: str) -> Settings:
+    return Settings(home=home, mail_dir=home / "mail", base_url=url)
+
+
+def withdraw(home: Path, url: str, point: str | None, body: bytes, did: str) -> None:
+    if point is not None:
+        os.environ[crash.VARIABLE] = point
+    platform = Platform.open(settings_of(home, url))
+    compose.house(platform).registry.withdraw(body, Did(did))
+    platform.close()
+
+
+def log(home: Path, url: str, point: str | None) -> None:
+    if point is not None:
+        os.environ[crash.VARIABLE] = point
+    platform = Platform.open(settings_of(home, url))
+    drain.drain_all(Log(platform))
+    platform.close()
+
+
+def reconcile(home: Path, url: str, point: str | None) -> None:
+    if point is not None:
+        os.environ[crash.VARIABLE] = point
+    platform = Platform.open(settings_of(home, url))
+    recovery.restore(platform, LiveCatalogue(platform))
+    platform.close()
+
+
+def run(target: object, *arguments: object) -> int | None:
+    process = PROCESSES.Process(target=target, args=arguments)  # type: ignore[arg-type]
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def points(*steps: str) -> list[str]:
+    return [f"{step}.{moment}" for step in steps for moment in ("before", "within", "after")]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with built(tmp_path, customers=2) as made:
+        yield made
+
+
+def reopened(house: House) -> House:
+    """What another process did is seen by one that starts after it; a crash may have asked for `reconcile` first."""
+    house.platform.close()
+    for name in ("platform", "own"):
+        house.__dict__.pop(name, None)
+    try:
+        assert house.own
+    except Disagreement:  # the plug between journal and commit
+        assert run(reconcile, house.home, house.url(0), None) == 0
+        house.__dict__.pop("platform").close()
+        house.__dict__.pop("own", None)
+    return house
+
+
+def ended_once(house: House, wallet: Signed, given: str) -> None:
+    drain.drain_all(Log(house.platform))
+    (row,) = house.sql("SELECT ended_kind FROM credential WHERE id = ?", given)
+    assert row == ("withdrawn",)
+    for kind in ("consent.withdrawn", "consent.shut"):
+        assert len(house.told(wallet.person, kind)) == 1, kind
+    (receipts,) = house.sql(
+        "SELECT count(*) FROM credential r JOIN credential w ON r.about = w.id "
+        "WHERE r.kind = 'receipt' AND w.kind = 'withdrawal'"
+    )
+    assert receipts == (1,)
+    assert house.platform.journal.ended(given)
+
+
+@pytest.mark.parametrize("point", points("withdrawal", "settle"))
+def test_a_withdrawal_killed_at_a_step_and_sent_again_ends_the_consent_once(house: House, point: str) -> None:
+    wallet = house.enrol_by_hand(house.people.pop())
+    given = wallet.give([CITY])
+    body = canonical.jcs(wallet.withdrawal(given))
+    assert run(withdraw, house.home, house.url(0), point, body, wallet.signer.did) == KILLED
+    reopened(house).own.registry.withdraw(body, wallet.signer.did)
+    ended_once(house, wallet, str(given["id"]))
+
+
+@pytest.mark.parametrize("point", points("drain", "publish"))
+def test_a_drain_killed_at_a_step_logs_each_event_once(house: House, point: str) -> None:
+    wallet = house.enrol_by_hand(house.people.pop())
+    wallet.give([CITY])
+    assert run(log, house.home, house.url(0), point) == KILLED
+    assert run(log, house.home, house.url(0), None) == 0
+    reopened(house)
+    (events,), (entries,) = house.sql("SELECT count(*) FROM outbox"), house.sql("SELECT count(*) FROM log_entry")
+    assert events == entries
+    with house.platform.database.read() as session:
+        assert Log(house.platform).check(session).size == entries[0]
+
+
+@pytest.mark.parametrize("point", [*points("replay", "rollforward"), "rebuild.within", "rebuild.after"])
+def test_a_reconciliation_killed_at_a_step_is_taken_up_by_the_next(house: House, point: str) -> None:
+    wallet = house.enrol_by_hand(house.people.pop())
+    given = wallet.give([CITY])
+    drain.drain_all(Log(house.platform))
+    copy = house.home / "copy.db"
+    with closing(sqlite3.connect(house.file)) as live, closing(sqlite3.connect(copy)) as target:
+        live.backup(target)
+    house.own.registry.withdraw(canonical.jcs(wallet.withdrawal(given)), wallet.signer.did)
+    drain.drain_all(Log(house.platform))
+    old = Log(house.platform).head()
+    house.platform.close()
+    for path in house.file.parent.glob("fieldgrant.db-*"):
+        path.unlink()
+    shutil.copy(copy, house.file)
+    assert run(reconcile, house.home, house.url(0), point) == KILLED
+    assert run(reconcile, house.home, house.url(0), None) == 0
+    for name in ("platform", "own"):
+        house.__dict__.pop(name, None)
+    assert house.own
+    drain.drain_all(Log(house.platform))
+    assert len(house.told(wallet.person, "consent.withdrawn")) == 1
+    assert len(house.sql("SELECT id FROM outbox WHERE type = 'log.recovered'")) == 1
+    assert Log(house.platform).head().size > old.size
+
+
+def test_control_an_event_that_is_emitted_without_its_key_is_doubled(house: House) -> None:
+    """Without the unique key, whoever does it again after a crash tells it twice: what the tests above would see."""
+    for _ in range(2):
+        with house.platform.database.write() as session:
+            outbox.emit(session, "consent.shut", at=house.platform.clock.now(), records=[(None, {"version": 1})])
+    assert len(house.sql("SELECT id FROM outbox WHERE type = 'consent.shut'")) == 2
+    assert nothing_doubled
