@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from protocol.certificate import Certificate
 from protocol.keys import Ed25519Signer
 from redaction import app as edge
 from runtime import problem
+from runtime.clock import FixedClock
 from tests.redaction.test_downstream import released
 from tests.redaction.test_ending import KEY, certified
 from tests.redaction.world import CITY, EMAIL, GIVEN, PHONE, SERVICE, Customer, World, settle
@@ -31,15 +33,22 @@ Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture
-def who(world: World) -> Customer:
+def who(world: World, clock: FixedClock) -> Customer:
     """A customer who withdrew: phone shredded, e-mail archived, city kept; a partner had the phone."""
-    made = Customer(world.customer().subject, Ed25519Signer(SEED))
-    world.enrol(made)
+    made = enrolled(world, clock, SEED)
     given = world.consent(made, (PHONE, EMAIL, CITY))
     world.consent(made, [CITY], purpose=SERVICE)
     released(world, made, PHONE)
     world.withdraw(made, given)
     settle(world)
+    return made
+
+
+def enrolled(world: World, clock: FixedClock, seed: bytes) -> Customer:
+    """A customer with a wallet of this seed: the one enrolled last speaks for them."""
+    made = Customer(world.customer().subject, Ed25519Signer(seed))
+    clock.advance(timedelta(seconds=1))
+    world.enrol(made)
     return made
 
 
@@ -119,9 +128,8 @@ def test_without_the_log_the_wallet_says_that_nothing_was_proved(world: World, w
     assert (found.proved, found.missing) == (0, "not_found")
 
 
-def test_nobody_gets_a_proof_about_another(world: World, who: Customer, holding: Holding) -> None:
-    stranger = Customer(world.customer().subject, Ed25519Signer(bytes([8]) * 32))
-    world.enrol(stranger)
+def test_nobody_gets_a_proof_about_another(world: World, clock: FixedClock, who: Customer, holding: Holding) -> None:
+    enrolled(world, clock, bytes([8]) * 32)
     found = checked(world, who, replace(holding, seed=bytes([8]) * 32), client(world))
     assert (found.proved, found.missing) == (0, "not_in_log")
 
