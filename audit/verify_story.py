@@ -313,7 +313,7 @@ def _disposed(walk: Walk, event: Event) -> None:
 
 
 def _deleted(walk: Walk, event: Event) -> None:
-    """Staff took away what they see of an item; `gone` are the fields of which nothing is stored any more."""
+    """Staff took away an item, or an import was undone; `gone` are the fields of which nothing is stored any more."""
     gone = {str(name) for name in event.data.get("gone", ()) if isinstance(name, str)}
     walk.stored -= gone
     for ending in walk.endings:
@@ -351,6 +351,7 @@ _STEPS = (
         events.ENROLMENT_ENDED: _unenrolled,
         events.VALUE_RESTORED: _restored,
         events.VALUE_DELETED: _deleted,
+        events.IMPORT_UNDONE: _deleted,
         events.RELEASE: _released,
     }
     | dict.fromkeys(ARRIVED, _arrived)

@@ -7,7 +7,7 @@ become what they were where they still are what the import wrote.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +119,8 @@ def _batch(
     _remove(session, platform, run, gone, events)
     if back:
         origin.forget(session, back, events)
-        _tell(session, platform, [(who, {"run": run, "fields": sorted(fields)}) for who, fields in back.items()])
+        had = {change.subject: (change.before or {}).keys() for change in changes}
+        _tell(session, platform, [(who, _told(run, fields, fields - had[who])) for who, fields in back.items()])
     return Undone(
         run=run, removed=so_far.removed + len(gone), restored=so_far.restored + len(back), kept=so_far.kept + kept
     )
@@ -152,7 +153,7 @@ def _remove(session: Session, platform: Platform, run: str, gone: list[SubjectId
     origin.forget(session, fields, events)
     session.connection().execute(delete(Allowance).where(col(Allowance.subject).in_(gone)))
     credentials.close_standings(session, gone)
-    _tell(session, platform, [(who, {"run": run, "fields": sorted(fields.get(who, ()))}) for who in gone])
+    _tell(session, platform, [(who, _told(run, fields.get(who, ()), fields.get(who, ()))) for who in gone])
 
 
 def _busy(session: Session, subjects: list[SubjectId]) -> set[str]:
@@ -164,6 +165,11 @@ def _busy(session: Session, subjects: list[SubjectId]) -> set[str]:
         found.update(session.exec(select(owner.subject).where(col(owner.subject).in_(subjects))))
     changed = select(Standing.subject).where(col(Standing.subject).in_(subjects), Standing.version != 1)
     return found | set(session.exec(changed))
+
+
+def _told(run: str, fields: Collection[Field], gone: Collection[Field]) -> dict[str, object]:
+    """`fields` are as they were before the import, `gone` of them are those of which there was nothing."""
+    return {"run": run, "fields": sorted(fields), "gone": sorted(gone)}
 
 
 def _tell(session: Session, platform: Platform, told: list[tuple[SubjectId | None, dict[str, object]]]) -> None:

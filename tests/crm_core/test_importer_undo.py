@@ -99,6 +99,10 @@ def test_what_a_killed_import_left_is_taken_back_by_the_next_pass(stage, killed)
     told = [(subject, data) for event in stage.events("import.undone") for subject, data in event.records]
     assert len([subject for subject, _ in told if subject]) == 500
     assert told[-1][1] == {"run": told[-1][1]["run"], "removed": 499, "restored": 1, "kept": 0}
+    by_run = {subject: data for subject, data in told if subject}
+    wei = by_run.pop(subject_of(stage, "wei@x.example"))
+    assert (wei["fields"], wei["gone"]) == ([CITY], [])
+    assert all(data["gone"] == [CITY, EMAIL, "contact.given_name"] for data in by_run.values())
     assert "wei" not in str(told).lower()
     assert import_worker.step(stage.platform) == 0
     assert bring(stage, PEOPLE).created == 600
