@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 CONTROL = 'residue control "对照值" №1'  # looks different in every encoding
 SHORTEST = 6  # bytes; anything shorter turns up in ciphertext by chance
@@ -20,7 +21,7 @@ class Hit:
 
 
 def forms(value: str) -> dict[str, bytes]:
-    """The byte strings that betray a value: text encodings, JSON escapes, and base64 at its three alignments.
+    """The byte strings that betray a value: text encodings, escapes of JSON and addresses, base64 at three alignments.
 
     Forms shorter than `SHORTEST` bytes, and those that an encoding cannot express, are left out.
     """
@@ -31,6 +32,7 @@ def forms(value: str) -> dict[str, bytes]:
         "json": json.dumps(value)[1:-1].encode(),
         "json-utf-8": json.dumps(value, ensure_ascii=False)[1:-1].encode(),
         "gb18030": value.encode("gb18030"),
+        "percent": quote(value, safe="").encode(),
     }
     raw = value.encode()
     for shift in range(3):

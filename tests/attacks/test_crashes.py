@@ -116,11 +116,12 @@ def restarted(house: House) -> bool:
     return True
 
 
-def test_killed_at_random_moments_nothing_acknowledged_is_lost(house: House) -> None:
+@pytest.mark.parametrize("moments", [ROUNDS, pytest.param(300, marks=[pytest.mark.torture, pytest.mark.timeout(7200)])])
+def test_killed_at_random_moments_nothing_acknowledged_is_lost(house: House, moments: int) -> None:
     chance = random.Random()  # noqa: S311 - moments, not secrets
     lives = [Life(house.enrol_by_hand(house.people.pop())) for _ in range(WALLETS)]
     house.start(0)
-    for _ in range(ROUNDS):
+    for _ in range(moments):
         stop = threading.Event()
         threads = [threading.Thread(target=life.run, args=(stop,), daemon=True) for life in lives]
         for thread in threads:
@@ -137,7 +138,7 @@ def test_killed_at_random_moments_nothing_acknowledged_is_lost(house: House) -> 
             expected = life.given is not None
             assert life._seen(client) is expected
     assert [life.wrong for life in lives] == [[]] * WALLETS
-    assert sum(life.withdrawals for life in lives) >= ROUNDS
+    assert sum(life.withdrawals for life in lives) >= moments
     settle(house)
     house.stop()
     nothing_doubled(house)
