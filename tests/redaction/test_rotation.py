@@ -1,0 +1,103 @@
+"""The speed of a rotation, as a ratio: what it costs per data key, and how long anybody waits for the write lock."""
+
+import base64
+import secrets
+import threading
+import time
+
+from crm_core import records, seal
+from protocol.consent import SubjectId
+from redaction import replica, rotation
+from redaction.rotation import HANDFUL, Rotation
+from runtime.keyring import BUCKETS
+from tests.redaction.world import World
+
+BUCKET, KEYS = 7, 4_000
+
+
+def filled(world: World, count: int) -> list[SubjectId]:
+    """Records of one bucket, as an import makes them, past everything else."""
+    epoch, key = world.platform.keyring.current(BUCKET)
+    org, made = world.platform.controller, []
+    for number in range(count):
+        subject = SubjectId(f"sub_{base64.b32encode(number.to_bytes(16, 'big')).decode().rstrip('=').lower()}")
+        place = seal.DataKeyPlace(org=org, subject=subject, generation=1, bucket=BUCKET, epoch=epoch)
+        made.append(
+            records.Record(
+                subject=subject, created_at="", bucket=BUCKET, epoch=epoch, generation=1,
+                wrapped=seal.wrap(secrets.token_bytes(32), key, place), cells=secrets.token_bytes(500),
+            )
+        )  # fmt: skip
+    with world.platform.database.write() as session:
+        records.insert(session, made)
+    return [one.subject for one in made]
+
+
+def begun(world: World) -> int:
+    epoch = world.platform.keyring.begin_rotation(BUCKET)
+    with world.platform.database.write() as session:
+        session.add(Rotation(bucket=BUCKET, epoch=epoch, ended="[1]", began_at="2026-11-22T08:00:00.000Z"))
+    return epoch
+
+
+def test_a_rotation_costs_little_more_than_its_cryptography_and_lets_writers_in_between(world: World) -> None:
+    subjects = filled(world, KEYS)
+    with world.platform.database.read() as session:
+        keys = records.behind(session, BUCKET, 0, KEYS)
+    epoch = begun(world)
+    began = time.process_time()
+    records.wrapped_anew(world.platform, BUCKET, keys, epoch)
+    alone = time.process_time() - began
+    stop, waits = threading.Event(), []
+
+    def write() -> None:
+        while not stop.is_set():
+            asked = time.perf_counter()
+            with world.platform.database.write():
+                waits.append(time.perf_counter() - asked)
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=write, daemon=True)
+    began = time.process_time()
+    thread.start()
+    try:
+        rotation.rotate(world.platform, BUCKET)
+    finally:
+        stop.set()
+        thread.join(10)
+    assert time.process_time() - began < 12 * alone + 0.5  # the writer's own work is in it
+    assert len(waits) >= KEYS // HANDFUL
+    with world.platform.database.read() as session:
+        row = session.get_one(Rotation, (BUCKET, epoch))
+        assert records.behind(session, BUCKET, epoch, 1) == []
+    assert (row.rewrapped, row.destroyed_at is not None) == (KEYS, True)
+    assert set(replica.read(world.platform, BUCKET)) == set(subjects)
+
+
+def test_a_data_key_that_changes_while_it_is_wrapped_anew_stays_as_it_was_changed(world: World) -> None:
+    (subject,) = filled(world, 1)
+    epoch = begun(world)
+    with world.platform.database.read() as session:
+        moves = records.wrapped_anew(world.platform, BUCKET, records.behind(session, BUCKET, epoch, 10), epoch)
+        old = records.load(session, subject)
+    assert old is not None
+    with world.platform.database.write() as session:
+        records.put_back(session, records.seal_record(
+            world.platform, subject, generation=2, created_at="", values={},
+            under=world.platform.keyring.current(BUCKET),
+        ))  # fmt: skip
+    with world.platform.database.write() as session:
+        records.move(session, moves)
+    with world.platform.database.read() as session:
+        new = records.load(session, subject)
+    assert new is not None
+    assert new.generation == 2
+    assert new.wrapped != moves[0]["now"]
+
+
+def test_a_broken_replica_is_as_good_as_none(world: World) -> None:
+    path = replica.place(world.platform, BUCKETS - 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for text in ("", "[]", '{"keys": []}', '{"keys": {"sub_a": {"generation": "x"}}}'):
+        path.write_text(text)
+        assert replica.read(world.platform, BUCKETS - 1) == {}
