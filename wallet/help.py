@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer.rich_utils
-from click import Command, Context, HelpFormatter
 from typer.core import TyperGroup
 
 from wallet import words
@@ -114,14 +113,15 @@ _PANELS = {"ARGUMENTS_PANEL_TITLE": "参数", "OPTIONS_PANEL_TITLE": "选项", "
 class Spoken(TyperGroup):
     """A group of commands whose help is in the owner's language."""
 
-    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+    # Any: the classes behind it are private to typer, which carries a click of its own
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command, its help translated."""
         command = super().get_command(ctx, cmd_name)
         if command is not None and chinese():
             translate(command)
         return command
 
-    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help of the group itself."""
         if chinese():
             translate(self)
@@ -142,7 +142,7 @@ def chinese() -> bool:
         return False
 
 
-def translate(command: Command) -> None:
+def translate(command: Any) -> None:
     """Put Chinese in the place of a command's English help, options and headings."""
     for name, title in _PANELS.items():
         setattr(typer.rich_utils, name, title)
@@ -150,9 +150,8 @@ def translate(command: Command) -> None:
     command.epilog = _zh(command.epilog)
     command.short_help = _zh(command.short_help)
     for each in command.params:
-        told: Any = each
-        if getattr(told, "help", None):
-            told.help = _zh(told.help)
+        if getattr(each, "help", None):
+            each.help = _zh(each.help)
 
 
 def _zh(text: str | None) -> str | None:

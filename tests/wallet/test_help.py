@@ -1,17 +1,17 @@
 """`--help` of the wallet in both languages."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import typer
-from click import Command
 from typer.testing import CliRunner
 
 from wallet import help as spoken
 from wallet.cli import app
 
 
-def texts(command: Command) -> Iterator[str]:
+def texts(command: Any) -> Iterator[str]:
     for text in (command.help, command.epilog, *(getattr(each, "help", None) for each in command.params)):
         if text and not text.startswith("Example: "):
             yield text
