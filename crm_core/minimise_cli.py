@@ -144,7 +144,8 @@ def _tell(found: "Measured", entry: PurposeEntry, outcome: str, unused: list[unr
         names = ", ".join(f"{each.field} ({each.collected})" for each in unused)
         console.print(f"Collected and never read by anybody (customers): {names}", markup=False, highlight=False)
     if draft is not None:
-        console.print(f"Draft written to {draft}; propose it with `fieldgrant catalogue`.", markup=False)
+        told = f"Draft written to {draft}. What it would do: fieldgrant catalogue preview {draft}"
+        console.print(told, markup=False, highlight=False)
 
 
 def _lines(found: "Measured") -> list[str]:

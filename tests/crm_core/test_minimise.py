@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from crm_core import features, minimise, unread
 from crm_core.cli import app
+from issuer.catalogue import content
 from protocol.consent import Field
 from protocol.errors import EvidenceError
 from runtime import staff
@@ -140,7 +141,9 @@ def test_the_terminal_reads_through_the_gate_and_proposes_the_change(garage, tmp
     assert "interaction.note" in told["dispensable"]
     assert "contact.given_name" not in told["dispensable"]  # the purpose requires it
     assert [each["field"] for each in told["unread"]] == ["contact.phone"]
-    left = json.loads(draft.read_text(encoding="utf-8"))["purposes"]["service"]["necessity"]
+    change = json.loads(draft.read_text(encoding="utf-8"))
+    content.follow(content.packaged(), content.changed(content.packaged().written, change, name="less"))
+    left = change["purposes"]["service"]["necessity"]
     assert {"address.city", "interaction.status", "contact.given_name"} <= left.keys()
     assert "interaction.note" not in left
     releases = garage.events("release")
