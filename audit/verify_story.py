@@ -320,6 +320,11 @@ def _deleted(walk: Walk, event: Event) -> None:
         ending.open_fields -= gone
 
 
+def _box_destroyed(walk: Walk, event: Event) -> None:
+    """The archive's key ended: what was sealed there cannot come back any more."""
+    walk.archived -= _fields(event)
+
+
 def _fields(event: Event) -> set[str]:
     listed, one = event.data.get("fields"), event.data.get("field")
     names = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
@@ -350,6 +355,7 @@ _STEPS = (
         events.ENROLMENT_COMPLETED: _enrolled,
         events.ENROLMENT_ENDED: _unenrolled,
         events.VALUE_RESTORED: _restored,
+        events.VALUE_DESTROYED: _box_destroyed,
         events.VALUE_DELETED: _deleted,
         events.IMPORT_UNDONE: _deleted,
         events.RELEASE: _released,

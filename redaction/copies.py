@@ -52,7 +52,7 @@ def _copy(
     session: Session, platform: Platform, row: ExportRow, held: tuple[int, int, frozenset[str]], at: datetime
 ) -> Copy:
     disclosed, ended, notices = held
-    states = set()
+    states: set[str] = set()
     for notice in session.exec(select(NoticeRow).where(col(NoticeRow.id).in_(sorted(notices)))):
         found = downstream.standing(platform, notice, at)
         states.add("disputed" if found is None else found.state)

@@ -20,7 +20,7 @@ def fate(
     """What became of your fields: kept and why, archived until when, destroyed; who else was told to delete them."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         found = wallet.fate(org)
-        citations = {one.id: one.citation for one in wallet.grounds(org)}
+        citations = {str(one.id): one.citation for one in wallet.grounds(org)}
         desk.show(found, shown(found, citations, desk.language))
 
 
