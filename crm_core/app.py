@@ -7,21 +7,16 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 from sqlmodel import Session
 
-from crm_core import (
-    aggregate_app,
-    export_app,
-    import_app,
-    ingest_app,
-    item_app,
-    organisation_app,
-    read_app,
-    rights_app,
-    touchpoints_app,
-    uploader,
-)
 from crm_core import openapi as text
-from crm_core.history import Told, untold
-from crm_core.rights import NOTHING, Beyond
+from crm_core.editing import item_app, organisation_app
+from crm_core.gateway import app as ingest_app
+from crm_core.gateway import touchpoints_app, uploader
+from crm_core.imports import app as import_app
+from crm_core.reading import aggregate_app, export_app
+from crm_core.reading import app as read_app
+from crm_core.reading.history import Told, untold
+from crm_core.rights import app as rights_app
+from crm_core.rights.copies import NOTHING, Beyond
 from issuer.catalogue import Catalogue
 from issuer.registry import Registry
 from protocol.consent import SubjectId

@@ -2,7 +2,9 @@
 
 import typer
 
-from crm_core import import_cli, minimise_cli, touchpoints_cli
+from crm_core.gateway import cli as touchpoints_cli
+from crm_core.imports import cli as import_cli
+from crm_core.least import cli as minimise_cli
 
 app = typer.Typer(name="crm", help="The customer records.", no_args_is_help=True)
 app.command("import", epilog=import_cli.EXAMPLES)(import_cli.command)

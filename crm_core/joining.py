@@ -2,16 +2,20 @@
 
 from collections.abc import Collection, Mapping
 
-from crm_core import mapping
 from crm_core.seal import Value
 from protocol.consent import Field
 
 Values = Mapping[Field, Value]
+# Where a second value goes.
+SPILL: Mapping[Field, Field] = {
+    Field("contact.email"): Field("contact.other_emails"),
+    Field("contact.phone"): Field("contact.other_phones"),
+}
 
 
 def beside(values: Values) -> frozenset[Field]:
     """The fields that `joined` looks at beside those that are written."""
-    return frozenset(each for pair in mapping.SPILL.items() if values.keys() & set(pair) for each in pair)
+    return frozenset(each for pair in SPILL.items() if values.keys() & set(pair) for each in pair)
 
 
 def joined(stored: Values, values: Values, fields: Collection[str]) -> dict[Field, Value]:
@@ -23,7 +27,7 @@ def joined(stored: Values, values: Values, fields: Collection[str]) -> dict[Fiel
     wanted = dict(values)
     for field, value in values.items():
         wanted[field] = _grown(stored.get(field), value)
-    for primary, other in mapping.SPILL.items():
+    for primary, other in SPILL.items():
         if other in fields and beside(values) >= {primary}:
             _settle(stored, wanted, primary, other)
     return wanted

@@ -14,13 +14,13 @@ SELECT = "Fields, parted by commas. Left out: every field that the purpose may b
 SUBJECT = "The customer's opaque reference."
 FILTER = (
     "One condition, `field:operator:value`. Operators: `eq`, `ne`, `in` and `between` (values parted by commas), "
-    "`prefix`, `contains`, `gt`, `gte`, `lt`, `lte`; `present` and `absent` take no value. Letter case and width do not "
-    "matter. A withheld field is absent. The value stands in the address: POST /crm/customers/query keeps it out."
+    "`prefix`, `contains`, `gt`, `gte`, `lt`, `lte`; `present` and `absent` take no value. Letter case and width do "
+    "not matter. A withheld field is absent. The value stands in the address: POST /crm/customers/query keeps it out."
 )
 FILTERS = ["address.city:eq:Shanghai", "contact.family_name:prefix:W", "contact.phone:absent"]
 SORT = (
-    "Up to three fields, parted by commas, rising; `-field` falling. Customers without one, or for whom it is withheld, "
-    "come last."
+    "Up to three fields, parted by commas, rising; `-field` falling. Customers without one, or for whom it is "
+    "withheld, come last."
 )
 LIMIT = "How many customers a page holds, 1 to 500."
 CURSOR = "The `next` of the page before, with the same reader, purpose, fields, filter and order."

@@ -11,9 +11,9 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlmodel import Session
 
-from crm_core import import_run, joining, records
+from crm_core import changes, joining, records
 from crm_core import origin as origins
-from crm_core.import_run import Change
+from crm_core.changes import Change
 from crm_core.origin import Collected, Origin
 from crm_core.seal import Value
 from issuer import credentials
@@ -71,7 +71,7 @@ class Batch:
         at, under = times.iso_ms(self._origin.at), self._buckets[bucket]
         record = records.seal_record(self._platform, subject, generation=1, created_at=at, values=values, under=under)
         self._created.append(record)
-        whole = {Field(""): import_run.mark(record.cells)}
+        whole = {Field(""): changes.mark(record.cells)}
         self.changes.append(Change(subject=subject, generation=1, wrote=whole, before=None))
         self._gather(self._collected, subject, values, rows)
         return subject
@@ -147,7 +147,7 @@ class Batch:
             Change(
                 subject=record.subject,
                 generation=record.generation,
-                wrote={field: import_run.mark(after[field]) for field in changed},
+                wrote={field: changes.mark(after[field]) for field in changed},
                 before={field: before[field] for field in changed if field in before},
             )
         )

@@ -6,7 +6,7 @@ from typing import Any
 from sqlmodel import Session
 
 from audit import history
-from crm_core.rights import Beyond
+from crm_core.rights.copies import Beyond
 from protocol.consent import SubjectId
 from redaction import archive
 

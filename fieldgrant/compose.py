@@ -19,9 +19,9 @@ from sqlmodel import Session, col, or_, select
 import audit.app
 import audit.worker
 import crm_core.app
-import crm_core.channels
-import crm_core.held_worker
-import crm_core.import_worker
+import crm_core.gateway.held_worker
+import crm_core.imports.worker
+import crm_core.reading.channels
 import issuer.app
 import issuer.worker
 import redaction.app
@@ -134,7 +134,7 @@ def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[
     routers: list[APIRouter] = []
     works: list[Work] = []
     if "issuer" in parties:
-        channels = crm_core.channels.channels(platform, home.gate)
+        channels = crm_core.reading.channels.channels(platform, home.gate)
         counts = Counts(partial(impact.measure, platform, catalogue), partial(impact.abroad, platform, catalogue))
         routers.append(issuer.app.router(home.registry, channels, counts=counts))
         works.append(partial(issuer.worker.run, home.registry))
@@ -142,9 +142,9 @@ def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[
         routers.append(verifier.app.router(platform, catalogue, home.gate))
         works.append(partial(verifier.worker.run, platform, catalogue))
     if "crm" in parties:
-        works.append(partial(crm_core.import_worker.run, platform))
+        works.append(partial(crm_core.imports.worker.run, platform))
         routers.append(crm_core.app.router(platform, catalogue, home.gate, told, beyond.BEYOND))
-        works.append(partial(crm_core.held_worker.run, platform, catalogue))
+        works.append(partial(crm_core.gateway.held_worker.run, platform, catalogue))
     if "redaction" in parties:
         routers.append(redaction.app.router(platform))
         works.append(partial(redaction.worker.run, platform, catalogue))

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlmodel import Session, col, select
 
-from crm_core.exports import ExportRow
+from crm_core.reading.exports import ExportRow
 from redaction import downstream
 from redaction.downstream import NoticeRow
 from runtime.platform import Platform

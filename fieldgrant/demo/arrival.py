@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from crm_core.importer import rows_of
+from crm_core.imports.importer import rows_of
 from fieldgrant.demo import cast, residue
 from fieldgrant.demo.cast import CODE, LINK, MAIL, NAMES, PHONE, Cast, Person, letter
 from fieldgrant.demo.journey import Play, StepFailed, expect, problem

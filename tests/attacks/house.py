@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from crm_core import importer
+from crm_core.imports import importer
 from fieldgrant import compose
 from fieldgrant.demo.cast import CODE, LINK, letter
 from issuer import asks, grounds, signed

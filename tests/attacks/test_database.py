@@ -11,7 +11,7 @@ import pytest
 
 from audit import bundle, verify
 from audit.log import Log
-from crm_core.channels import channels
+from crm_core.reading.channels import channels
 from fieldgrant import compose
 from fieldgrant.demo import residue
 from issuer import enrolment

@@ -10,10 +10,11 @@ from uuid import uuid4
 import pytest
 from fastapi.testclient import TestClient
 
-from crm_core import app, read_app, records, writer
-from crm_core.asking import parse
+from crm_core import app, records, writer
 from crm_core.origin import Origin
-from crm_core.planner import Page, Planner
+from crm_core.reading import app as read_app
+from crm_core.reading.asking import parse
+from crm_core.reading.planner import Page, Planner
 from crm_core.seal import Value
 from issuer import catalogue as catalogues
 from issuer import credentials, signed

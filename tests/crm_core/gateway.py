@@ -12,7 +12,9 @@ from httpx import Response
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
-from crm_core import app, held_worker, ingest_app, records, touchpoints_app, writer
+from crm_core import app, records, writer
+from crm_core.gateway import app as ingest_app
+from crm_core.gateway import held_worker, touchpoints_app
 from crm_core.origin import Origin
 from crm_core.seal import Value
 from issuer import grounds

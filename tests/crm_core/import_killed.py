@@ -4,8 +4,8 @@ import sys
 import time
 from pathlib import Path
 
-from crm_core import importer, source
-from crm_core.importer import Plan
+from crm_core.imports import importer, source
+from crm_core.imports.importer import Plan
 from issuer import catalogue
 from runtime.platform import Platform
 from runtime.settings import Settings

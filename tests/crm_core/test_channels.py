@@ -2,7 +2,7 @@
 
 import pytest
 
-from crm_core import channels
+from crm_core.reading import channels
 from issuer.mail import Channels
 from runtime.problem import Problem
 

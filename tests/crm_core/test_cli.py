@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from crm_core import import_ask, records
+from crm_core import records
 from crm_core.cli import app
+from crm_core.imports import ask as import_ask
 
 CSV = "First Name,Email,City\nWei,wei@example.com,Leeds\nAnn,broken,Leeds\n"
 

@@ -5,8 +5,9 @@ from importlib import resources
 import pytest
 from sqlmodel import SQLModel
 
-from crm_core import importer, mapping, normal, origin, records, sheet
-from crm_core.importer import Plan, Reject
+from crm_core import normal, origin, records
+from crm_core.imports import importer, mapping, sheet
+from crm_core.imports.importer import Plan, Reject
 from issuer import catalogue as catalogues
 from protocol.errors import EvidenceError
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from crm_core import importer, scratch, source, spool
-from crm_core.importer import Plan
+from crm_core.imports import importer, scratch, source, spool
+from crm_core.imports.importer import Plan
 from protocol.consent import SubjectId
 
 EMAIL = "contact.email"
@@ -18,9 +18,11 @@ GROWTH = 40 * 2**20  # bytes that 45,000 more rows may take: the scratch's cache
 _MEASURE = """
 import hashlib, resource, sys
 from pathlib import Path
-from crm_core import importer, matching, source
-from crm_core.intake import Intake, Plan
-from crm_core.scratch import Scratch
+from crm_core.imports import importer
+from crm_core.imports import matching
+from crm_core.imports import source
+from crm_core.imports.intake import Intake, Plan
+from crm_core.imports.scratch import Scratch
 from issuer import catalogue
 from runtime.platform import Platform
 from runtime.settings import Settings

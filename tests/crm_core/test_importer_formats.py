@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_core import cards, encoding, importer, jsonlines, mapping, normal, records
-from crm_core.importer import Plan
-from crm_core.source import of_bytes
+from crm_core import normal, records
+from crm_core.imports import cards, encoding, importer, jsonlines, mapping
+from crm_core.imports.importer import Plan
+from crm_core.imports.source import of_bytes
 from issuer import catalogue as catalogues
 from protocol.errors import EvidenceError
 from tests.crm_core import exports

@@ -2,8 +2,9 @@
 
 import pytest
 
-from crm_core import importer, matching, records
-from crm_core.importer import Plan
+from crm_core import records
+from crm_core.imports import importer, matching
+from crm_core.imports.importer import Plan
 from protocol.errors import EvidenceError
 
 EMAIL, OTHERS, PHONE, PHONES = "contact.email", "contact.other_emails", "contact.phone", "contact.other_phones"

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 from sqlmodel import SQLModel
 
-from crm_core import import_run, import_undo, import_worker, importer, origin, records, writer
-from crm_core.importer import Plan
+from crm_core import origin, records, writer
+from crm_core.imports import importer
+from crm_core.imports import run as import_run
+from crm_core.imports import undo as import_undo
+from crm_core.imports import worker as import_worker
+from crm_core.imports.importer import Plan
 from protocol.errors import EvidenceError
 
 EMAIL, CITY = "contact.email", "address.city"

@@ -139,7 +139,7 @@ def test_fields_of_items_make_a_new_item_beside_the_record(gateway: Gateway) -> 
 
 
 def test_a_customer_has_no_more_items_than_a_feed_can_show(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crm_core import lot
+    from crm_core.gateway import lot
 
     monkeypatch.setattr(lot, "MAX_ITEMS", 1)
     form = gateway.registered({"support": ("ticket.subject",)})

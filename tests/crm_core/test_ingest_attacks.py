@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from crm_core import collecting, ingest_app, touchpoints
+from crm_core.gateway import app as ingest_app
+from crm_core.gateway import collecting, touchpoints
 from issuer.credentials import Credential
 from protocol import canonical, consent, proof, touchpoint
 from protocol.consent import COLLECT, fresh_id

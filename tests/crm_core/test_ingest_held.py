@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from crm_core import held
-from crm_core.held import HeldUpload
+from crm_core.gateway import held
+from crm_core.gateway.held import HeldUpload
 from issuer import asks
 from protocol import canonical
 from runtime.keyring import KeyGone
@@ -228,7 +228,7 @@ def test_asks_offer_collecting_where_the_catalogue_foresees_it(gateway: Gateway)
 
 
 def test_what_cannot_be_taken_in_does_not_hold_up_the_others(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crm_core import lot
+    from crm_core.gateway import lot
 
     form = gateway.registered({SUPPORT: ("ticket.subject", TITLE)}, ungrounded="hold")
     full, wallet = gateway.enrolled(), gateway.enrolled()

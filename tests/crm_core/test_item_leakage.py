@@ -9,8 +9,10 @@ import re
 
 import pytest
 
-from crm_core import feed, item_writer, items
+from crm_core import items
+from crm_core.editing import item_writer
 from crm_core.items import ItemId
+from crm_core.reading import feed
 
 SUPPORT = "support"
 GRANTED = ("ticket.subject", "ticket.opened_at", "contact.given_name")

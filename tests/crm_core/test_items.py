@@ -10,8 +10,9 @@ from functools import partial
 import pytest
 from sqlalchemy import text, update
 
-from crm_core import editing, items, records
-from crm_core.editing import Editor
+from crm_core import items, records
+from crm_core.editing import editor as editing
+from crm_core.editing.editor import Editor
 from issuer.catalogue import entries
 from protocol.consent import Field
 from runtime.problem import Problem

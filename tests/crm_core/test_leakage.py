@@ -14,9 +14,10 @@ from datetime import timedelta
 
 import pytest
 
-from crm_core import export, seal, search, writer
-from crm_core.aggregate import Function
-from crm_core.query import BARE, RANGES, SEVERAL, Operator
+from crm_core import seal, writer
+from crm_core.reading import export, search
+from crm_core.reading.aggregate import Function
+from crm_core.reading.query import BARE, RANGES, SEVERAL, Operator
 from issuer import catalogue as catalogues
 from protocol.consent import SubjectId
 from tests.crm_core.conftest import open_stage

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from crm_core import features, minimise, unread
 from crm_core.cli import app
+from crm_core.least import features, minimise, unread
 from issuer.catalogue import content
 from protocol.consent import Field
 from protocol.errors import EvidenceError

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text, update
 
-from crm_core import organisations
-from crm_core.organisations import Content
+from crm_core.reading import organisations
+from crm_core.reading.organisations import Content
 
 CARS = {"name": "示例汽车 Cars", "domain": "cars.example.com", "country": "CN"}
 SERVICE = "service"

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from crm_core import importer, origin
+from crm_core import origin
+from crm_core.imports import importer
 from protocol import times
 from protocol.consent import Field, SubjectId
 

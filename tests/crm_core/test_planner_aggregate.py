@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_core import aggregate, aggregate_app, suppression
-from crm_core.aggregate import Function, Measure, _Tally
+from crm_core.reading import aggregate, aggregate_app, suppression
+from crm_core.reading.aggregate import Function, Measure, _Tally
 from issuer import catalogue as catalogues
 from runtime.problem import Problem
 

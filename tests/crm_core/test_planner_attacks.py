@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from crm_core import aggregate
-from crm_core.aggregate import Question
-from crm_core.planner import Planner
+from crm_core.reading import aggregate
+from crm_core.reading.aggregate import Question
+from crm_core.reading.planner import Planner
 from protocol import event
 from verifier.drain import DrainTimeoutError
 from verifier.recorder import Recorder

@@ -9,7 +9,9 @@ import httpx
 import pytest
 import vobject
 
-from crm_core import export, export_app, exporting, exports, importer, records, vcards
+from crm_core import records
+from crm_core.imports import importer
+from crm_core.reading import export, export_app, exporting, exports, vcards
 from issuer import catalogue as catalogues
 from runtime import serve
 from runtime.problem import Problem

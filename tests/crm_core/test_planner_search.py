@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_core import folding, search
-from crm_core.asking import of_body
-from crm_core.read_app import fields_of
-from crm_core.search import Rank
+from crm_core.reading import folding, search
+from crm_core.reading.app import fields_of
+from crm_core.reading.asking import of_body
+from crm_core.reading.search import Rank
 
 NAME, FAMILY, EMAIL, PHONE, CITY = (
     "contact.given_name",

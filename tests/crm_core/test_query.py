@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_core import folding
-from crm_core.query import SEVERAL, AnyOf, Filter, Operator, Query, Sort, Where
-from crm_core.search import Rank
+from crm_core.reading import folding
+from crm_core.reading.query import SEVERAL, AnyOf, Filter, Operator, Query, Sort, Where
+from crm_core.reading.search import Rank
 
 ONE = st.text(max_size=12) | st.booleans() | st.integers(-99, 99)
 VALUES = st.none() | ONE | st.lists(st.text(max_size=6), min_size=1, max_size=3)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from crm_core import asking
-from crm_core.query import AnyOf, Filter, Operator, Sort
+from crm_core.reading import asking
+from crm_core.reading.query import AnyOf, Filter, Operator, Sort
 from issuer import catalogue as catalogues
 from runtime.problem import Problem
 

@@ -103,7 +103,7 @@ def test_stored_fields_are_told_without_a_data_key(stage):
 def test_all_records_come_in_batches_without_gaps(stage, monkeypatch):
     subjects = {stage.customer(address__city=str(number)) for number in range(5)}
     monkeypatch.setattr(records, "_BATCH", 2)
-    monkeypatch.setattr("crm_core.snapshot.BATCH", 2)
+    monkeypatch.setattr("crm_core.reading.snapshot.BATCH", 2)
     with stage.platform.database.read() as session:
         assert [record.subject for record in records.every(session)] == sorted(subjects)
     assert [item.subject for item in stage.page(sort=CITY).items] == sorted(subjects)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from crm_core import importer
+from crm_core.imports import importer
 
 MARKERS = ["qz.marker.email@example.com", "Zyxwv-Marker-Name", "夔龘标记城市", "+86100998877661"]
 ROWS = (

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from crm_core import history
+from crm_core.reading import history
 from protocol.consent import Field
 
 MARKETING = "marketing"

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from crm_core.query import Query
+from crm_core.reading.query import Query
 
 CITY = "address.city"
 READERS = 4

@@ -20,10 +20,11 @@ import orjson
 from sqlmodel import Session
 from starlette.types import Receive, Scope, Send
 
-from crm_core import planner, records, seal
-from crm_core.query import Query
+from crm_core import records, seal
+from crm_core.reading import planner
+from crm_core.reading.query import Query
+from crm_core.reading.snapshot import Snapshot
 from crm_core.seal import Value
-from crm_core.snapshot import Snapshot
 from issuer import answers, enrolment, grounds, wallet_app
 from issuer.catalogue import Catalogue
 from issuer.credentials import Credential

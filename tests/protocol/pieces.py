@@ -146,8 +146,8 @@ def every_document() -> dict[str, tuple[dict[str, Any], tuple[Ed25519Signer, ...
                 declared_by=SUBJECT.did,
                 **common,
             ),
-            (SUBJECT, DPO, CONTROLLER) if "DPO" in globals() else (SUBJECT, CONTROLLER),
-        ),  # fmt: skip
+            (SUBJECT, DPO, CONTROLLER),
+        ),
         enrolment.ENROLMENT_TYPE: (
             enrolment.build_enrolment(CONTROLLER.did, SUBJECT_ID, SUBJECT.did, shown_digest, shown, **common),
             (CONTROLLER,),

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlmodel import delete
 
-from crm_core.exports import ExportRow
+from crm_core.reading.exports import ExportRow
 from issuer.catalogue import Catalogue
 from issuer.catalogue.entries import RecipientEntry
 from protocol import canonical, credential, event, proof, redaction, times

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from crm_core import archiving, item_writer, items, records
+from crm_core import archiving, items, records
+from crm_core.editing import item_writer
 from crm_core.items import ItemId
 from crm_core.origin import Origin
 from protocol.consent import Field

@@ -193,7 +193,9 @@ def test_a_subject_whose_stored_statements_prove_nothing_stays_denied(stage: Sta
     assert stage.released(customer.subject) == set()
 
 
-def test_a_consent_that_a_restore_lost_comes_back_from_the_journal_proved_anew(stage: Stage, customer: Customer) -> None:
+def test_a_consent_that_a_restore_lost_comes_back_from_the_journal_proved_anew(
+    stage: Stage, customer: Customer
+) -> None:
     with restored(stage):
         given = stage.give(customer)
         assert stage.released(customer.subject) == ASKED

@@ -1,0 +1,35 @@
+"""The loop that takes back imports which broke off, whoever ran them."""
+
+import logging
+import threading
+
+from crm_core.imports import undo as import_undo
+from protocol.errors import EvidenceError
+from runtime.platform import Platform
+
+PAUSE = 5.0  # seconds
+_log = logging.getLogger("fieldgrant.import")
+
+
+def run(platform: Platform, stop: threading.Event) -> None:
+    """Look until told to stop, first at once."""
+    while True:
+        try:
+            step(platform)
+        except Exception as error:  # noqa: BLE001 - a worker's loop; the next pass tries again
+            _log.error("undoing an import failed: %s", type(error).__qualname__)
+        if stop.wait(PAUSE):
+            return
+
+
+def step(platform: Platform) -> int:
+    """Take back what broke off, unless an import is under way; how many runs were."""
+    if not import_undo.pending(platform):
+        return 0
+    try:
+        with import_undo.alone(platform):
+            return len(import_undo.sweep(platform))
+    except EvidenceError as error:
+        if error.code == "import_running":
+            return 0
+        raise

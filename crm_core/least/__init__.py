@@ -1,0 +1,1 @@
+"""Least data, measured: what a prediction needs, and what nobody ever read."""
