@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from runtime import cores
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -142,4 +144,5 @@ def build(command: str | None) -> typer.Typer:
 
 def main() -> None:
     """Entry point of `fieldgrant`."""
+    cores.forbid()  # staff's values, customers' keys: all that any command holds is in its memory
     build(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="fieldgrant")

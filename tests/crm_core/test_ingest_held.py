@@ -9,11 +9,11 @@ from sqlmodel import select
 
 from crm_core.gateway import held
 from crm_core.gateway.held import HeldUpload
+from fieldgrant.demo import residue
 from issuer import asks
 from protocol import canonical
 from runtime.keyring import KeyGone
 from tests.crm_core.gateway import BODY, CARE, MILEAGE, SUPPORT, TITLE, Gateway
-from tests.crm_core.test_residue import forms
 
 MARKERS = ("qz.held.marker@example.com", "Zyxwv-Held-Marker")
 
@@ -211,12 +211,7 @@ def test_no_held_or_refused_value_lies_in_clear_anywhere(gateway: Gateway) -> No
 
 def found(gateway: Gateway) -> list[str]:
     """Files that hold a marker in some form."""
-    names = []
-    for path in sorted(gateway.settings.home.rglob("*")):
-        data = path.read_bytes() if path.is_file() else b""
-        if any(form in data for marker in MARKERS for form in forms(marker)):
-            names.append(path.name)
-    return names
+    return sorted({hit.path.name for hit in residue.search(gateway.settings.home, MARKERS)})
 
 
 def test_asks_offer_collecting_where_the_catalogue_foresees_it(gateway: Gateway) -> None:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from crm_core.imports import importer
+from fieldgrant.demo.residue import search
 
 MARKERS = ["qz.marker.email@example.com", "Zyxwv-Marker-Name", "夔龘标记城市", "+86100998877661"]
 ROWS = (
@@ -15,29 +16,13 @@ ROWS = (
 )
 
 
-def forms(marker):
-    """The byte forms in which a value could lie about."""
-    plain = [marker.encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-16-be", "gb18030")]
-    escaped = json.dumps(marker)[1:-1].encode()
-    encoded = []
-    for text in plain:
-        for shift in range(3):
-            # The letters of base64 that depend on the marker alone, whatever stands before and behind it.
-            whole = base64.b64encode(b"\0" * shift + text)
-            start = -(-shift * 8 // 6)
-            encoded.append(whole[start : (shift + len(text)) * 8 // 6])
-    return {*plain, escaped, *encoded}
-
-
 def residue(home):
     """Marker → files that hold it in some form."""
     found = {}
-    for path in sorted(home.rglob("*")):
-        if path.is_file():
-            data = path.read_bytes()
-            for marker in MARKERS:
-                if any(form in data for form in forms(marker)):
-                    found.setdefault(marker, []).append(path.name)
+    for hit in search(home, MARKERS):
+        names = found.setdefault(MARKERS[hit.value], [])
+        if hit.path.name not in names:
+            names.append(hit.path.name)
     return found
 
 
