@@ -31,7 +31,7 @@ _GERMAN = re.compile(r"-?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
 _LARGEST = 2**53 - 1
 # Several in one cell; a semicolon before an extension (RFC 3966) parts nothing.
 _PARTED: Mapping[str, re.Pattern[str]] = {
-    "email": re.compile(r"[;,，；、\n\r|]|\s+(?=\S+@)"),
+    "email": re.compile(r"[;,，；、\n\r|]|(?<!\s)\s+(?=\S+@)"),  # a run of blanks is tried once
     "phone": re.compile(r"[；\n\r|]|;(?!\s*ext)"),
     "": re.compile(r"[;；\n\r|]"),
 }

@@ -5,6 +5,7 @@ character set that we do not know. Whatever it raises rejects that one card.
 """
 
 import binascii
+import io
 import re
 from collections.abc import Iterator
 from typing import Any, TextIO
@@ -13,15 +14,19 @@ import vobject
 from vobject.base import VObjectError
 
 from crm_core.imports.encoding import FORCED
-from crm_core.imports.jsonlines import Cell, Flat
+from crm_core.imports.jsonlines import Flat
 from protocol.errors import EvidenceError
 
 MAX_LINE = 2**20
 MAX_CARD = 2**18  # characters, photos not counted
 MAX_LINES = 2000
 _PASSED_OVER = frozenset({"PHOTO", "LOGO", "SOUND", "KEY"})
+_SEVERAL = frozenset({"EMAIL", "TEL", "CATEGORIES"})
 _TELL_NOTHING = frozenset({"VERSION", "PRODID", "REV", "UID", "FN"})
 _PROPERTY = re.compile(r"(?:[A-Za-z0-9-]+\.)?([A-Za-z0-9-]+)[;:]")
+# As `vobject` reads a line, but in one step for each piece: its own expression tries 2^n ways on a line that fails.
+_VALUE = r'(?:"[^"]*"|[^";:,]*+)'
+_LINE = re.compile(rf"(?:[\w-]++\.)?+[\w-]++(?:;(?=[;:]))?+(?:;[\w-]++(?:[=,]{_VALUE})*+)*+:", re.ASCII)
 _CHARSET = re.compile(r";CHARSET=\"?([^;:\",]*)", re.IGNORECASE)
 # What it is known to raise on hostile input, found by fuzzing; none of the texts is passed on: they quote the card.
 _BROKEN = (
@@ -75,6 +80,8 @@ def _parsed(card: str) -> Flat | str:
     if any(name.lower() not in {*FORCED, "us-ascii", "gb2312"} for name in _CHARSET.findall(card)):
         return "bad_charset"
     try:
+        if not all(_LINE.match(line) for line, _ in vobject.base.getLogicalLines(io.StringIO(card), allowQP=True)):
+            return "bad_card"
         read = vobject.readOne(card, allowQP=True)
         return _flat(sorted(read.getChildren(), key=_rank))
     except _BROKEN:
@@ -121,6 +128,7 @@ def _one(part: Any) -> str:
 
 
 def _add(found: Flat, name: str, text: str) -> None:
-    known: Cell = found.get(name, [])
-    if name in {"EMAIL", "TEL", "CATEGORIES"} or name not in found:
-        found[name] = [*known, text] if name in {"EMAIL", "TEL", "CATEGORIES"} else text
+    if name not in _SEVERAL:
+        found.setdefault(name, text)
+    elif isinstance(known := found.setdefault(name, []), list):
+        known.append(text)  # in place: a copy for each would cost the square of a long list

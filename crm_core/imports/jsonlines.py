@@ -56,8 +56,11 @@ def _add(found: Flat, name: str, value: Any) -> None:
 
 
 def _append(found: Flat, name: str, text: str) -> None:
-    known = found.get(name, [])
-    found[name] = [*([known] if isinstance(known, str) else known), text]
+    known = found.get(name)
+    if isinstance(known, list):
+        known.append(text)  # in place: a copy for each would cost the square of a long list
+    else:
+        found[name] = [text] if known is None else [known, text]
 
 
 def _text(value: Any) -> str:
