@@ -186,7 +186,7 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     ("post", "/crm/rights/answers"): {
         403: ("foreign_request", "not_enrolled"),
         404: ("unknown_request",),
-        409: ("no_answer_here", "request_closed"),
+        409: ("no_answer_here", "request_closed", "wallet_ended"),
         410: ("answer_over",),
         429: ("too_many_requests",),
     },
@@ -205,7 +205,7 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     ("post", "/crm/rights/requests/{id}/correction"): {
         403: ("role", "foreign_request"),
         404: ("unknown_request",),
-        409: ("no_answer_here", "not_identified", "not_held", "request_closed", "digest_mismatch"),
+        409: ("no_answer_here", "not_identified", "not_held", "request_closed", "wallet_ended", "digest_mismatch"),
         410: ("key_gone",),
         422: ("bad_box", "bad_correction"),
     },

@@ -17,7 +17,7 @@ from crm_core.rights import copies as rights
 from crm_core.rights import opening
 from crm_core.rights.copies import Beyond
 from crm_core.seal import Value
-from issuer import requests, sealing
+from issuer import credentials, requests, sealing
 from issuer.catalogue import Catalogue
 from issuer.catalogue.entries import FieldEntry
 from issuer.requests import DataRequest
@@ -50,8 +50,8 @@ class Records:
 def for_wallet(house: Records, did: Did, subject: SubjectId, id_: str) -> dict[str, Any]:
     """{"receipt", "sealed"} for the wallet that asked, and for no other.
 
-    Problem 404 `unknown_request`, 409 `no_answer_here`, `request_closed`, 410 `answer_over`; EvidenceError
-    `foreign_request`.
+    Problem 404 `unknown_request`, 409 `no_answer_here`, `request_closed`, `wallet_ended`, 410 `answer_over`;
+    EvidenceError `foreign_request`.
     """
     platform = house.platform
     row = _answerable(platform, id_)
@@ -99,8 +99,8 @@ def passphrase(platform: Platform, staff: Staff, id_: str) -> str:
 def correct(house: Records, staff: Staff, id_: str) -> dict[str, Any]:
     """Accept a correction: opened in memory, written with the customer as its source, answered; the receipt.
 
-    Problem 404 `unknown_request`, 409 `no_answer_here`, `not_identified`, `request_closed`, `not_held`; EvidenceError
-    as of `sealing.open_box` and `normal`.
+    Problem 404 `unknown_request`, 409 `no_answer_here`, `not_identified`, `request_closed`, `wallet_ended`, `not_held`;
+    EvidenceError as of `sealing.open_box` and `normal`.
     """
     platform, catalogue = house.platform, house.catalogue
     with platform.database.write() as session:
@@ -110,6 +110,7 @@ def correct(house: Records, staff: Staff, id_: str) -> dict[str, Any]:
         if row.state == "received":
             raise Problem(409, "not_identified", "Somebody else has to confirm first who is asking.")
         _, asked = requests.asked(session, platform, row)
+        _refuse_ended(session, platform, row)
         subject, at = SubjectId(row.subject), platform.clock.now()
         proposed = sealing.open_box(platform, row.box, row.box_period, asked, Did(row.did))
         sealing.check(catalogue, proposed)
@@ -143,6 +144,14 @@ def _answerable(platform: Platform, id_: str) -> DataRequest:
         return row
 
 
+def _refuse_ended(session: Session, platform: Platform, row: DataRequest) -> None:
+    """Problem 409 `wallet_ended`: whoever stole a wallet gets and changes nothing once it was reported lost."""
+    if row.recorded_by is None:
+        theirs = credentials.living(session, "enrolment", did=Did(row.did), subject=SubjectId(row.subject))
+        if all(platform.journal.ended(one.id) for one in theirs):
+            raise Problem(409, "wallet_ended", "The wallet that asked for this has ended; a new one asks anew.")
+
+
 def _made(house: Records, row: DataRequest) -> dict[str, Any]:
     platform, subject = house.platform, SubjectId(row.subject)
     told = rights.about(platform, row, platform.clock.now())
@@ -155,6 +164,7 @@ def _record(platform: Platform, id_: str, sealed_: bytes, fields: list[str], sta
     """Durable before anything leaves: the release to the subject, the answer's digest in a signed receipt."""
     with platform.database.write() as session:
         row = requests.of_id(session, platform, id_)
+        _refuse_ended(session, platform, row)  # making the copy may have taken long
         digest = canonical.digest(sealed_)
         data = {"request": row.id, "credential": row.id, "kind": row.kind, "fields": fields, "digest": digest}
         header = {} if staff is None else {"reader": staff.did, "role": staff.role}
