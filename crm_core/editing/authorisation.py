@@ -69,7 +69,8 @@ def of(session: Session, platform: Platform, catalogue: Catalogue, visit: Visit,
         ).grounds
 
     seen = covered(USE, every)
-    return Authority(seen=seen, taken=covered(COLLECT, seen.keys()))
+    collects = COLLECT in catalogue.purpose(visit.purpose).processing  # consents from before may say more
+    return Authority(seen=seen, taken=covered(COLLECT, seen.keys()) if collects else {})
 
 
 def _request(

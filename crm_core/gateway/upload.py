@@ -15,7 +15,7 @@ from crm_core.seal import Value
 from issuer.catalogue import Catalogue
 from issuer.catalogue.entries import FieldEntry, PurposeEntry
 from protocol import canonical, times
-from protocol.consent import Field, Purpose, SubjectId
+from protocol.consent import COLLECT, Field, Purpose, SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
 from protocol.signature import CLOCK_SKEW
@@ -130,6 +130,8 @@ def _undeclared(known: FieldEntry, field: Field, entry: PurposeEntry, allowed: f
         return "field_not_registered"
     if field not in entry.necessity:
         return "field_not_needed"
+    if COLLECT not in entry.processing:  # any more: consents that say so live on
+        return "not_for_collection"
     return None
 
 

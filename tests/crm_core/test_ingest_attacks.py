@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,22 @@ def test_a_consent_to_use_is_none_to_collect(gateway: Gateway) -> None:
     wallet, given = gateway.consenting(processing=["dpv:Use"])
     told = form.one(subject=wallet.subject, ground=given["id"])
     assert told["refused"] == {TITLE: "not_for_collection"}
+
+
+def test_a_purpose_that_collects_no_more_lets_nothing_in_under_older_consents(gateway: Gateway) -> None:
+    form = gateway.registered()
+    wallet, given = gateway.consenting()
+    assert form.one(subject=wallet.subject, ground=given["id"])["status"] == 200
+    entry = gateway.catalogue.purpose(SUPPORT)
+    now = gateway.catalogue.purposes
+    use = {**now, SUPPORT: replace(entry, processing=frozenset({"dpv:Use"}))}
+    object.__setattr__(gateway.catalogue, "purposes", use)
+    try:
+        told = form.one(subject=wallet.subject, ground=given["id"], values={TITLE: "Lin"})
+    finally:
+        object.__setattr__(gateway.catalogue, "purposes", now)
+    assert (told["status"], told["refused"]) == (403, {TITLE: "not_for_collection"})
+    assert gateway.stored(wallet.subject)[TITLE] == "Wei"
 
 
 def test_a_customer_may_leave_out_collecting_when_answering(gateway: Gateway) -> None:
