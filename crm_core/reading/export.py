@@ -1,12 +1,13 @@
 """The forms of an export: CSV (RFC 4180), JSON Lines, vCard 4.0. Pure: released values in, bytes out.
 
 A withheld field is written as an absent one. In CSV a text that a spreadsheet could take for a formula gets a `'` in
-front (OWASP, CSV injection); phones, numbers, dates and truth values are left as they are. Several values of one field
-stand in one cell, parted by `;`.
+front, also behind a semicolon within it (OWASP, CSV injection); phones, numbers, dates and truth values are left as
+they are. Several values of one field stand in one cell, parted by `;`.
 """
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,8 @@ Released = Mapping[Field, Value | None]
 
 SUBJECT = "subject"  # heading of the column with the customer's reference
 _SAFE = frozenset({"phone", "number", "date", "datetime", "boolean"})
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# At the beginning, or behind what parts cells where numbers have a comma: the quotes around a cell do not help there.
+_BEFORE = re.compile(r"\A(?=[=+\-@\t\r\n＝＋－＠])|(?<=;)(?=[\"']*\s*[=+\-@＝＋－＠])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,8 @@ class Form:
 
 
 def neutral(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """A text that no spreadsheet takes for a formula, one that parts cells at semicolons neither."""
+    return _BEFORE.sub("'", text)
 
 
 def _csv_head(fields: Sequence[Field]) -> bytes:

@@ -168,6 +168,14 @@ def test_no_text_of_a_csv_begins_as_a_formula_does(text):
     assert line == ["sub_a", f"'{text}", "+8613800138000", "-5", f"'{text}"]
 
 
+@pytest.mark.parametrize("text", ["a;=cmd|' /C calc'!A0", 'a;"=1+1', ["a@x.cn", "=cmd@x.cn"], "a; +1"])
+def test_no_formula_hides_behind_what_parts_cells_elsewhere(text):
+    """Where numbers have a comma, a spreadsheet parts the cells of any CSV at semicolons, quotes or not."""
+    line = export.FORMS["csv"].row("sub_a", {NOTE: text}, {NOTE: "text"}).decode()
+    for cell in line.replace('"', "").split(";")[1:]:
+        assert not cell.strip().startswith(("=", "+", "-", "@")), line
+
+
 def test_a_csv_keeps_quotes_newlines_and_several_values():
     types = {NOTE: "text", "contact.other_emails": "email", "preference.newsletter": "boolean", CITY: "text"}
     values = {NOTE: 'a "b",\nc', "contact.other_emails": ["a@x.cn", "b@x.cn"], "preference.newsletter": False}
