@@ -130,8 +130,10 @@ def latest(session: Session, limit: int) -> list[RunRow]:
     return list(session.exec(choose(RunRow).order_by(col(RunRow.at).desc(), col(RunRow.id)).limit(limit)))
 
 
-def undoable(session: Session, row: RunRow) -> bool:
-    """Is everything there that takes a run back?"""
+def undoable(session: Session, row: RunRow, at: datetime) -> bool:
+    """Is everything there that takes a finished run back, and was it `KEPT` ago at most?"""
+    if row.finished_at is None or row.finished_at <= times.iso_ms(at - KEPT):
+        return False
     there = session.connection().execute(select(func.count()).select_from(UNDO).where(UNDO.c.run == row.id)).scalar()
     return there == row.batches
 
@@ -187,8 +189,14 @@ def drop(session: Session, run: str, batch: int) -> None:
 
 def prune(session: Session, at: datetime) -> None:
     """Forget what takes finished runs back once `KEPT` has gone by."""
-    old = choose(RunRow.id).where(RunRow.state == "done", col(RunRow.finished_at) <= times.iso_ms(at - KEPT))
-    session.connection().execute(delete(UNDO).where(UNDO.c.run.in_(old)))
+    session.connection().execute(delete(UNDO).where(UNDO.c.run.in_(_over(at))))
+
+
+def prunable(session: Session, at: datetime) -> bool:
+    """Is there something to forget?"""
+    return (
+        session.connection().execute(select(UNDO.c.run).where(UNDO.c.run.in_(_over(at))).limit(1)).first() is not None
+    )
 
 
 def note_merges(session: Session, run: str, merges: Sequence[Merge]) -> None:
@@ -225,6 +233,10 @@ def merges(session: Session, run: str, after: int = 0, limit: int = 500) -> list
 def forget_merges(session: Session, run: str) -> None:
     """Remove the merges of a run that was undone: their customers are no more, or as before."""
     session.connection().execute(delete(MERGES).where(MERGES.c.run == run))
+
+
+def _over(at: datetime) -> Any:
+    return choose(RunRow.id).where(RunRow.state == "done", col(RunRow.finished_at) <= times.iso_ms(at - KEPT))
 
 
 def _key(platform: Platform) -> AESGCM:

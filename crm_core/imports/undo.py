@@ -76,7 +76,9 @@ def undo(platform: Platform, run: str) -> Undone:
     """
     with platform.database.write() as session:
         row = import_run.find(session, platform, run)
-        if row.state == "undone" or (row.state == "done" and not import_run.undoable(session, row)):
+        if row.state == "undone" or (
+            row.state == "done" and not import_run.undoable(session, row, platform.clock.now())
+        ):
             raise EvidenceError("not_undoable", "this import was undone already, or was too long ago")
         import_run.move(session, platform, row, state="undoing")
         batches = row.batches

@@ -3,6 +3,7 @@
 import logging
 import threading
 
+from crm_core.imports import run as import_run
 from crm_core.imports import undo as import_undo
 from protocol.errors import EvidenceError
 from runtime.platform import Platform
@@ -23,7 +24,13 @@ def run(platform: Platform, stop: threading.Event) -> None:
 
 
 def step(platform: Platform) -> int:
-    """Take back what broke off, unless an import is under way; how many runs were."""
+    """Take back what broke off, unless an import is under way; how many runs were. Old boxes are forgotten."""
+    at = platform.clock.now()
+    with platform.database.read() as session:
+        old = import_run.prunable(session, at)
+    if old:
+        with platform.database.write() as session:
+            import_run.prune(session, at)
     if not import_undo.pending(platform):
         return 0
     try:

@@ -196,6 +196,16 @@ def test_after_a_week_what_undoes_an_import_is_gone(stage):
     assert caught.value.code == "not_undoable"
 
 
+def test_after_a_week_it_is_gone_without_another_import_too(stage):
+    report = bring(stage, HEAD + "Wei,wei@x.example,上海\n")
+    stage.clock.advance(import_run.KEPT)
+    with pytest.raises(EvidenceError) as caught:
+        undo(stage, report.run)  # not even where its boxes were put back
+    assert caught.value.code == "not_undoable"
+    import_worker.step(stage.platform)
+    assert rows_in(stage, "import_undo")["import_undo"] == []
+
+
 @pytest.mark.parametrize(
     ("statement", "code"),
     [
