@@ -189,6 +189,8 @@ def _publish(session: Session, desk: Desk, row: Credential, said: CatalogueConte
     row.body = canonical.jcs(document)
     row.digest, row.kind = canonical.digest(row.body), KIND
     session.add(row)
+    # whatever somebody wrote beside the draft: nobody was waited for or compiled under it yet
+    said.drained_at, said.reached, said.done = None, "", 0
     said.total = session.exec(_customers()).one()
     session.add(said)
     session.flush()

@@ -467,6 +467,19 @@ def test_compiling_that_was_cut_short_goes_on_where_it_stopped(
         assert publication.unfinished(session) == []
 
 
+def test_whatever_somebody_wrote_beside_a_draft_everybody_is_waited_for_and_compiled(
+    shelf: Shelf, customer: Customer
+) -> None:
+    id_ = shelf.draft(without("marketing", PHONE))
+    shelf.sql("UPDATE catalogue_content SET drained_at = '2026-01-01', reached = 'sub_zz', done = 9 WHERE id = ?", id_)
+    drained: list[int] = []
+    registry = Registry(shelf.platform, shelf.catalogue, shelf.compile, lambda: drained.append(1))
+    publication.approve(registry, shelf.admin, id_)
+    told: list[int] = []
+    publication.finish(registry, id_, lambda done, _total: told.append(done))
+    assert (drained, set(told)) == ([1], {1})
+
+
 # -- the race
 
 READERS, SENDING = 6, 0.01
