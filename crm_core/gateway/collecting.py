@@ -18,6 +18,7 @@ from protocol.did import Did
 from protocol.errors import EvidenceError
 from runtime.platform import Platform
 from verifier import grounds, quarantine, rule
+from verifier.excluded import ERASED
 from verifier.grant import Grant, ReadRequest
 from verifier.rule import Reason
 from verifier.verdicts import Verdicts
@@ -133,11 +134,12 @@ class Collecting:
 def judge(request: ReadRequest, named: Collection[Grant], granted: Collection[Grant], *, hold: bool) -> Ruling:
     """The ruling on one request: `named` are the grants of the ground that the upload names. Pure.
 
-    What the customer took back for this purpose, even if only its use, is a no: it does not wait for a yes.
+    What the customer took back for this purpose, even if only its use, is a no: it does not wait for a yes. Whoever
+    asked to be erased said no to everything.
     """
     decided = rule.decide(request, named).grounds
     refused: dict[Field, str] = {}
-    said_no = False
+    said_no = any(one.purpose == ERASED for one in granted)
     for field in sorted(request.fields - decided.keys()):
         why = rule.reason(request, field, named) or Reason.NO_GROUND
         whole = rule.reason(request, field, granted)

@@ -5,7 +5,7 @@ import threading
 from datetime import datetime
 from typing import Final
 
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, func, or_, select
 
 from crm_core.gateway import held, lot, remembered, touchpoints
 from crm_core.gateway.collecting import Collecting, judge
@@ -25,7 +25,7 @@ from runtime.platform import Platform
 
 LOG: Final = logging.getLogger(__name__)
 POLL: Final = 0.5  # seconds
-_BATCH: Final = 50
+_BATCH: Final = 50  # customers in one round
 
 
 def run_once(platform: Platform, catalogue: Catalogue) -> int:
@@ -60,19 +60,25 @@ def run(platform: Platform, catalogue: Catalogue, stop: threading.Event, *, ever
 
 
 def _due(session: Session, platform: Platform, at: datetime) -> list[str]:
-    """Uploads whose customer's grounds moved since the last look, whose time is over, or whose touchpoint ended."""
+    """Uploads whose customer's grounds moved since the last look, whose time is over, or whose touchpoint ended.
+
+    All those of one customer, oldest first. The customers are drawn by lot: there may be more than one round takes
+    who wait for what is still to begin, and nobody's end may wait behind them.
+    """
     moved = or_(
         col(Standing.version).is_(None),
         col(Standing.version) != col(HeldUpload.looked),
         col(HeldUpload.destroy_by) <= times.iso_ms(at),
         col(HeldUpload.touchpoint).in_(_gone(session, platform, at)),
     )
+    theirs = col(Standing.subject) == col(HeldUpload.subject)
+    waiting = select(HeldUpload.subject).distinct().join(Standing, theirs, isouter=True).where(moved).subquery()
+    subjects = session.exec(select(waiting.c.subject).order_by(func.random()).limit(_BATCH)).all()
     statement = (
         select(HeldUpload.id)
-        .join(Standing, col(Standing.subject) == col(HeldUpload.subject), isouter=True)
-        .where(moved)
-        .order_by(col(HeldUpload.at))
-        .limit(_BATCH)
+        .join(Standing, theirs, isouter=True)
+        .where(moved, col(HeldUpload.subject).in_(subjects))
+        .order_by(col(HeldUpload.at), col(HeldUpload.id))
     )
     return list(session.exec(statement))
 

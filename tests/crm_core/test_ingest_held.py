@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from crm_core.gateway import held
+from crm_core.gateway import held, held_worker
 from crm_core.gateway.held import HeldUpload
 from fieldgrant.demo import residue
 from issuer import asks
 from protocol import canonical
 from runtime.keyring import KeyGone
 from tests.crm_core.gateway import BODY, CARE, MILEAGE, SUPPORT, TITLE, Gateway
+from tests.issuer import rights_world
 
 MARKERS = ("qz.held.marker@example.com", "Zyxwv-Held-Marker")
 
@@ -234,3 +235,31 @@ def test_what_cannot_be_taken_in_does_not_hold_up_the_others(gateway: Gateway, m
         one.give(gateway.ask(one, SUPPORT, ("ticket.subject", TITLE)))
     assert gateway.work() == 2
     assert {one.records[0][1]["how"] for one in gateway.events("held.ended")} == {"unreadable", "taken"}
+
+
+def test_of_whoever_asked_to_be_erased_nothing_waits_for_a_ground_that_may_come(gateway: Gateway) -> None:
+    form, wallet = gateway.registered(ungrounded="hold"), gateway.enrolled()
+    assert form.one(subject=wallet.subject)["status"] == 202
+    stolen = boxes(gateway)
+    rights_world.ask(wallet, "erasure")
+    assert gateway.work() == 1  # what waited goes
+    assert (gateway.events("held.ended")[0].records[0][1]["how"], opens(gateway, stolen)) == ("withdrawn", 0)
+    assert form.one(subject=wallet.subject)["status"] == 403  # and nothing more of it waits
+    assert gateway.count("held_upload") == 0
+
+
+def test_whoever_waits_for_what_is_still_to_begin_keeps_nobody_s_end_waiting(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_worker, "_BATCH", 1)
+    form, early = gateway.registered(ungrounded="hold"), gateway.enrolled()
+    wallet, given = gateway.consenting(fields=(TITLE, BODY), processing=["dpv:Use"])
+    assert form.one(subject=early.subject)["status"] == 202
+    gateway.clock.advance(timedelta(seconds=1))
+    assert form.one(subject=wallet.subject)["status"] == 202
+    later = gateway.now + timedelta(seconds=20)  # as far ahead as a wallet's clock may be
+    early.give(gateway.ask(early), valid_from=later)
+    gateway.withdraw(wallet, given)
+    assert sum(gateway.work() for _ in range(40)) == 1  # drawn by lot: all forty miss it once in 10**12
+    assert gateway.events("held.ended")[0].records[0][0] == wallet.subject
+    assert gateway.count("held_upload") == 1
