@@ -84,6 +84,8 @@ def _add_fields(routes: APIRouter, platform: Platform, catalogue: Catalogue) -> 
                     "category": entry.category,
                     "sensitive": entry.sensitive,
                     "type": entry.type,
+                    "many": entry.many,
+                    "item": entry.item,
                     "labels": dict(entry.labels),
                     "disposition": entry.disposition,
                 }

@@ -32,7 +32,10 @@ ONE = (
     "What one customer's record releases for a purpose; without `select` also its `version`, for corrections. "
     "Problems: `unknown_subject`, `unknown_field`, `role`."
 )
-FIELDS = "The fields and purposes of the catalogue, with the purposes that the caller's role may act for marked."
+FIELDS = (
+    "The fields and purposes of the catalogue, with the purposes that the caller's role may act for marked. `many`: "
+    "the value is a list of texts; `item`: the field lives in items of this kind, of which a customer may have several."
+)
 
 _ITEM: dict[str, Any] = {
     "subject": "sub_mfrggzdfmztwq2lknnwg23tpoa",
@@ -75,9 +78,14 @@ FIELDS_RESPONSES: dict[int | str, dict[str, Any]] = {
         "The catalogue.",
         {
             "version": "2026-11-22",
-            "fields": [{"id": "address.city", "type": "text", "labels": {"en": "City", "zh-CN": "城市"}}],
+            "fields": [
+                {
+                    "id": "address.city", "category": "pd:City", "sensitive": False, "type": "text", "many": False,
+                    "item": None, "labels": {"en": "City", "zh-CN": "城市"}, "disposition": "shred",
+                }
+            ],
             "purposes": [{"key": "marketing", "iri": "https://w3id.org/dpv#DirectMarketing", "allowed": True}],
         },
     ),
     401: SIGN_IN,
-}
+}  # fmt: skip

@@ -99,6 +99,8 @@ NAMES = (Field("contact.given_name"), Field("contact.family_name"))
 NUMBER = Field("identity.customer_number")
 _KEPT = 256  # sets of headings whose columns are remembered: JSON Lines and vCards have many
 _NAMED = 500  # headings told as left out
+_TOLD = 60  # characters of a heading or a field's name in a message
+_LINE = 400  # characters of all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,10 @@ class Headings:
         for name in asked.values():
             entry = catalogue.fields.get(name)
             if name and (entry is None or entry.item is not None):
-                raise EvidenceError("unknown_field", "a column is mapped to a field that customers do not have")
+                raise EvidenceError("unknown_field", _no_such_field(catalogue, name))
         self._catalogue = catalogue
         self._asked = {_plain(heading): name for heading, name in asked.items()}
+        self._said = {_plain(heading): heading for heading in asked}
         self._known = headings_of(catalogue)
         self._columns: OrderedDict[tuple[str, ...], tuple[Column, ...]] = OrderedDict()
         self._unseen = set(self._asked)
@@ -149,7 +152,8 @@ class Headings:
         `no_known_columns`.
         """
         if self._unseen:
-            raise EvidenceError("unknown_column", "the file has no column with the heading that was named")
+            unseen = ", ".join(repr(said[:_TOLD]) for plain, said in self._said.items() if plain in self._unseen)
+            raise EvidenceError("unknown_column", f"the file has no column with a heading of --map: {unseen[:_LINE]}")
         if self.empty:
             raise EvidenceError("no_known_columns", "none of the headings is known; name them with --map column=field")
 
@@ -215,6 +219,13 @@ def parse(pairs: Iterable[str], sign: str = "=:") -> dict[str, str]:
             raise EvidenceError("bad_map", "--map wants COLUMN=FIELD", field="map")
         asked[pair[:at]] = pair[at + 1 :].strip()
     return asked
+
+
+def _no_such_field(catalogue: Catalogue, name: str) -> str:
+    fields = [id_ for id_, entry in catalogue.fields.items() if entry.item is None]
+    near = difflib.get_close_matches(name.strip().casefold(), fields, n=2, cutoff=0.7)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`fieldgrant crm fields` lists them"
+    return f"--map names {name[:_TOLD]!r}, which is no field of customers; {hint}"
 
 
 def _plain(heading: str) -> str:

@@ -58,8 +58,13 @@ def test_columns_are_mapped_by_hand(run):
         (["--encoding", "rot13"], CSV, "unknown_encoding"),
         (["--undo", "imp_x"], CSV, "not both"),
         (["--map", "Email"], CSV, "--map wants COLUMN=FIELD"),
-        (["--map", "Email=contact.moon"], CSV, "unknown_field"),
-        (["--map", "Moon=contact.email"], CSV, "unknown_column"),
+        (
+            ["--map", "Email=contact.emial"],
+            CSV,
+            "'contact.emial', which is no field of customers; did you mean contact.email",
+        ),
+        (["--map", "Email=moon.age"], CSV, "`fieldgrant crm fields` lists them"),
+        (["--map", "City=address.city", "--map", "Blue Moon=contact.email"], CSV, "heading of --map: 'Blue Moon'"),
         ([], "a,b\n1,2\n", "no_known_columns"),
         ([], 'Email\n"broken', "bad_csv"),
     ],
@@ -86,6 +91,18 @@ def test_a_missing_file_or_platform_is_told_in_one_line(tmp_path):
 def test_help_shows_examples():
     result = CliRunner().invoke(app, ["import", "--help"])
     assert "fieldgrant crm import contacts.csv" in result.stdout
+
+
+def test_the_fields_that_a_column_can_be_mapped_to_are_listed(stage):
+    places = ["--data", str(stage.platform.settings.data_dir), "--keys", str(stage.platform.settings.keys_dir)]
+    shown = CliRunner().invoke(app, ["fields", *places], env={"COLUMNS": "160"})
+    assert shown.exit_code == 0, shown.output
+    assert "contact.email" in shown.stdout
+    listed = json.loads(CliRunner().invoke(app, ["fields", "--purpose", "marketing", "--json", *places]).stdout)
+    assert {"contact.email", "contact.given_name"} <= {one["id"] for one in listed}
+    assert all(one["labels"].keys() == {"en", "zh-CN"} for one in listed)
+    wrong = CliRunner().invoke(app, ["fields", "--purpose", "moon", *places])
+    assert (wrong.exit_code, wrong.stderr.startswith("fieldgrant: unknown_purpose")) == (1, True)
 
 
 def test_columns_that_nobody_knows_are_named_and_not_lost_in_silence(run):
