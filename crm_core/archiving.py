@@ -1,12 +1,12 @@
 """What the archive takes of a customer's fields and how it comes back; a field of items is all its values at once."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlmodel import Session
 
 from crm_core import items, records
-from crm_core.items import ItemId
+from crm_core.items import ItemId, Sealed
 from crm_core.records import Record
 from crm_core.seal import Value
 from protocol.consent import Field, SubjectId
@@ -22,8 +22,16 @@ def take(session: Session, platform: Platform, record: Record, fields: Collectio
     A field of items is `{"items": [[item, value], …]}`, with `"value"` beside it where the record has it as well.
     Raises what `records.open_fields` and `items.open_all` raise.
     """
+    return taken(platform, record, items.of_subject(session, record.subject), fields)
+
+
+def taken(
+    platform: Platform, record: Record, own: Sequence[Sealed], fields: Collection[Field]
+) -> dict[Field, Archivable]:
+    """The same of a record and its items that were read already."""
     found: dict[Field, Archivable] = dict(records.open_fields(platform, record, fields))
-    for item, values in _of_items(session, platform, record, fields).items():
+    opened = items.open_these(platform, records.data_key(platform, record), own, fields) if own else {}
+    for item, values in opened.items():
         for field, value in values.items():
             known = found.get(field)
             if not isinstance(known, dict):
@@ -60,9 +68,3 @@ def survivors(session: Session, subject: SubjectId) -> list[dict[str, Any]]:
         {"item": one.item, "generation": one.generation, "head": one.head, "cells": one.cells}
         for one in items.of_subject(session, subject)
     ]
-
-
-def _of_items(
-    session: Session, platform: Platform, record: Record, fields: Collection[Field]
-) -> dict[ItemId, dict[Field, Value]]:
-    return items.open_all(session, platform, records.data_key(platform, record), record.subject, fields)

@@ -82,6 +82,15 @@ def of_subject(session: Session, subject: SubjectId) -> list[Sealed]:
     return [_sealed(row) for row in session.connection().execute(statement)]
 
 
+def of_subjects(session: Session, subjects: Sequence[SubjectId]) -> dict[SubjectId, list[Sealed]]:
+    """All items of some customers (at most 500), by customer; those without any are left out."""
+    statement = select(TABLE).where(TABLE.c.subject.in_(subjects)).order_by(TABLE.c.subject, TABLE.c.item)
+    found: dict[SubjectId, list[Sealed]] = {}
+    for row in session.connection().execute(statement):
+        found.setdefault(SubjectId(row.subject), []).append(_sealed(row))
+    return found
+
+
 def these(session: Session, subject: SubjectId, wanted: Sequence[ItemId]) -> list[Sealed]:
     """Some items of a customer in the order of their ids."""
     found: list[Sealed] = []
@@ -108,6 +117,14 @@ def remove(session: Session, subject: SubjectId, item: str) -> bool:
 def remove_all(session: Session, subject: SubjectId) -> None:
     """Remove all items of a customer."""
     session.connection().execute(delete(TABLE).where(TABLE.c.subject == subject))
+
+
+def replace_all(session: Session, subjects: Sequence[SubjectId], sealed: Sequence[Sealed]) -> None:
+    """Put these items in the place of all that the customers have (at most 500 customers)."""
+    if subjects:
+        session.connection().execute(delete(TABLE).where(TABLE.c.subject.in_(subjects)))
+    if sealed:
+        session.connection().execute(TABLE.insert(), [asdict(one) for one in sealed])
 
 
 def put_back(session: Session, subject: SubjectId, sealed: Iterable[Sealed] | None) -> None:
@@ -221,8 +238,17 @@ def open_all(
 
     Raises EvidenceError `bad_item`, `bad_cell`.
     """
+    return open_these(platform, key, of_subject(session, subject), fields)
+
+
+def open_these(
+    platform: Platform, key: AESGCM, sealed: Sequence[Sealed], fields: Collection[Field]
+) -> dict[ItemId, dict[Field, Value]]:
+    """The same of items that were read already."""
+    if not sealed:
+        return {}
     heads = Heads(platform)
-    opened = ((one.item, open_values(platform, heads, key, one, fields)) for one in of_subject(session, subject))
+    opened = ((one.item, open_values(platform, heads, key, one, fields)) for one in sealed)
     return {item: values for item, values in opened if values}
 
 
@@ -251,11 +277,15 @@ def put(
 
 def stored_fields(session: Session, platform: Platform, subject: SubjectId) -> frozenset[Field]:
     """The fields of which some item of the customer holds a value. EvidenceError `bad_item`."""
-    found = of_subject(session, subject)
-    if not found:
+    return fields_of(platform, of_subject(session, subject))
+
+
+def fields_of(platform: Platform, sealed: Sequence[Sealed]) -> frozenset[Field]:
+    """The fields of which one of these items holds a value. EvidenceError `bad_item`."""
+    if not sealed:
         return frozenset()
     heads = Heads(platform)
-    return frozenset(field for item in found for field in heads.boxes(item))
+    return frozenset(field for item in sealed for field in heads.boxes(item))
 
 
 def _sealed(row: Row[tuple[object, ...]]) -> Sealed:

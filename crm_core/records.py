@@ -295,6 +295,26 @@ def of_bucket(session: Session, bucket: int, after: str, limit: int) -> list[Rec
     return [of_row(row) for row in session.connection().execute(statement.order_by(TABLE.c.subject).limit(limit))]
 
 
+_REPLACE = (
+    update(TABLE)
+    .where(TABLE.c.subject == bindparam("whose"))
+    .values({name: bindparam(f"new_{name}") for name in ("cells", "generation", "wrapped", "bucket", "epoch")})
+)
+
+
+def put_back_all(session: Session, changed: Collection[Record]) -> None:
+    """Put records in the place of the present ones. EvidenceError `unknown_subject`."""
+    rows = [
+        {
+            "whose": one.subject, "new_cells": one.cells, "new_generation": one.generation, "new_wrapped": one.wrapped,
+            "new_bucket": one.bucket, "new_epoch": one.epoch,
+        }
+        for one in changed
+    ]  # fmt: skip
+    if rows and session.connection().execute(_REPLACE, rows).rowcount != len(rows):
+        raise _unknown()
+
+
 def put_back(session: Session, record: Record) -> None:
     """Put a record in the place of the present one, as it rested elsewhere. EvidenceError `unknown_subject`."""
     _store(session, record)

@@ -18,7 +18,6 @@ from runtime import outbox
 from runtime.platform import Platform
 
 KIND = "certificate"
-_TOLD = {"keep": event.VALUE_KEPT, "seal": event.VALUE_SEALED, "shred": event.VALUE_SHREDDED}
 
 
 def certify(platform: Platform, job_id: str) -> None:
@@ -103,7 +102,7 @@ def _store(session: Session, platform: Platform, job: Job, rows: Sequence[Dispos
         subject,
         items=[_item(job, row) for row in rows],
         cause=job.cause_id,
-        events=_events(session, rows),
+        events=sorted({row.event for row in rows if row.event is not None}),
         told=downstream.told(
             session, platform, subject, frozenset(Field(row.field) for row in rows), certificate_id=job.id
         ),
@@ -136,12 +135,6 @@ def supplement(session: Session, platform: Platform, id_: str, at: datetime) -> 
         supplements=Reference(earlier.id, earlier.digest),
         at=at,
     )
-
-
-def _events(session: Session, rows: Sequence[Disposition]) -> list[str]:
-    """The events that told of these dispositions; their places in the log are known once they are there."""
-    keys = [f"{_TOLD[row.action]}:{row.job}:{row.field}" for row in rows]
-    return list(session.exec(select(outbox.Outbox.event_id).where(col(outbox.Outbox.key).in_(keys))))
 
 
 def _wallet(session: Session, subject: SubjectId) -> Did | None:

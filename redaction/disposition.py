@@ -100,6 +100,7 @@ class Disposition(SQLModel, table=True):
     destroy_by: str | None = None
     digest: str | None = None  # of the archived box
     at: str | None = None  # when it was carried out
+    event: str | None = None  # the event that told of it, with others of the same step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

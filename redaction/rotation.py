@@ -191,7 +191,7 @@ def _shredded(session: Session, job: Job, at: datetime) -> None:
         row.state, row.at = DONE, job.destroyed_at
         session.add(row)
         data = {"field": row.field, "job": job.id, "generation": job.generation}
-        outbox.emit(
+        row.event = outbox.emit(
             session,
             event.VALUE_SHREDDED,
             at=at,

@@ -115,4 +115,4 @@ def _key(platform: Platform, row: Disposition) -> str | None:
 def _emit(session: Session, kind: str, row: Disposition, data: Mapping[str, str | None], at: datetime) -> None:
     known = {name: value for name, value in data.items() if value is not None}
     key = f"{kind}:{row.job}:{row.field}"
-    outbox.emit(session, kind, at=at, records=[(SubjectId(row.subject), known)], key=key)
+    row.event = outbox.emit(session, kind, at=at, records=[(SubjectId(row.subject), known)], key=key)

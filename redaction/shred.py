@@ -7,11 +7,11 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from crm_core import records
+from crm_core import items, records
 from issuer.catalogue import Catalogue
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
-from redaction import crash, disposition, seal, survivors
+from redaction import archive, crash, disposition, seal, survivors
 from redaction.disposition import DROPPED, JOURNALLED, RESEALED, SEALED, Job
 from runtime.journal import DROPPED as DROPPED_ENTRY
 from runtime.platform import Platform
@@ -71,4 +71,5 @@ def _append(session: Session, platform: Platform, subject: SubjectId, at: dateti
     record = records.load(session, subject)
     if record is None:
         raise EvidenceError("unknown_subject", "there is no such customer")
-    platform.journal.append(survivors.entry(session, record, at))
+    own, archived = items.of_subject(session, subject), archive.of_subject(session, subject)
+    platform.journal.append(survivors.entry(record, own, archived, at))

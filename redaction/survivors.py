@@ -5,7 +5,7 @@ and those of before the shred do not. Of a customer the newest entry counts.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,6 @@ from crm_core.items import ItemId, Sealed
 from crm_core.records import Record
 from protocol import times
 from protocol.consent import SubjectId
-from redaction import archive
 from redaction.archive import Archived
 from runtime.platform import Platform
 
@@ -24,8 +23,8 @@ KIND = "survivors"
 _NOT_KEPT = {"id", "wanted_by", "wanted_at", "waiting"}
 
 
-def entry(session: Session, record: Record, at: datetime) -> dict[str, Any]:
-    """The journal's entry of a record as it rests."""
+def entry(record: Record, own: Iterable[Sealed], archived: Iterable[Archived], at: datetime) -> dict[str, Any]:
+    """The journal's entry of a record with its items and its boxes in the archive, as they rest."""
     return {
         "kind": KIND,
         "subject": record.subject,
@@ -37,9 +36,9 @@ def entry(session: Session, record: Record, at: datetime) -> dict[str, Any]:
         "epoch": record.epoch,
         "items": [
             {"item": one.item, "generation": one.generation, "head": _text(one.head), "cells": _text(one.cells)}
-            for one in items.of_subject(session, record.subject)
+            for one in own
         ],
-        "archived": [_boxed(row) for row in archive.of_subject(session, record.subject)],
+        "archived": [_boxed(row) for row in archived],
         "at": times.iso_ms(at),
     }
 

@@ -190,6 +190,7 @@ def upgrade() -> None:
         sa.Column("destroy_by", sa.String(), nullable=True),
         sa.Column("digest", sa.String(), nullable=True),
         sa.Column("at", sa.String(), nullable=True),
+        sa.Column("event", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("subject", "field", "version", "round"),
     )
