@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from runtime import cores
+from fieldgrant import cores
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -130,7 +130,7 @@ def test_a_deleted_withdrawal_revives_nothing_when_compiled_again(
     verdict = stage.see(customer.subject)
     assert verdict.released == frozenset()
     assert verdict.reasons[EMAIL] == "withdrawn"
-    with pytest.raises(reconcile.Disagreement, match="run reconcile") as refused:
+    with pytest.raises(reconcile.Disagreement, match="run fieldgrant reconcile") as refused:
         reconcile.startup_check(stage.platform)
     assert refused.value.code == "journal_ahead"
 
