@@ -3,13 +3,14 @@
 import importlib.util
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, LargeBinary, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -21,6 +22,17 @@ from runtime.turn import Turns
 BUSY_TIMEOUT = 10.0  # seconds that a statement waits for another process's write lock
 _WRITES = "fieldgrant_writes"
 _MIGRATING = threading.Lock()  # Alembic's environment is global to the process
+
+
+class Bytes(LargeBinary):
+    """SQLite keeps text or a number in a column of bytes if somebody writes it there: read, it is no bytes at all.
+
+    So it proves nothing, as any wrong bytes, and stops nobody who compares or verifies it.
+    """
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], bytes | None]:
+        """What SQLAlchemy does with each value that it reads."""
+        return lambda value: value if type(value) is bytes or value is None else b""
 
 
 class Database:
@@ -45,6 +57,7 @@ class Database:
             connect_args={"timeout": BUSY_TIMEOUT} if sqlite else {},
         )
         if sqlite:
+            self.engine.dialect.colspecs = {**self.engine.dialect.colspecs, LargeBinary: Bytes}
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         file = parsed.database if sqlite and parsed.database not in (None, "", ":memory:") else None

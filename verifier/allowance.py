@@ -149,6 +149,9 @@ class _Compiler:
         shut = quarantine.among(session, list(batch))
         # Nothing is compiled on suspicion: it would launder a rollback.
         known = grounds.collect(session, [subject for subject in batch if subject not in shut])
+        for evidence in known:
+            if evidence.version < 0:  # no number that we ever wrote
+                quarantine.put(session, evidence.subject, "below_floor", self._at)
         trusted = [evidence for evidence in known if evidence.version >= floor(evidence.subject)]
         if not trusted:
             return 0

@@ -66,9 +66,9 @@ def examine(platform: Platform, catalogue: Catalogue, evidence: Evidence, at: da
 
 def collect(session: Session, subjects: Sequence[SubjectId]) -> list[Evidence]:
     """The evidence on many subjects at once (three statements); subjects without a standing are left out."""
-    versions = dict(
-        session.exec(select(Standing.subject, Standing.version).where(col(Standing.subject).in_(subjects))).all()
-    )
+    standings = session.exec(select(Standing.subject, Standing.version).where(col(Standing.subject).in_(subjects)))
+    # one that is no number somebody else wrote: it is below every floor
+    versions = {subject: version if type(version) is int else -1 for subject, version in standings}
     own = select(Credential).where(col(Credential.subject).in_(subjects), col(Credential.kind).in_(_OF_A_SUBJECT))
     by_subject: dict[str, dict[str, list[StoredCredential]]] = {}
     for row in session.exec(own.order_by(col(Credential.at), col(Credential.id))):
@@ -287,7 +287,7 @@ class _Examination:
         return found
 
     def _complain(self, row: StoredCredential, code: str) -> None:
-        self._complaints.append(Complaint(row.id, code))
+        self._complaints.append(Complaint(str(row.id), code))  # SQLite may hold bytes there
 
 
 def _taken_back(given: Sequence[Grant], process: Process, ground: StatutoryGround) -> frozenset[Field]:

@@ -122,7 +122,11 @@ def end_everything(platform: Platform, subjects: Iterable[tuple[str, str]]) -> N
 
 def _below(session: Session, journal: Journal) -> set[SubjectId]:
     rows = session.exec(select(Standing.subject, Standing.version))
-    return {SubjectId(subject) for subject, version in rows if version < journal.floor(SubjectId(subject))}
+    return {
+        SubjectId(subject)
+        for subject, version in rows
+        if type(version) is not int or version < journal.floor(SubjectId(subject))
+    }
 
 
 def _revived(session: Session, journal: Journal) -> set[SubjectId]:
