@@ -14,6 +14,7 @@ from rich.table import Table
 from fieldgrant import compose
 from fieldgrant.compose import PARTIES
 from protocol import did
+from protocol.errors import EvidenceError
 from runtime import serve as http
 from runtime import staff, terminal
 from runtime.platform import Platform
@@ -118,7 +119,7 @@ def init(
     password = secrets.token_urlsafe(12)
     with terminal.one_line():
         staff.check_account(admin)  # before anything is made
-        did.web_did(base_url)
+        _public(base_url)
         platform = Platform.create(terminal.settings(data, keys, base_url=base_url, service_urls=urls))
         try:
             add_account(platform, admin, admin, "admin", password)
@@ -127,6 +128,12 @@ def init(
     typer.echo(json.dumps({"controller": platform.controller, "account": admin, "password": password}))
     where = f"--data {platform.settings.data_dir} --keys {platform.settings.keys_dir}"
     typer.echo(f"Next: fieldgrant staff add … {where}, then fieldgrant serve {where}", err=True)
+
+
+def _public(base_url: str) -> None:
+    """EvidenceError `bad_did`, `bad_base_url`: wallets look for the organisation's keys where its did:web points."""
+    if did.web_document_url(did.web_did(base_url)).startswith("https:") and not base_url.startswith("https:"):
+        raise EvidenceError("bad_base_url", "only localhost goes without https: a public address begins with https://")
 
 
 def add_account(platform: Platform, account: str, name: str, role: str, password: str) -> None:

@@ -41,7 +41,11 @@ class Platform:
 
     @classmethod
     def create(cls, settings: Settings, clock: Clocks | None = None) -> "Platform":
-        """Make directories, keys, journal and schema, then open. Raises RingError(ring_exists), RootError."""
+        """Make directories, keys, journal and schema, then open. Raises RingError, RootError.
+
+        Codes: `ring_exists`, `data_exists`, `keys_in_data`.
+        """
+        _check_places(settings)
         for directory in (settings.data_dir, settings.db_dir, settings.log_dir, settings.keys_dir):
             keyfiles.make_directory(directory)
         settings.mail_dir.mkdir(parents=True, exist_ok=True)
@@ -97,3 +101,12 @@ def root_of(settings: Settings, *, create: bool = False) -> Root:
             raise RootError("bad_setting", str(error)) from None
     path = settings.keys_dir / "root.key"
     return FileRoot.create(path) if create and not path.exists() else FileRoot(path)
+
+
+def _check_places(settings: Settings) -> None:
+    """Before anything is made: keys lie apart from the data, whose backups would else hold them."""
+    data, keys = settings.data_dir.resolve(), settings.keys_dir.resolve()
+    if keys.is_relative_to(data) or data.is_relative_to(keys):
+        raise RingError("keys_in_data", "the keys need a directory of their own, outside the data's and not around it")
+    if settings.db_dir.is_dir() and any(settings.db_dir.iterdir()) and not (keys / "ring.json").exists():
+        raise RingError("data_exists", f"there is a platform's data at {settings.data_dir} already, with other keys")

@@ -164,6 +164,14 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         assert "file" in one_line(done)
 
 
+def test_a_public_address_without_https_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    places = ("--data", "fg/data", "--keys", "fg/keys")
+    done = run("init", "--admin", "ada", "--base-url", "http://crm.example.com", *places, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "https://" in one_line(done)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_command_is_no_trace(tmp_path: Path) -> None:
     done = run("nonsense", cwd=tmp_path)
     assert done.returncode == 2

@@ -40,6 +40,19 @@ def test_a_platform_is_not_made_over_another(settings: Settings) -> None:
     assert caught.value.code == "ring_exists"
 
 
+def test_keys_lie_apart_from_the_data_and_data_has_one_key_ring(settings: Settings, tmp_path: Path) -> None:
+    for keys in (settings.data_dir / "keys", settings.data_dir, settings.data_dir.parent):
+        with pytest.raises(RingError) as caught:
+            Platform.create(settings.model_copy(update={"keys_dir": keys}))
+        assert caught.value.code == "keys_in_data"
+    assert not settings.data_dir.exists()
+    Platform.create(settings).close()
+    with pytest.raises(RingError) as caught:
+        Platform.create(settings.model_copy(update={"keys_dir": tmp_path / "others"}))
+    assert caught.value.code == "data_exists"
+    assert not (tmp_path / "others").exists()
+
+
 def test_anothers_keys_do_not_open(settings: Settings) -> None:
     Platform.create(settings).close()
     with pytest.raises(RingError) as caught:
