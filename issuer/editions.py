@@ -60,6 +60,8 @@ def prove(platform: Platform, row: Credential, content: bytes, *, approved: bool
     found = edition.parse_edition(verified, approved=approved)
     if found.controller != platform.controller:
         raise EvidenceError("foreign_catalogue", "a catalogue of another controller", field="hasDataController")
+    if found.id != row.id:  # who approves one draft by its id must not sign another that was put in its place
+        raise EvidenceError("foreign_catalogue", "this is another version than the row says", field="id")
     if canonical.digest(content) != found.content:
         raise EvidenceError("digest_mismatch", "this is not the content that was signed", field="contentDigest")
     version = contents.read(

@@ -212,7 +212,12 @@ def _parsed(desk: Desk, row: Credential, *, approved: bool) -> StatutoryGround:
 
 
 def _countersign(session: Session, desk: Desk, row: Credential, staff: Staff, at: datetime) -> None:
-    _declared_by_staff(desk, _parsed(desk, row, approved=False))
+    draft = _parsed(desk, row, approved=False)
+    _declared_by_staff(desk, draft)
+    if draft.id != row.id:  # who approves one draft by its id must not sign another that was put in its place
+        raise EvidenceError("foreign_ground", "this is another ground than the row says", field="id")
+    if draft.declared_by == staff.did:  # the column may say otherwise
+        raise Problem(403, "second_approver", "Somebody else than who declared it must approve it.")
     document: dict[str, Any] = json.loads(row.body)
     # the controller signs as well: two accounts that somebody wrote into the database make no ground
     for signer in (desk.platform.keyring.signer(f"staff/{staff.account}"), desk.platform.signer):

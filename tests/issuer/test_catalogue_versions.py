@@ -315,6 +315,27 @@ def test_a_planted_draft_with_a_strangers_key_is_not_approved(shelf: Shelf) -> N
     assert shelf.catalogue.number == 0
 
 
+def test_who_approves_one_draft_does_not_sign_another_that_lies_in_its_place(shelf: Shelf) -> None:
+    narrow, wide = shelf.draft(without("marketing", PHONE)), shelf.draft(with_field("x.y", 99, "marketing"))
+    for table, columns in (("credential", "body"), ("catalogue_content", "content")):
+        shelf.sql(
+            f"UPDATE {table} SET {columns} = (SELECT {columns} FROM {table} WHERE id = ?) WHERE id = ?",  # noqa: S608
+            wide,
+            narrow,
+        )
+    assert refused(publication.approve, shelf.registry, shelf.admin, narrow) == "foreign_catalogue"
+    assert shelf.catalogue.number == 0
+    publication.approve(shelf.registry, shelf.admin, wide)  # the control: under its own name it is one
+    assert "x.y" in shelf.catalogue.fields
+
+
+def test_an_officer_who_writes_to_the_database_is_not_their_own_second_person(shelf: Shelf) -> None:
+    id_ = shelf.draft(without("marketing", PHONE))
+    shelf.sql("UPDATE credential SET did = ? WHERE id = ?", shelf.admin.did, id_)
+    assert refused(publication.approve, shelf.registry, shelf.dpo, id_) == "not_approved"
+    assert shelf.catalogue.number == 0
+
+
 def test_changed_content_of_a_draft_is_seen(shelf: Shelf) -> None:
     id_ = shelf.draft(without("marketing", PHONE))
     shelf.sql("UPDATE catalogue_content SET content = replace(content, 'P180D', 'P999D') WHERE id = ?", id_)

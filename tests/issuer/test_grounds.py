@@ -77,6 +77,31 @@ def test_nobody_approves_their_own_ground(world: World) -> None:
     assert _approve(world, id_, "admin", "admin").status_code == 200
 
 
+def _write(world: World, statement: str, *values: str) -> None:
+    """What whoever administers the database does."""
+    with world.platform.database.write() as session:
+        session.connection().exec_driver_sql(statement, values)
+
+
+def test_who_approves_one_ground_does_not_sign_another_that_lies_in_its_place(world: World) -> None:
+    narrow = _declare(world)
+    wide = _declare(
+        world, key="all", processes=[{"purpose": "administration", "fields": [GIVEN, "contact.family_name"]}]
+    )
+    copied = "UPDATE credential SET body = (SELECT body FROM credential WHERE id = ?) WHERE id = ?"
+    _write(world, copied, wide, narrow)
+    assert _approve(world, narrow).json()["code"] == "foreign_ground"
+    assert world.rows("ground") == []
+    assert _approve(world, wide).status_code == 200  # the control
+
+
+def test_an_officer_who_writes_to_the_database_is_not_their_own_second_person(world: World) -> None:
+    id_ = _declare(world)
+    _write(world, "UPDATE credential SET did = 'did:key:zOther' WHERE id = ?", id_)
+    assert _approve(world, id_, account="dpo").json()["code"] == "second_approver"
+    assert world.rows("ground") == []
+
+
 def test_a_ground_for_named_customers_touches_only_them(world: World, wallet: Wallet) -> None:
     other = world.enrolled()
     world.compiled.clear()
