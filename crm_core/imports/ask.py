@@ -46,4 +46,4 @@ def _field(catalogue: Catalogue, heading: str) -> str:
             return str(said)
         if said.isdecimal() and 0 < int(said) <= len(near):
             return near[int(said) - 1]
-        typer.echo("There is no such field; Enter skips the column.", err=True)
+        typer.echo("There is no such field: Enter skips the column; `fieldgrant crm fields` lists them all.", err=True)

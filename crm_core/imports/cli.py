@@ -75,8 +75,8 @@ def command(
 
     Rows with one e-mail address are one customer, else those with one phone number and name, else those with one
     customer number. Blank cells erase nothing. All of the file is taken or, when it breaks, nothing; a second import of
-    the same file changes nothing. In UTF-8, UTF-16 or GB18030. Exit status: 0 when the file was taken, even where rows
-    were rejected; 1 when nothing was.
+    the same file changes nothing. In UTF-8, UTF-16 or GB18030. Row 1 is the first below the headings. Exit status: 0
+    when the file was taken, even where rows were rejected; 1 when nothing was.
     """
     if (file is None) == (undo is None):
         raise terminal.fail("name a FILE to import, or a run with --undo, not both")
@@ -135,8 +135,9 @@ def _import(platform: Platform, given: Source, asked: _Asked, *, as_json: bool) 
 
 
 def _undo(platform: Platform, run: str, *, as_json: bool) -> None:
-    with import_undo.alone(platform):
-        undone = import_undo.undo(platform, run)
+    with import_undo.alone(platform), _progress(quiet=as_json) as bar:
+        task = bar.add_task("Taking back", total=None)
+        undone = import_undo.undo(platform, run, lambda done, total: bar.update(task, completed=done, total=total))
     if as_json:
         typer.echo(json.dumps(asdict(undone)))
         return
@@ -163,6 +164,7 @@ def _progress(*, quiet: bool) -> Progress:
 
 def _tell(report: Report, *, as_json: bool) -> None:
     if as_json:
+        typer.echo(f"undo with --undo {report.run}", err=True)
         typer.echo(json.dumps(report.counts()))
         return
     console = Console()

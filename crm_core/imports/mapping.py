@@ -155,7 +155,11 @@ class Headings:
             unseen = ", ".join(repr(said[:_TOLD]) for plain, said in self._said.items() if plain in self._unseen)
             raise EvidenceError("unknown_column", f"the file has no column with a heading of --map: {unseen[:_LINE]}")
         if self.empty:
-            raise EvidenceError("no_known_columns", "none of the headings is known; name them with --map column=field")
+            raise EvidenceError(
+                "no_known_columns",
+                "none of the headings is known. If the first line holds headings, name them with --map column=field "
+                "(`fieldgrant crm fields` lists the fields); if it holds a customer, put a line of headings before it",
+            )
 
     def _find(self, headings: tuple[str, ...]) -> tuple[Column, ...]:
         # Of two equal headings the first counts.
@@ -222,6 +226,11 @@ def parse(pairs: Iterable[str], sign: str = "=:") -> dict[str, str]:
 
 
 def _no_such_field(catalogue: Catalogue, name: str) -> str:
+    if name in catalogue.fields:
+        kind = catalogue.fields[name].item
+        return (
+            f"--map names {name!r}, a field of {kind}s, of which customers have several; an import does not take them"
+        )
     fields = [id_ for id_, entry in catalogue.fields.items() if entry.item is None]
     near = difflib.get_close_matches(name.strip().casefold(), fields, n=2, cutoff=0.7)
     hint = f"did you mean {' or '.join(near)}?" if near else "`fieldgrant crm fields` lists them"

@@ -15,6 +15,12 @@ from protocol.errors import EvidenceError
 
 Format = Literal["csv", "vcard", "jsonl"]
 Digester = Callable[[], "hashlib.blake2b"]
+# What export dialogues hand out beside text, by its first bytes.
+_NO_TEXT = {
+    b"PK\x03\x04": "an Excel workbook or a ZIP",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\x1f\x8b": "gzip",
+}
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".vcf": "vcard", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
@@ -62,7 +68,8 @@ def of_bytes(data: bytes, *, format: str | None = None, encoding: str | None = N
 
 
 def examine(source: Source, digester: Digester) -> Known:
-    """Read all of it once: digest, encoding, format. Raises EvidenceError `bad_encoding`, OSError."""
+    """Read all of it once: digest, encoding, format. Raises EvidenceError `bad_encoding`, `not_text`, OSError."""
+    _check_text(source)
     hasher = digester()
     with source.open() as stream:
         while chunk := stream.read(2**20):
@@ -143,6 +150,14 @@ class _Watched(io.RawIOBase):
 
     def digest(self) -> str:
         return str(self._hasher.hexdigest())
+
+
+def _check_text(source: Source) -> None:
+    with source.open() as stream:
+        start = stream.read(4)
+    for mark, what in _NO_TEXT.items():
+        if start.startswith(mark):
+            raise EvidenceError("not_text", f"the file is {what}: save the sheet as CSV in UTF-8, or unpack it")
 
 
 def _sniffed(source: Source, name: str) -> Format:

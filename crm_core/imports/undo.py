@@ -7,7 +7,7 @@ become what they were where they still are what the import wrote.
 
 import fcntl
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +70,13 @@ def pending(platform: Platform) -> bool:
         return bool(import_run.unfinished(session, platform))
 
 
-def undo(platform: Platform, run: str) -> Undone:
-    """Take a run back, inside `alone`. EvidenceError `unknown_run`, `bad_run`, `bad_undo`, `not_undoable` (too long
-    ago, or undone already).
+def _unseen(_done: int, _total: int) -> None:
+    pass
+
+
+def undo(platform: Platform, run: str, progress: Callable[[int, int], None] = _unseen) -> Undone:
+    """Take a run back, inside `alone`; `progress` gets batches done and all. EvidenceError `unknown_run`, `bad_run`,
+    `bad_undo`, `not_undoable` (too long ago, or undone already).
     """
     with platform.database.write() as session:
         row = import_run.find(session, platform, run)
@@ -89,6 +93,7 @@ def undo(platform: Platform, run: str) -> Undone:
             if kept is not None:
                 undone = _batch(session, platform, *kept, undone)
                 import_run.drop(session, run, batch)
+        progress(batches - batch + 1, batches)
     with platform.database.write() as session:
         row = import_run.find(session, platform, run)
         import_run.move(session, platform, row, state="undone")

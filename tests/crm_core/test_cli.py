@@ -34,6 +34,7 @@ def test_the_last_line_with_json_is_the_five_counts(run):
     assert result.exit_code == 0
     counts = json.loads(result.stdout.splitlines()[-1])
     assert counts == {"read": 2, "created": 1, "updated": 0, "unchanged": 0, "rejected": 1}
+    assert "--undo imp_" in result.stderr  # standard output is for the program that reads it
 
 
 def test_people_are_told_the_counts_and_the_rejected_rows_without_their_values(run):
@@ -63,6 +64,7 @@ def test_columns_are_mapped_by_hand(run):
             CSV,
             "'contact.emial', which is no field of customers; did you mean contact.email",
         ),
+        (["--map", "Email=ticket.body"], CSV, "a field of tickets"),
         (["--map", "Email=moon.age"], CSV, "`fieldgrant crm fields` lists them"),
         (["--map", "City=address.city", "--map", "Blue Moon=contact.email"], CSV, "heading of --map: 'Blue Moon'"),
         ([], "a,b\n1,2\n", "no_known_columns"),

@@ -257,6 +257,7 @@ def test_a_heading_can_be_mapped_by_hand_and_a_column_left_out():
         (b"Email\n", {"Mail": EMAIL}, "unknown_column"),
         (b"Email\n", {"Email": "contact.moon"}, "unknown_field"),
         (b"Email\n\xff\xff\xff\n", {}, "bad_encoding"),
+        (b"PK\x03\x04\x14\x00\x06\x00", {}, "not_text"),
         (b'Email\n"a"b\n', {}, "bad_csv"),
         (b"Email\n" + b"a," * 501 + b"\n", {}, "too_many_columns"),
     ],
