@@ -20,6 +20,7 @@ from sqlmodel import Session, SQLModel
 
 from protocol import times
 from protocol.consent import Field, SubjectId
+from protocol.did import Did
 from runtime.platform import Platform
 
 
@@ -38,6 +39,7 @@ class OriginRow(SQLModel, table=True):
     destroy_by: str | None = Column(default=None, index=True)
 
 
+SUBJECT = "subject"  # the source of what customers themselves corrected
 TABLE: Table = SQLModel.metadata.tables["origin"]
 _BATCH = 500
 
@@ -126,6 +128,21 @@ def of_subject(session: Session, subject: SubjectId) -> list[Provenance]:
         for row in session.connection().execute(statement)
         for field, number in _rows(row).items()
     ]
+
+
+def first_hand(session: Session, subject: SubjectId, *, by: Did) -> frozenset[Field]:
+    """The fields whose value came with the customer and was never replaced, or was last corrected at their own word.
+
+    Their word is what two members of staff took down for them, which has the controller (`by`) as its importer: not
+    what a wallet sent. That may have been stolen, and has ended once somebody is to be enrolled anew.
+    """
+    rows = session.connection().execute(select(TABLE).where(TABLE.c.subject == subject).order_by(TABLE.c.at)).all()
+    latest: dict[Field, bool] = {}
+    for row in rows:
+        for field in _rows(row):
+            came = row.at == rows[0].at and field not in latest
+            latest[field] = came or (row.source, row.importer) == (SUBJECT, by)
+    return frozenset(field for field, good in latest.items() if good)
 
 
 def collected_fields(session: Session, subject: SubjectId) -> frozenset[Field]:

@@ -57,7 +57,7 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     ("post", "/staff/sessions"): {400: ("bad_json",), 401: ("bad_sign_in",), 429: ("too_many_requests",)},
     ("post", "/issuer/invitations"): {
         404: ("unknown_subject",),
-        409: ("already_enrolled", "no_channel", "no_second_channel"),
+        409: ("already_enrolled", "no_channel", "no_second_channel", "channels_replaced"),
     },
     ("post", "/issuer/invitations/in-person"): {404: ("unknown_subject",), 409: ("already_enrolled",)},
     ("post", "/issuer/invitations/{id}/confirmation"): {
@@ -75,6 +75,7 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     },
     ("post", "/issuer/enrolments/challenge"): {
         404: ("unknown_invitation",),
+        409: ("no_second_channel", "channels_replaced"),
         410: ("invitation_expired", "invitation_used", "invitation_ended"),
         429: ("too_many_codes", "too_many_requests"),
     },

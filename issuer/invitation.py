@@ -91,7 +91,8 @@ def invite(
 ) -> Invitation:
     """Send an invitation to the channel on file. What comes back holds neither link nor code.
 
-    Problem 404 `unknown_subject`, 409 `already_enrolled`, `no_channel`, `no_second_channel`, 502 `mail_failed`.
+    Problem 404 `unknown_subject`, 409 `already_enrolled`, `no_channel`, `no_second_channel`, `channels_replaced`, 502
+    `mail_failed`.
     """
     with attempts.recorded(platform, "invitation", did=staff.did, subject=subject):
         with platform.database.read() as session:
@@ -102,6 +103,7 @@ def invite(
             raise Problem(409, "no_channel", "There is no e-mail address on file to invite to.")
         if not held.phone:
             raise Problem(409, "no_second_channel", "There is no second channel on file for the code.")
+        _refuse_replaced(held)
         at, token = platform.clock.now(), secrets.token_urlsafe(32)
         with platform.database.write() as session:
             row = create(session, staff, subject, token, at)
@@ -129,7 +131,7 @@ def open_(platform: Platform, channels: Callable[[SubjectId], Channels], post: P
     """Give a challenge for the token and send a new code over the second channel.
 
     Problem 404 `unknown_invitation`, 410 `invitation_used`, `invitation_expired`, `invitation_ended`, 429
-    `too_many_codes`, 409 `no_second_channel`, 502 `mail_failed`.
+    `too_many_codes`, 409 `no_second_channel`, `channels_replaced`, 502 `mail_failed`.
     """
     with attempts.recorded(platform, "enrolment-challenge"):
         at = platform.clock.now()
@@ -137,9 +139,12 @@ def open_(platform: Platform, channels: Callable[[SubjectId], Channels], post: P
             found = living(session, token, at)
             subject, in_person = SubjectId(found.subject), found.in_person
             _may_enrol(session, subject)
-        phone = None if in_person else channels(subject).phone
-        if not in_person and not phone:
-            raise Problem(409, "no_second_channel", "There is no second channel on file for the code.")
+        held = None if in_person else channels(subject)
+        phone = held.phone if held is not None else None
+        if held is not None:
+            if not phone:
+                raise Problem(409, "no_second_channel", "There is no second channel on file for the code.")
+            _refuse_replaced(held)
         with platform.database.write() as session:
             row = living(session, token, at)
             expires = min(at + CHALLENGE_LIFE, parse(row.expires_at, field="expires_at"))
@@ -154,6 +159,13 @@ def open_(platform: Platform, channels: Callable[[SubjectId], Channels], post: P
             expires=expires,
             code_channel=masked(phone) if phone else AT_THE_DESK,
         )
+
+
+def _refuse_replaced(held: Channels) -> None:
+    """Whoever of us put both channels there, by hand or in a file, would get link and code, and with them a wallet."""
+    if held.replaced:
+        detail = "Both channels were replaced since this customer came to us: enrol them in person, which takes two."
+        raise Problem(409, "channels_replaced", detail)
 
 
 def new_code(session: Session, platform: Platform, row: Invitation) -> str:

@@ -25,10 +25,14 @@ _TIMEOUT = 20.0  # seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channels:
-    """The channels on file of one customer; None where there is none. Never logged, never stored."""
+    """The channels on file of one customer; None where there is none. Never logged, never stored.
+
+    `replaced`: neither is the one that came with the customer, nor put there at the customer's word before two of us.
+    """
 
     email: str | None
     phone: str | None
+    replaced: bool = False
 
 
 class MailError(Exception):

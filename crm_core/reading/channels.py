@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from crm_core import origin
 from crm_core.reading.planner import Planner
 from crm_core.seal import Value
 from issuer.mail import Channels
@@ -26,7 +27,11 @@ def channels(platform: Platform, gate: Gate) -> Callable[[SubjectId], Channels]:
         visit = gate.visit(reader, PURPOSE)
         with planner.one(visit, subject, (_EMAIL, _PHONE)) as (_, page):
             fields = page.items[0].fields
-        return Channels(email=_text(fields.get(_EMAIL)), phone=_text(fields.get(_PHONE)))
+        with platform.database.read() as session:
+            first = origin.first_hand(session, subject, by=platform.controller)
+        return Channels(
+            email=_text(fields.get(_EMAIL)), phone=_text(fields.get(_PHONE)), replaced=not first & {_EMAIL, _PHONE}
+        )
 
     return read
 

@@ -12,7 +12,7 @@ import orjson
 from sqlmodel import Session
 
 from crm_core import normal, writer
-from crm_core.origin import Origin
+from crm_core.origin import SUBJECT, Origin
 from crm_core.rights import copies as rights
 from crm_core.rights import opening
 from crm_core.rights.copies import Beyond
@@ -124,7 +124,7 @@ def correct(house: Records, staff: Staff, id_: str) -> dict[str, Any]:
 
 def origin_of(platform: Platform, row: DataRequest, at: datetime) -> Origin:
     """Where a corrected value came from: the subject."""
-    return Origin(source="subject", source_digest=canonical.digest(row.id.encode()), importer=row.did, at=at)
+    return Origin(source=SUBJECT, source_digest=canonical.digest(row.id.encode()), importer=row.did, at=at)
 
 
 def _answerable(platform: Platform, id_: str) -> DataRequest:

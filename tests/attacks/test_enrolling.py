@@ -1,16 +1,20 @@
 """Somebody wants to enrol as a customer who is not them: guessed codes, replayed and bent presentations, a desk."""
 
+import base64
 import secrets
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from protocol import proof
+from issuer import sealing
+from protocol import canonical, proof, request, sealed
+from protocol.consent import fresh_id
 from protocol.keys import Ed25519Signer
 from tests.attacks.holder import Customer, Held
-from tests.attacks.pieces import LINK, at_once, codes
+from tests.attacks.pieces import CODE, EMAIL, LINK, PHONE, at_once, codes, token_of
 from tests.attacks.place import Place
 
 ENROL, OPEN = "/issuer/enrolments", "/issuer/enrolments/challenge"
@@ -129,3 +133,91 @@ def test_the_right_code_twenty_times_at_once_enrols_one_wallet(place: Place) -> 
     with place.platform.database.read() as session:
         count = "SELECT count(*) FROM credential WHERE kind = 'enrolment' AND subject = ?"
         assert session.connection().exec_driver_sql(count, (customer.subject,)).scalar_one() == 1
+
+
+# -- whoever puts their own mailbox and phone on file
+
+
+MAILBOX, DIAL = "thief@example.net", "+86 139 0000 4711"
+
+
+def _import(place: Place, *rows: str) -> dict[str, Any]:
+    place.clock.advance(timedelta(seconds=1))
+    headers = {**place.desk("admin"), "content-type": "text/csv"}
+    answer = place.http.post(f"{place.base}/crm/imports", content="\n".join(rows), headers=headers)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def _numbered(place: Place, customer: Customer) -> str:
+    """Give a customer a number; the number."""
+    number = f"K{secrets.randbelow(10**9)}"
+    assert _import(place, "Email,Customer number", f"{customer.email},{number}")["updated"] == 1
+    return number
+
+
+def _invite(place: Place, customer: Customer) -> httpx.Response:
+    return place.post("service", "/issuer/invitations", {"subject": customer.subject})
+
+
+def test_no_imported_file_puts_its_importer_s_mailbox_and_phone_in_the_way_of_link_and_code(place: Place) -> None:
+    customer = place.customer()
+    number = _numbered(place, customer)
+    stolen = _import(place, "Customer number,Email,Phone Number", f"{number},{MAILBOX},{DIAL}")
+    assert (stolen["created"], stolen["updated"]) == (0, 1)  # what was imported is on file, as it should be
+    place.refused("channels_replaced", partial(_invite, place, customer))
+    assert place.letters(MAILBOX, LINK) == []
+    begun = place.post("service", "/issuer/invitations/in-person", {"subject": customer.subject})
+    assert begun.status_code == 201  # two people at the desk may
+
+
+def test_no_channel_that_changes_under_an_open_invitation_gets_its_code(place: Place) -> None:
+    customer = place.customer()
+    number = _numbered(place, customer)
+    assert _import(place, "Customer number,Email", f"{number},2{MAILBOX}")["updated"] == 1
+    assert _invite(place, customer).status_code == 201  # the phone is the customer's still: so is the code
+    token = token_of(place.letters(f"2{MAILBOX}", LINK)[-1])
+    assert _import(place, "Customer number,Phone Number", f"{number},{DIAL}")["updated"] == 1
+    opened = place.http.post(f"{place.base}{OPEN}", json={"token": token})
+    place.problem(opened, "channels_replaced", status=409)
+    assert place.letters(DIAL, CODE) == []
+
+
+def test_what_a_stolen_wallet_put_on_file_does_not_get_the_next_invitation(place: Place) -> None:
+    held = place.enrolled()
+    values = {EMAIL: f"3{MAILBOX}", PHONE: "+8613900004713"}
+    place.clock.advance(timedelta(seconds=1))
+    public = place.platform.keyring.archive.public(sealing.period_of(place.now))
+    box = sealed.seal(public, sealing.inside(place.platform.controller, held.did, values))
+    unsigned = request.build_request(
+        "rectification", id=fresh_id(), controller=place.platform.controller, issuer=held.signer.did, at=place.now,
+        fields=list(values), correction=canonical.digest(box),
+    )  # fmt: skip
+    body = {
+        "request": proof.sign(unsigned, held.signer, created=place.now),
+        "sealed": base64.b64encode(box).decode(),
+    }
+    id_ = held.call("POST", "/issuer/wallet/requests", body).json()["id"]
+    assert place.post("service", f"/crm/rights/requests/{id_}/correction").status_code == 200
+    lost = {"subject": held.subject, "method": "id_document", "evidence": "file 9"}
+    loss = place.post("service", "/issuer/losses", lost).json()["id"]
+    assert place.post("dpo", f"/issuer/losses/{loss}/confirmation").status_code == 200
+    place.refused("channels_replaced", partial(_invite, place, held.customer))
+
+
+def test_what_a_customer_without_a_wallet_said_before_two_people_is_their_own(place: Place) -> None:
+    customer = place.customer()
+    number = _numbered(place, customer)
+    _import(place, "Customer number,Email,Phone Number", f"{number},4{MAILBOX},+86 139 0000 4714")
+    place.clock.advance(timedelta(seconds=1))
+    recorded = {
+        "subject": customer.subject, "kind": "rectification", "method": "id_document", "evidence": "file 7",
+        "values": {EMAIL: "own@example.org"},
+    }  # fmt: skip
+    id_ = place.post("dpo", "/issuer/requests", recorded).json()["id"]
+    place.refused("channels_replaced", partial(_invite, place, customer))
+    assert place.post("service", f"/issuer/requests/{id_}/confirmation").status_code == 200
+    assert place.post("dpo", f"/crm/rights/requests/{id_}/correction").status_code == 200
+    assert _invite(place, customer).status_code == 201
+    assert place.letters("own@example.org", LINK)
