@@ -66,6 +66,7 @@ class House:
     ports: tuple[int, ...]
     people: list[Person] = field(default_factory=list)
     processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    cwd: Path | None = None  # of the servers
 
     @cached_property
     def settings(self) -> Settings:
@@ -242,7 +243,7 @@ class House:
         with log:
             self.processes[n] = subprocess.Popen(
                 [sys.executable, *command, "serve", *only, "--port", str(self.ports[n]), "--no-seed"],
-                env=environment, stdout=log, stderr=subprocess.STDOUT,
+                env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=self.cwd,
             )  # fmt: skip
         until = time.monotonic() + 60
         while time.monotonic() < until:
@@ -289,15 +290,15 @@ class Signed:
     person: Person
     signer: Ed25519Signer
 
-    def asked(self, fields: Iterable[str] = (EMAIL,)) -> Ask:
-        """Marketing asks (past HTTP)."""
+    def asked(self, fields: Iterable[str] = (EMAIL,), purpose: str = "marketing") -> Ask:
+        """Marketing or service asks (past HTTP)."""
         house = self.house
-        wish = Wish(purpose="marketing", fields=frozenset(fields))
+        wish = Wish(purpose=purpose, fields=frozenset(fields))
+        staff = house.staff("mei" if purpose == "marketing" else "sina")
         with house.platform.database.write() as session:
             row, _ = asks.make(
-                session, house.platform, house.own.catalogue, house.staff("mei"), subject=self.person.subject,
-                wishes=[wish],
-            )  # fmt: skip
+                session, house.platform, house.own.catalogue, staff, subject=self.person.subject, wishes=[wish]
+            )
             return asks.parse(row, house.platform)
 
     def consent(self, ask: Ask) -> dict[str, Any]:
@@ -317,9 +318,9 @@ class Signed:
         )
         return proof.sign(unsigned, self.signer, created=at)
 
-    def give(self, fields: Iterable[str] = (EMAIL,)) -> dict[str, Any]:
+    def give(self, fields: Iterable[str] = (EMAIL,), purpose: str = "marketing") -> dict[str, Any]:
         """Ask and consent (past HTTP)."""
-        document = self.consent(self.asked(fields))
+        document = self.consent(self.asked(fields, purpose))
         self.house.own.registry.consent(canonical.jcs(document), self.signer.did)
         return document
 
