@@ -13,7 +13,7 @@ from crm_core import records
 from crm_core.imports import importer
 from crm_core.reading import export, export_app, exporting, exports, vcards
 from issuer import catalogue as catalogues
-from runtime import serve
+from runtime import serve, staff
 from runtime.problem import Problem
 
 EMAIL, CITY, NAME, NOTE = "contact.email", "address.city", "contact.given_name", "interaction.note"
@@ -322,6 +322,35 @@ def test_a_withdrawal_waits_for_the_chunk_under_way_and_no_longer(stage, line, m
             taken += 1
             stage.gate.turnstile.drain(5.0)
     assert taken == 30
+
+
+@pytest.mark.parametrize("ending", ["account", "session"])
+def test_whoever_may_sign_in_no_more_gets_no_further_chunk(stage, line, monkeypatch, ending):
+    monkeypatch.setattr(exporting, "CHUNK", 2)
+    people(stage, 6)
+    client = stage.client("marketing", "mallory")
+    chunk = exporting.Run.chunk
+
+    def dismissed(self, after):
+        if self.parts == 1:
+            with stage.platform.database.write() as session:
+                if ending == "account":
+                    staff.end_account(session, stage.platform, "mallory", stage.clock.now())
+                else:
+                    token = client.headers["authorization"].split()[1]
+                    staff.sign_out(session, stage.platform.keyring, token)
+        return chunk(self, after)
+
+    monkeypatch.setattr(exporting.Run, "chunk", dismissed)
+    served = line(client)
+    body = {"purpose": "marketing", "select": [CITY], "format": "csv"}
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        httpx.stream("POST", served.url, json=body, headers=served.headers) as answer,
+    ):
+        answer.read()
+    assert sum(len(event.records) for event in stage.events("release")) == 2
+    stage.gate.turnstile.drain(5.0)
 
 
 def test_an_export_that_breaks_off_is_seen_to_and_listed_as_broken(stage, line, monkeypatch):
