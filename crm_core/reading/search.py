@@ -1,7 +1,8 @@
 """Search: the words of a text over every granted text-like field of a customer. Pure; only in memory, never an index.
 
 All words must occur, each in any of the fields. The whole text decides the rank: a field equals it, begins with it, or
-the words merely occur. Phone numbers are searched by their digits, however either side groups them.
+the words merely occur. Phone numbers are searched by their digits, however either side groups them. A name that is
+granted whole is found as people write it too: 王伟 without a space, Anna Smith with one.
 """
 
 import re
@@ -18,6 +19,9 @@ MAX_TEXT = 200  # characters
 MAX_WORDS = 8
 _DIALLED = re.compile(r"[+()./\-–—\s\d]+")
 _MIN_DIGITS = 3
+_NAMES = (Field("contact.given_name"), Field("contact.family_name"))
+# Names in these scripts are written without a space, the family's first.
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]+")
 
 
 class Rank(IntEnum):
@@ -48,6 +52,7 @@ class Search:
                 forms += [folding.searched(str(each)) for each in folding.each(value)]
                 if field in self.phones and self.dialled:
                     numbers += [folding.digits(str(each)) for each in folding.each(value)]
+        forms += self._whole_name(values)
         if not any(self.dialled in each for each in numbers) and not all(
             any(word in form for form in forms) for word in self.words
         ):
@@ -57,6 +62,14 @@ class Search:
         if any(form.startswith(self.text) for form in forms) or any(each.startswith(self.dialled) for each in numbers):
             return Rank.PREFIX
         return Rank.CONTAINS
+
+    def _whole_name(self, values: Mapping[Field, Value]) -> list[str]:
+        given, family = (
+            folding.searched(str(values.get(name) or "")) if name in self.fields else "" for name in _NAMES
+        )
+        if not given or not family:
+            return []
+        return [family + given if _UNSPACED.fullmatch(family + given) else f"{given} {family}"]
 
 
 def prepare(text: str, types: Mapping[Field, str]) -> Search | None:

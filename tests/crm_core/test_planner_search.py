@@ -50,6 +50,23 @@ def test_a_search_folds_what_it_says_it_folds(text, value, expected):
 
 
 @pytest.mark.parametrize(
+    ("text", "given_name", "family", "expected"),
+    [
+        ("王伟", "伟", "王", Rank.EXACT),
+        ("王", "小明", "王", Rank.EXACT),
+        ("欧阳小", "小明", "欧阳", Rank.PREFIX),
+        ("伟王", "伟", "王", None),
+        ("anna smith", "Anna", "Smith", Rank.EXACT),
+        ("smith anna", "Anna", "Smith", Rank.CONTAINS),
+        ("naS", "Anna", "Smith", None),
+        ("王伟", "伟", None, None),
+    ],
+)
+def test_a_whole_name_is_found_as_people_write_it(text, given_name, family, expected):
+    assert rank(text, contact__given_name=given_name, contact__family_name=family) is expected
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("+86 138 0013-8000", Rank.EXACT),
