@@ -229,10 +229,10 @@ class _Passing:
             return Result(id=upload.id, status=200, stored=fields, subject=whose, event=event)
         if not ruling.may_be_held:
             return self._refused(upload, ruling.refused)
-        event = held.hold(self._session, self._platform, here, self._uploader.registration.id, self._at)
-        if event is None:
+        waits = held.hold(self._session, self._platform, here, self._uploader.registration.id, self._at)
+        if waits is None:
             return Result(id=upload.id, status=STATUSES["held_full"], code="held_full")
-        return Result(id=upload.id, status=202, held=fields, subject=subject, event=event)
+        return Result(id=upload.id, status=202, held=fields, subject=subject, event=waits)
 
     def _refused(self, upload: Upload, codes: Mapping[str, str] | Mapping[Field, str]) -> Result:
         refused: dict[str, str] = {str(name): code for name, code in codes.items()}

@@ -12,10 +12,11 @@ from crm_core.editing import item_writer
 from crm_core.origin import Origin
 from crm_core.seal import Value
 from issuer.catalogue import Catalogue
-from protocol import times
+from protocol import event, times
 from protocol.consent import Field, GroundId, Purpose, SubjectId
 from protocol.errors import EvidenceError
 from protocol.touchpoint import Registration
+from runtime import outbox
 from runtime.keyring import KeyGone
 from runtime.platform import Platform
 
@@ -65,8 +66,10 @@ def store(
     registration: Registration,
     grounds: Mapping[Field, GroundId],
     at: datetime,
-) -> tuple[SubjectId, str | None]:
-    """Seal a lot into its customer's record, or into a new one; whose it is and the event's id (None: all known).
+) -> tuple[SubjectId, str]:
+    """Seal a lot into its customer's record, or into a new one; whose it is and the event's id.
+
+    Where all was known there is an event, too, that names no field: nobody who uploads may find a value out by it.
 
     Fields of items make a new item of each kind. A new customer's allowances are the caller's to compile, for many at
     once, in the same transaction. EvidenceError `too_many_items`, `unreadable` and those of
@@ -101,7 +104,10 @@ def store(
             events += item_writer.add(session, platform, subject, values, origin=place)
     except KeyGone:
         raise EvidenceError("unreadable", "the customer's key is gone") from None
-    return subject, next(iter(events), None)
+    if not events:
+        nothing: dict[str, Any] = {"fields": [], "rows": []}
+        events = [outbox.emit(session, event.VALUE_COLLECTED, at=at, header=place.told(), records=[(subject, nothing)])]
+    return subject, events[0]
 
 
 def _kinds(catalogue: Catalogue, values: Mapping[Field, Value]) -> dict[str | None, dict[Field, Value]]:

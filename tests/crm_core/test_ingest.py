@@ -118,13 +118,17 @@ def test_what_was_collected_long_ago_or_in_the_future_is_refused(gateway: Gatewa
         assert told["code"] == "collected_when"
 
 
-def test_an_equal_value_is_stored_already(gateway: Gateway) -> None:
+def test_nobody_who_uploads_a_value_finds_out_whether_it_was_known(gateway: Gateway) -> None:
     form = gateway.registered()
     wallet, given = gateway.consenting()
-    first, second = (form.one(subject=wallet.subject, ground=given["id"]) for _ in range(2))
-    assert (first["stored"], second["stored"]) == ([TITLE], [TITLE])
-    assert first["event"]
-    assert second["event"] is None
+    told = [
+        form.one(subject=wallet.subject, ground=given["id"], values={TITLE: value}) for value in ("Wei", "Wei", "Mei")
+    ]
+    assert len({one["event"] for one in told}) == 3
+    fixed = {"id": None, "event": None}
+    assert {**told[0], **fixed} == {**told[1], **fixed} == {**told[2], **fixed}
+    brought = [data["fields"] for one in gateway.events("value.collected")[-2:] for _, data in one.records]
+    assert brought == [[TITLE], []]  # on record as an upload, not as a value
 
 
 def test_fields_of_items_make_a_new_item_beside_the_record(gateway: Gateway) -> None:
