@@ -249,16 +249,31 @@ def reseal(session: Session, platform: Platform, subject: SubjectId, keep: froze
     An item that nothing is left of disappears. Returns the new record (for the journal). Raises EvidenceError
     `unknown_subject`, `bad_item` and what `open_fields` raises.
     """
-    old = _existing(session, subject)
-    survivors = open_fields(platform, old, keep)
-    carried = items.open_all(session, platform, data_key(platform, old), subject, keep)
-    new = seal_record(platform, subject, generation=old.generation + 1, created_at=old.created_at, values=survivors)
+    new, own = resealed(platform, _existing(session, subject), items.of_subject(session, subject), keep)
     _store(session, new)
-    items.remove_all(session, subject)
-    for item, values in carried.items():
-        place = items.Place(subject=subject, item=item, generation=new.generation)
-        items.put(session, platform, data_key(platform, new), place, values)
+    items.replace_all(session, [subject], own)
     return new
+
+
+def resealed(
+    platform: Platform, old: Record, own: Sequence[items.Sealed], keep: frozenset[Field]
+) -> tuple[Record, list[items.Sealed]]:
+    """What `reseal` makes of a record and its items, under the bucket's newest epoch; nothing is stored.
+
+    Whoever stores it asks the key-ring again under the write lock: a key may be destroyed meanwhile. Raises
+    EvidenceError `bad_item` and what `open_fields` raises.
+    """
+    survivors = open_fields(platform, old, keep)
+    new = seal_record(platform, old.subject, generation=old.generation + 1, created_at=old.created_at, values=survivors)
+    if not own:
+        return new, []
+    key, heads = data_key(platform, new), items.Heads(platform)
+    carried = items.open_these(platform, data_key(platform, old), own, keep)
+    places = {item: items.Place(subject=old.subject, item=item, generation=new.generation) for item in carried}
+    return new, [
+        heads.make(places[item], items.seal_values(platform, key, places[item], values))
+        for item, values in carried.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,15 @@ def store(session: Session, row: Credential) -> Credential:
     return row
 
 
+def store_all(session: Session, rows: Sequence[Credential]) -> None:
+    """The same for at most 500 rows at once, all or none."""
+    known = select(Credential.id).where(col(Credential.id).in_([row.id for row in rows])).limit(1)
+    if session.exec(known).first() is not None:
+        raise Problem(409, "id_used", "A credential with this id exists already; give each its own.", field="id")
+    if rows:
+        session.connection().execute(insert(Credential), [row.model_dump() for row in rows])
+
+
 def end(session: Session, row: Credential, kind: str, *, by: str, at: datetime) -> None:
     """Mark a credential as ended; what is ended stays as it was ended first."""
     if row.ended_at is None:

@@ -8,14 +8,15 @@ protection officer, or destroyed, which ends every copy of every box under it.
 
 import hashlib
 import hmac
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import orjson
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 from sqlalchemy import Column as SaColumn
-from sqlalchemy import LargeBinary, UniqueConstraint
+from sqlalchemy import LargeBinary, UniqueConstraint, insert
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, select
 
@@ -75,6 +76,9 @@ class Archived(SQLModel, table=True):
         )
 
 
+_TABLE = SQLModel.metadata.tables["archive"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a box says of itself: its legal ground, and until when at most it is kept (ISO with milliseconds)."""
@@ -89,8 +93,12 @@ class Context:
 
 def seal(public: bytes, value: Archivable, context: Context) -> tuple[bytes, str]:
     """A sealed box with the value and its context inside, and the box's digest (digestMultibase)."""
-    box = SealedBox(PublicKey(public)).encrypt(canonical.jcs({"context": asdict(context), "value": value}))
+    inside = {name: getattr(context, name) for name in _CONTEXT}
+    box = SealedBox(PublicKey(public)).encrypt(canonical.jcs({"context": inside, "value": value}))
     return box, canonical.digest(box)
+
+
+_CONTEXT = tuple(one.name for one in fields(Context))
 
 
 def open_box(private: PrivateKey, box: bytes, expected: Context) -> Archivable:
@@ -105,24 +113,39 @@ def open_box(private: PrivateKey, box: bytes, expected: Context) -> Archivable:
     return value
 
 
-def marked(platform: Platform, row: Archived) -> Archived:
-    """The row with our MAC over everything that it says of its box; what a restore asks for is not under it."""
-    row.mac = _mac(platform, row)
-    return row
+def store(session: Session, platform: Platform, rows: Sequence[dict[str, Any]]) -> None:
+    """Add rows by their columns, each with our MAC over everything that it says of its box.
+
+    What a restore asks for is not under it.
+    """
+    key = platform.keyring.secret("archive-row")
+    marked = [row | {"mac": _mac(key, row)} for row in rows]
+    if marked:
+        session.connection().execute(insert(Archived), marked)
 
 
 def authentic(platform: Platform, row: Archived) -> bool:
     """Whether the row is as we wrote it, and its box the one that we sealed."""
-    return hmac.compare_digest(row.mac, _mac(platform, row)) and canonical.digest(row.box) == row.digest
+    mac = _mac(platform.keyring.secret("archive-row"), {name: getattr(row, name) for name in _FACTS})
+    return hmac.compare_digest(row.mac, mac) and canonical.digest(row.box) == row.digest
 
 
-def _mac(platform: Platform, row: Archived) -> bytes:
-    facts = [
-        row.job, row.subject, row.field, row.period, row.ground, row.generation, row.archive_key, row.digest,
-        row.destroy_by, row.at,
-    ]  # fmt: skip
-    key = platform.keyring.secret("archive-row")
-    return hashlib.blake2b(canonical.jcs(facts), key=key, digest_size=32).digest()
+_FACTS = (
+    "job", "subject", "field", "period", "ground", "generation", "archive_key", "digest", "destroy_by", "at",
+)  # fmt: skip
+
+
+def _mac(key: bytes, row: Mapping[str, Any]) -> bytes:
+    return hashlib.blake2b(canonical.jcs([row[name] for name in _FACTS]), key=key, digest_size=32).digest()
+
+
+def columns(session: Session, subjects: Collection[SubjectId]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of these customers (at most 500) as they rest, oldest first, by customer."""
+    statement = select(*_TABLE.c).where(_TABLE.c.subject.in_(subjects)).order_by(_TABLE.c.id)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in session.connection().execute(statement).mappings():
+        found.setdefault(row["subject"], []).append(dict(row))
+    return found
 
 
 def of_subject(session: Session, subject: SubjectId) -> list[Archived]:

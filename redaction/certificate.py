@@ -1,18 +1,18 @@
 """The certificate: the controller's signed word to the customer of what became of each field and which key ended."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlmodel import Session, col, select
 
 from issuer import credentials, signed
 from issuer.credentials import Credential
-from protocol import certificate, event, times
-from protocol.consent import Field, Reference, SubjectId, fresh_id
+from protocol import certificate, event, proof, times
+from protocol.consent import Reference, SubjectId, fresh_id
 from protocol.did import Did
 from protocol.errors import EvidenceError
-from redaction import crash, disposition, downstream
-from redaction.disposition import DONE, DROPPED, Disposition, Job
+from redaction import crash, disposition, downstream, telling
+from redaction.disposition import DONE, DROPPED, Fate, Task
 from redaction.downstream import NoticeRow
 from runtime import outbox
 from runtime.platform import Platform
@@ -20,23 +20,25 @@ from runtime.platform import Platform
 KIND = "certificate"
 
 
-def certify(platform: Platform, job_id: str) -> None:
-    """From dropped to done: sign and store the certificate, and tell of it, in one transaction."""
+def certify(platform: Platform, jobs: Sequence[str]) -> None:
+    """From dropped to done, all or none: sign and store the certificates, and tell of them, in one transaction.
+
+    Raises EvidenceError `not_dropped`, JournalError.
+    """
     crash.point("certify.before")
     with platform.database.write() as session:
-        job = disposition.at_step(session, job_id, DROPPED)
-        if job is None:
+        tasks = disposition.at_step(session, jobs, DROPPED)
+        if not tasks:
             return
         at = platform.clock.now()
-        rows = disposition.of_job(session, job_id)
-        if not rows:  # not a job of ours: there is nothing to certify
-            job.step, job.error = DONE, "void"
-            session.add(job)
-            return
-        _prove(platform, job_id, rows)
-        _store(session, platform, job, rows, at)
-        job.step, job.done_at, job.error, job.next_try_at = DONE, times.iso_ms(at), None, None
-        session.add(job)
+        fates = disposition.fates(session, [task.id for task in tasks])
+        # one without fields is not a job of ours: there is nothing to certify
+        disposition.move(session, [task.id for task in tasks if task.id not in fates], DONE, error="void")
+        ours = [task for task in tasks if task.id in fates]
+        _prove(platform, fates)
+        _store(session, platform, {task: fates[task.id] for task in ours}, at)
+        done = {"done_at": times.iso_ms(at), "error": None, "next_try_at": None}
+        disposition.move(session, [task.id for task in ours], DONE, **done)
         crash.point("certify.within")
     crash.point("certify.after")
 
@@ -46,18 +48,26 @@ def of_subject(session: Session, subject: SubjectId) -> list[bytes]:
     return [row.body for row in credentials.of_kind(session, KIND, subject=subject)]
 
 
-def _prove(platform: Platform, job_id: str, rows: Sequence[Disposition]) -> None:
-    """Refuse to certify an end that was not: the job's row is the database's word, journal and key-ring know.
+def _prove(platform: Platform, fates: Mapping[str, Sequence[Fate]]) -> None:
+    """Refuse to certify an end that was not: the rows are the database's word, journal and key-ring know.
 
     Raises EvidenceError `not_dropped`, JournalError.
     """
-    gone = {row.field for row in rows if row.action != "keep"}
-    if not gone:
-        return
     platform.journal.refresh()
-    dropped = platform.journal.dropped(job_id)
-    if dropped is None or not gone <= dropped[2] or not platform.keyring.dropped(*dropped[:2]):
-        raise EvidenceError("not_dropped", "a key that this job was to end is still there, or was never dropped")
+    keys: set[tuple[int, int]] = set()
+    for job, ones in fates.items():
+        gone = {one.field for one in ones if one.action != "keep"}
+        dropped = platform.journal.dropped(job)
+        if gone and (dropped is None or not gone <= dropped[2]):
+            raise _not_dropped()
+        if gone and dropped is not None:
+            keys.add(dropped[:2])
+    if keys - platform.keyring.dropped_of(keys):
+        raise _not_dropped()
+
+
+def _not_dropped() -> EvidenceError:
+    return EvidenceError("not_dropped", "a key that this job was to end is still there, or was never dropped")
 
 
 def issue(
@@ -74,7 +84,7 @@ def issue(
     at: datetime,
 ) -> Credential:
     """Sign a certificate, store it and tell of it, in the caller's transaction."""
-    did = _wallet(session, subject) or platform.controller
+    did = _wallets(session, [subject]).get(subject) or platform.controller
     document = certificate.build_certificate(
         id=id or fresh_id(),
         controller=platform.controller,
@@ -94,21 +104,36 @@ def issue(
     return row
 
 
-def _store(session: Session, platform: Platform, job: Job, rows: Sequence[Disposition], at: datetime) -> None:
-    subject = SubjectId(job.subject)
-    issue(
-        session,
-        platform,
-        subject,
-        items=[_item(job, row) for row in rows],
-        cause=job.cause_id,
-        events=sorted({row.event for row in rows if row.event is not None}),
-        told=downstream.told(
-            session, platform, subject, frozenset(Field(row.field) for row in rows), certificate_id=job.id
-        ),
-        id=job.id,
-        at=at,
-    )
+def _store(session: Session, platform: Platform, fates: Mapping[Task, Sequence[Fate]], at: datetime) -> None:
+    subjects = [task.subject for task in fates]
+    wallets, noticed = _wallets(session, subjects), downstream.unnamed(session, subjects)
+    rows = []
+    for task, ones in fates.items():
+        told: Sequence[certificate.Told] = ()
+        if task.subject in noticed:
+            names = frozenset(one.field for one in ones)
+            told = downstream.told(session, platform, task.subject, names, certificate_id=task.id)
+        did = wallets.get(task.subject) or platform.controller
+        document = certificate.build_certificate(
+            id=task.id,
+            controller=platform.controller,
+            subject_did=did,
+            items=[_item(task, one) for one in ones],
+            cause=task.cause_id,
+            at=at,
+            events=sorted({one.event for one in ones if one.event is not None}),
+            told=told,
+        )
+        signed_document = proof.sign(document, platform.signer, created=at)
+        rows.append(signed.row(signed_document, KIND, subject=task.subject, did=did, at=at, about=task.cause_id))
+    credentials.store_all(session, rows)
+    records = [
+        (task.subject, {"certificate": row.id, "digest": row.digest, "fields": [one.field for one in ones]})
+        for (task, ones), row in zip(fates.items(), rows, strict=True)
+    ]
+    if records:
+        key = f"certificate:{telling.name([row.id for row in rows])}"
+        outbox.emit(session, event.CERTIFICATE_ISSUED, at=at, records=records, key=key)
 
 
 def supplement(session: Session, platform: Platform, id_: str, at: datetime) -> Credential | None:
@@ -137,21 +162,20 @@ def supplement(session: Session, platform: Platform, id_: str, at: datetime) -> 
     )
 
 
-def _wallet(session: Session, subject: SubjectId) -> Did | None:
-    """The wallet last enrolled for the subject; None for a customer who never had one."""
+def _wallets(session: Session, subjects: Collection[SubjectId]) -> dict[str, Did]:
+    """The wallet last enrolled for each of these; a customer who never had one is left out."""
     statement = (
-        select(Credential.did)
-        .where(Credential.kind == "enrolment", Credential.subject == subject)
-        .order_by(col(Credential.at).desc())
+        select(Credential.subject, Credential.did)
+        .where(col(Credential.subject).in_(subjects), Credential.kind == "enrolment")
+        .order_by(col(Credential.at))
     )
-    did = session.exec(statement).first()
-    return None if did is None else Did(did)
+    return {subject: Did(did) for subject, did in session.exec(statement)}
 
 
-def _item(job: Job, row: Disposition) -> certificate.Disposition:
+def _item(job: Task, row: Fate) -> certificate.Disposition:
     kept = row.action == "keep"
     return certificate.Disposition(
-        field=Field(row.field),
+        field=row.field,
         disposition=row.action,
         generation=None if kept else job.generation,
         bucket=None if kept else job.bucket,

@@ -100,7 +100,7 @@ def keys_status(
     every: Annotated[bool, typer.Option("--all", help="Each bucket in a line of its own.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Epochs and ages of the bucket keys in use, and the longest time from a withdrawal to the destroyed key.
+    """Epochs and ages of the bucket keys in use, what is under way, and the longest time to a destroyed key.
 
     Example: fieldgrant keys status --all --data out/serve/8700/data --keys out/serve/8700/keys
     """
@@ -108,10 +108,11 @@ def keys_status(
         buckets = status.keys(platform)
         with platform.database.read() as session:
             shred = status.durations(session, platform.clock.now())
+            under_way = status.progress(session)
     found = status.summary(buckets)
     if as_json:
         listed = {"buckets": [asdict(one) for one in buckets]} if every else {}
-        typer.echo(json.dumps({"summary": found, "shred": asdict(shred), **listed}))
+        typer.echo(json.dumps({"summary": found, "shred": asdict(shred), "under_way": asdict(under_way), **listed}))
         return
     console = Console()
     if every:
@@ -125,6 +126,9 @@ def keys_status(
     for name in ("min", "median", "max"):
         table.add_row(f"age since the rotation, {name}", _seconds(found["age"][name]))
     _durations(table, shred)
+    table.add_row("fields of open dispositions done", "{} of {}".format(*under_way.dispositions))
+    for bucket, done in under_way.rotating.items():
+        table.add_row(f"rotation of bucket {bucket}, data keys done", "{} of {}".format(*done))
     console.print(table)
 
 

@@ -6,17 +6,18 @@ job per subject is open at a time (a partial unique index), and a field has one 
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final, Literal
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import Index, UniqueConstraint, bindparam, insert, text, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, func, select
 
 from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.consent import Field, GroundId, SubjectId
+from protocol.errors import EvidenceError
 from redaction import terms
 from redaction.lapse import Lapse, fresh
 
@@ -157,28 +158,31 @@ def decide(
     return tuple(sorted(decided, key=lambda one: one.field))
 
 
-def add(session: Session, job: Job, decided: Collection[Decided]) -> None:
-    """Store a job with its dispositions; all planned."""
-    session.add(job)
+def add(session: Session, planned: Collection[tuple[Job, Collection[Decided]]]) -> None:
+    """Store jobs with their dispositions; all planned."""
+    if not planned:
+        return
+    fates = [
+        {
+            "job": job.id,
+            "subject": job.subject,
+            "field": one.field,
+            "version": job.version,
+            "round": job.round,
+            "action": one.action,
+            "state": PLANNED,
+            "causes": json.dumps(one.causes),
+            "ground": one.ground,
+            "legal_ground": one.legal_ground,
+            "period": one.period,
+            "destroy_by": None if one.destroy_by is None else times.iso_ms(one.destroy_by),
+        }
+        for job, decided in planned
+        for one in decided
+    ]
     session.flush()
-    for one in decided:
-        session.add(
-            Disposition(
-                job=job.id,
-                subject=job.subject,
-                field=one.field,
-                version=job.version,
-                round=job.round,
-                action=one.action,
-                state=PLANNED,
-                causes=json.dumps(one.causes),
-                ground=one.ground,
-                legal_ground=one.legal_ground,
-                period=one.period,
-                destroy_by=None if one.destroy_by is None else times.iso_ms(one.destroy_by),
-            )
-        )
-    session.flush()
+    session.connection().execute(insert(Job), [job.model_dump() for job, _ in planned])
+    session.connection().execute(insert(Disposition), fates)
 
 
 def told(session: Session, subject: SubjectId) -> dict[Field, frozenset[GroundId]]:
@@ -191,10 +195,11 @@ def told(session: Session, subject: SubjectId) -> dict[Field, frozenset[GroundId
     return causes
 
 
-def rounds(session: Session, subject: SubjectId, version: int) -> int:
-    """How often a lapse was planned at this version of the standing."""
-    statement = select(func.count()).select_from(Job).where(Job.subject == subject, Job.version == version)
-    return int(session.exec(statement).one())
+def rounds(session: Session, subjects: Collection[SubjectId]) -> dict[tuple[str, int], int]:
+    """How often a lapse was planned, by subject and version of the standing."""
+    statement = select(Job.subject, Job.version, func.count()).where(col(Job.subject).in_(subjects))
+    grouped = statement.group_by(col(Job.subject), col(Job.version))
+    return {(subject, version): count for subject, version, count in session.exec(grouped)}
 
 
 def open_job(session: Session, subject: SubjectId) -> Job | None:
@@ -202,10 +207,93 @@ def open_job(session: Session, subject: SubjectId) -> Job | None:
     return session.exec(select(Job).where(Job.subject == subject, Job.step != DONE)).first()
 
 
-def at_step(session: Session, job_id: str, step: str) -> Job | None:
-    """The job, if it stands at this very step; None when someone else took the step already."""
-    job = session.get(Job, job_id)
-    return job if job is not None and job.step == step else None
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a step needs to know of a job."""
+
+    id: str
+    subject: SubjectId
+    bucket: int
+    generation: int | None
+    epoch: int | None
+    cause_id: str
+
+
+@dataclass(slots=True)
+class Fate:
+    """One field of a job under way: what a step reads and changes of its `Disposition`."""
+
+    key: int
+    job: str
+    subject: SubjectId
+    field: Field
+    action: str
+    state: str
+    ground: str | None
+    legal_ground: str | None
+    period: str | None
+    destroy_by: str | None
+    digest: str | None
+    at: str | None
+    event: str | None
+
+
+_JOB: Final = SQLModel.metadata.tables["redaction_job"]
+_FATE: Final = SQLModel.metadata.tables["disposition"]
+_OF_FATE: Final = ("id", *(one.name for one in fields(Fate)[1:]))
+_CHANGED: Final = ("action", "state", "ground", "legal_ground", "period", "destroy_by", "digest", "at", "event")
+# Carried out once: what is not planned any more is not changed by a step.
+_CARRY_OUT: Final = (
+    update(_FATE)
+    .where(_FATE.c.id == bindparam("key"), _FATE.c.state == PLANNED)
+    .values({name: bindparam(f"new_{name}") for name in _CHANGED})
+)
+
+
+def at_step(session: Session, jobs: Collection[str], step: str) -> list[Task]:
+    """Those of the jobs (at most 500) that stand at this very step; of others someone else took the step already."""
+    columns = (_JOB.c[one.name] for one in fields(Task))
+    statement = select(*columns).where(_JOB.c.id.in_(jobs), _JOB.c.step == step).order_by(_JOB.c.id)
+    return [Task(*row) for row in session.connection().execute(statement)]
+
+
+def in_buckets(session: Session, buckets: Collection[int], step: str) -> list[Task]:
+    """The jobs of these buckets that stand at a step, oldest first."""
+    columns = (_JOB.c[one.name] for one in fields(Task))
+    statement = select(*columns).where(_JOB.c.bucket.in_(buckets), _JOB.c.step == step)
+    return [Task(*row) for row in session.connection().execute(statement.order_by(_JOB.c.planned_at, _JOB.c.id))]
+
+
+def move(session: Session, jobs: Collection[str], to: str, **values: str | None) -> None:
+    """Take jobs, which stand at the step before in this transaction, to the next one."""
+    if jobs:
+        session.connection().execute(update(_JOB).where(_JOB.c.id.in_(jobs)).values(step=to, **values))
+
+
+def give_up(session: Session, keys: Collection[tuple[str, int, int]]) -> None:
+    """Write down which data key each job drops: (job, generation, epoch that wrapped it)."""
+    given = update(_JOB).where(_JOB.c.id == bindparam("job"))
+    given = given.values(generation=bindparam("dropped"), epoch=bindparam("under"))
+    rows = [{"job": job, "dropped": generation, "under": epoch} for job, generation, epoch in keys]
+    if rows:
+        session.connection().execute(given, rows)
+
+
+def fates(session: Session, jobs: Collection[str]) -> dict[str, list[Fate]]:
+    """The fields of each of these jobs in the order of their names; jobs without any are left out."""
+    columns = (_FATE.c[name] for name in _OF_FATE)
+    statement = select(*columns).where(_FATE.c.job.in_(jobs)).order_by(_FATE.c.job, _FATE.c.field)
+    found: dict[str, list[Fate]] = {}
+    for row in session.connection().execute(statement):
+        found.setdefault(row.job, []).append(Fate(*row))
+    return found
+
+
+def carry_out(session: Session, changed: Collection[Fate]) -> None:
+    """Store what a step decided and did. Each must rest as planned: EvidenceError `already_done`, nothing is stored."""
+    rows = [{"key": one.key} | {f"new_{name}": getattr(one, name) for name in _CHANGED} for one in changed]
+    if rows and session.connection().execute(_CARRY_OUT, rows).rowcount != len(rows):
+        raise EvidenceError("already_done", "a field of this job was disposed of before")
 
 
 def of_job(session: Session, job_id: str) -> list[Disposition]:

@@ -9,7 +9,7 @@ a member of staff took) are told the data protection officer in the same way, wh
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -191,6 +191,14 @@ def every(session: Session, platform: Platform, at: datetime, *, open_only: bool
     statement = select(NoticeRow).order_by(col(NoticeRow.at).desc(), col(NoticeRow.id)).limit(LISTED)
     found = (standing(platform, row, at) for row in session.exec(statement))
     return [one for one in found if one is not None and not (open_only and one.settled)]
+
+
+def unnamed(session: Session, subjects: Collection[SubjectId]) -> frozenset[str]:
+    """Those of the customers about whom there are notices that no certificate names yet."""
+    statement = select(NoticeRow.subject).where(
+        col(NoticeRow.subject).in_(subjects), col(NoticeRow.certificate).is_(None)
+    )
+    return frozenset(session.exec(statement.distinct()))
 
 
 def told(

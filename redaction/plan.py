@@ -1,8 +1,8 @@
 """Planning: which subjects to look at, what each of them lost, and the job that follows from it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Final
@@ -11,24 +11,20 @@ from sqlalchemy import or_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
-from crm_core import origin, records
-from issuer import registry
+from crm_core import origin
 from issuer.catalogue import Catalogue
 from issuer.credentials import Standing
-from issuer.evidence import Evidence
 from issuer.settling import Settling
 from protocol import times
 from protocol.consent import Field, GroundId, SubjectId, fresh_id
 from protocol.errors import EvidenceError
-from redaction import archive, crash, disposition, downstream, lapse
+from redaction import crash, disposition, downstream, lapse, looking
 from redaction.archive import Archived
 from redaction.disposition import DONE, PLANNED, Decided, Job, LapseRow
-from redaction.lapse import Lapse
+from redaction.looking import Look, Proof, Proofs
 from runtime import keyring
 from runtime.platform import Platform
 from verifier import grounds
-from verifier.disclosure import Disclosure
-from verifier.grant import Grant
 from verifier.quarantine import Quarantine
 
 BATCH: Final = 500  # subjects looked at in one snapshot
@@ -36,25 +32,10 @@ UNCLAIMED: Final = GroundId("unclaimed")  # in the place of a ground that ended:
 RETRY: Final = timedelta(seconds=30)  # until evidence that could not be believed is looked at again
 
 
+GROUP: Final = 50  # subjects planned in one transaction: nobody else writes meanwhile
+
+Ending = tuple[datetime, str, str]  # when the last of the lost grounds ended, which, and how
 Seen = tuple[int, datetime | None]  # version of the standing, and when the next ground runs out by itself
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What one subject's evidence says at one instant: the lapse, its dispositions, and what is to come back."""
-
-    version: int
-    found: Lapse
-    decided: tuple[Decided, ...]
-    wanted: Mapping[int, GroundId]  # archive row → the living consent that covers its field again
-    evidence: Evidence
-    grants: tuple[Grant, ...]
-    elsewhere: tuple[Disclosure, ...]  # what recipients have and nothing covers any more
-
-    @property
-    def idle(self) -> bool:
-        """Nothing to do but to remember that we looked."""
-        return not self.decided and not self.wanted and not self.elsewhere
 
 
 def due(session: Session, at: datetime, limit: int = BATCH) -> list[SubjectId]:
@@ -94,79 +75,82 @@ def waiting(session: Session) -> frozenset[SubjectId]:
     return frozenset(SubjectId(subject) for waits in _WAITING for subject in session.exec(waits))
 
 
-def proved(platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> tuple[Grant, ...]:
-    """The grants that a subject's evidence proves.
-
-    Raises EvidenceError `disputed_evidence` when something of it proves nothing, and `below_floor` when the journal
-    knows a later standing (a restored database): the gate withholds on suspicion, but nothing is destroyed on it.
-    """
-    platform.journal.refresh()
-    if evidence.version < platform.journal.floor(evidence.subject):
-        raise EvidenceError("below_floor", "the standing is older than the journal knows")
-    findings = grounds.examine(platform, catalogue, evidence, at)
-    if findings.complaints:
-        raise EvidenceError("disputed_evidence", "stored evidence does not prove what it claims")
-    return findings.grants
-
-
-def look(session: Session, platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> Look:
-    """Look at one subject, in the caller's snapshot. Raises EvidenceError as `proved` does, and `bad_cells`."""
-    subject = evidence.subject
-    stored = records.stored_fields(session, platform, subject)
-    grants = proved(platform, catalogue, evidence, at)
-    found = lapse.lapse(stored, grants, at)
-    told = disposition.told(session, subject) if found.bare or found.held else {}
-    wanted: dict[int, GroundId] = {}
-    consents = [grant for grant in grants if grant.kind == "consent" and grant.not_before <= at]
-    for row in archive.of_subject(session, subject):
-        holder = lapse.holder(row.field_id, consents, at)
-        if row.wanted_by is None and holder is not None and archive.returns(catalogue, row.field_id, stored):
-            wanted[row.key] = holder
-    decided = disposition.decide(found, catalogue, told, at)
-    return Look(
-        version=evidence.version,
-        found=found,
-        decided=decided,
-        wanted=wanted,
-        evidence=evidence,
-        grants=grants,
-        elsewhere=tuple(downstream.due(session, subject, grants, at)),
-    )
-
-
-def plan_due(platform: Platform, catalogue: Catalogue, stop: Event | None = None) -> tuple[int, bool]:
+def plan_due(
+    platform: Platform, catalogue: Catalogue, stop: Event | None = None, proofs: Proofs | None = None
+) -> tuple[int, bool]:
     """Look at the next batch of subjects; how many jobs were planned and whether there is more to look at."""
     at = platform.clock.now()
-    idle: dict[SubjectId, Seen] = {}
-    busy: list[SubjectId] = []
-    broken: dict[SubjectId, str] = {}
+    proofs = proofs or Proofs(platform, catalogue)
     unclaimed = _plan_unclaimed(platform, catalogue, at)
     with platform.database.read() as session:
         subjects = due(session, at)
-        archived = set(session.exec(select(Archived.subject).where(col(Archived.subject).in_(subjects))))
-        for evidence in grounds.collect(session, subjects):
-            try:
-                grants = proved(platform, catalogue, evidence, at)
-                if evidence.subject not in archived and not any(lapse.over(grant, at) for grant in grants):
-                    # nothing ended and nothing to bring back: no need to read the record
-                    idle[evidence.subject] = (evidence.version, lapse.lapse((), grants, at).next_at)
-                    continue
-                looked = look(session, platform, catalogue, evidence, at)
-            except EvidenceError as error:
-                broken[evidence.subject] = error.code
-                continue
-            if looked.idle:
-                idle[evidence.subject] = (looked.version, looked.found.next_at)
-            else:
-                busy.append(evidence.subject)
-    _remember(platform, idle, broken, at)
+        found = _sorted(session, platform, catalogue, subjects, proofs=proofs, at=at)
+    _remember(platform, found.idle, found.broken, at)
     planned = unclaimed
-    for subject in busy:
+    for start in range(0, len(found.busy), GROUP):
         if stop is not None and stop.is_set():
             break
-        with suppress(EvidenceError):  # it changed since we looked: the next look will say so
-            planned += plan(platform, catalogue, subject)
+        planned += _together(platform, catalogue, found.busy[start : start + GROUP], proofs)
     return planned, len(subjects) == BATCH
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """Subjects by what is to be done about them."""
+
+    idle: dict[SubjectId, Seen] = field(default_factory=dict)
+    busy: list[SubjectId] = field(default_factory=list)
+    broken: dict[SubjectId, str] = field(default_factory=dict)
+
+
+def _sorted(
+    session: Session,
+    platform: Platform,
+    catalogue: Catalogue,
+    subjects: Sequence[SubjectId],
+    *,
+    proofs: Proofs,
+    at: datetime,
+) -> _Sorted:
+    found, stirred, digest = _Sorted(), [], catalogue.digest
+    archived = set(session.exec(select(Archived.subject).where(col(Archived.subject).in_(subjects)).distinct()))
+    for evidence in grounds.collect(session, subjects):
+        try:
+            proof = Proof(evidence, looking.proved(platform, catalogue, evidence, at))
+        except EvidenceError as error:
+            found.broken[evidence.subject] = error.code
+            continue
+        if evidence.subject not in archived and not any(lapse.over(grant, at) for grant in proof.grants):
+            # nothing ended and nothing to bring back: no need to read the record
+            found.idle[evidence.subject] = (evidence.version, lapse.lapse((), proof.grants, at).next_at)
+            continue
+        proofs.keep(proof, digest)
+        stirred.append(proof)
+    seen = looking.view(session, [one.evidence.subject for one in stirred])
+    for proof in stirred:
+        subject = proof.evidence.subject
+        try:
+            looked = looking.look(session, platform, catalogue, proof, at, seen=seen)
+        except EvidenceError as error:
+            found.broken[subject] = error.code
+            continue
+        if looked.idle:
+            found.idle[subject] = (looked.version, looked.found.next_at)
+        else:
+            found.busy.append(subject)
+    return found
+
+
+def _together(platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId], proofs: Proofs) -> int:
+    """Plan for some subjects at once; where that fails, for each by itself, so that none holds up the others."""
+    try:
+        return plan(platform, catalogue, subjects, proofs)
+    except EvidenceError:
+        planned = 0
+        for subject in subjects:
+            with suppress(EvidenceError):  # it changed since we looked: the next look will say so
+                planned += plan(platform, catalogue, [subject], proofs)
+        return planned
 
 
 def _plan_unclaimed(platform: Platform, catalogue: Catalogue, at: datetime) -> int:
@@ -183,66 +167,82 @@ def _plan_unclaimed(platform: Platform, catalogue: Catalogue, at: datetime) -> i
 
 def _unclaimed(platform: Platform, catalogue: Catalogue, subject: SubjectId, fields: frozenset[Field]) -> bool:
     with platform.database.write() as session:
-        if disposition.open_job(session, subject) is not None or _in_flight(session, subject):
+        if not _free(session, [subject]):
             return False
         at = platform.clock.now()
-        looked = look(session, platform, catalogue, registry.evidence(session, subject), at)
+        proof = Proofs(platform, catalogue).of(session, [subject], at)[subject]
+        seen = looking.view(session, [subject])
+        looked = looking.look(session, platform, catalogue, proof, at, seen=seen)
         lapsed = {one.field for one in looked.decided}  # those had a ground: they go the way of a lapse
         gone = [
-            Decided(field=field, action="shred", causes=(UNCLAIMED,))
-            for field in sorted(fields & records.stored_fields(session, platform, subject) - lapsed)
-            if lapse.holder(field, looked.grants, at) is None
+            Decided(field=name, action="shred", causes=(UNCLAIMED,))
+            for name in sorted(fields & seen.rest[subject].fields(platform) - lapsed)
+            if lapse.holder(name, looked.grants, at) is None
         ]
         if gone:
-            disposition.add(session, _new_job(session, subject, looked.version, (at, UNCLAIMED, UNCLAIMED), at), gone)
+            round_ = disposition.rounds(session, [subject]).get((subject, looked.version), 0)
+            job = _new_job(subject, looked.version, round_, (at, UNCLAIMED, UNCLAIMED), at)
+            disposition.add(session, [(job, gone)])
         origin.settle(session, subject, at)
     return bool(gone)
 
 
-def plan(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> bool:
-    """Look again under the write lock and store the job, and that we looked, in one transaction. True with a job.
+def plan(platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId], proofs: Proofs | None = None) -> int:
+    """Look again under the write lock and store the jobs, and that we looked, in one transaction. How many jobs.
 
-    Raises EvidenceError as `look` does.
+    At most `GROUP` subjects: nobody else writes meanwhile. Raises EvidenceError as `looking.look` and `Proofs.of` do.
     """
     crash.point("plan.before")
     with platform.database.write() as session:
-        if disposition.open_job(session, subject) is not None or _in_flight(session, subject):
-            return False
+        free = _free(session, subjects)
+        if not free:
+            return 0
         at = platform.clock.now()
-        looked = look(session, platform, catalogue, registry.evidence(session, subject), at)
-        _mark(session, {subject: (looked.version, looked.found.next_at)})
-        for key, ground in looked.wanted.items():
-            row = session.get_one(Archived, key)
-            row.wanted_by, row.wanted_at, row.waiting = ground, times.iso_ms(at), None
-            session.add(row)
-        if looked.elsewhere:
-            downstream.tell(session, platform, subject, looked.elsewhere, at)
-        if looked.decided:
-            disposition.add(session, _job(session, subject, looked, at), looked.decided)
+        proved, seen = (proofs or Proofs(platform, catalogue)).of(session, free, at), looking.view(session, free)
+        looks = {one: looking.look(session, platform, catalogue, proved[one], at, seen=seen) for one in free}
+        _mark(session, {one: (looked.version, looked.found.next_at) for one, looked in looks.items()})
+        for subject, looked in looks.items():
+            for key, ground in looked.wanted.items():
+                row = session.get_one(Archived, key)
+                row.wanted_by, row.wanted_at, row.waiting = ground, times.iso_ms(at), None
+                session.add(row)
+            if looked.elsewhere:
+                downstream.tell(session, platform, subject, looked.elsewhere, at)
+        planned = {one: (looked, _ending(looked, at)) for one, looked in looks.items() if looked.decided}
+        disposition.add(session, _jobs(session, planned, at))
         crash.point("plan.within")
     crash.point("plan.after")
-    return bool(looked.decided)
+    return len(planned)
 
 
-def _in_flight(session: Session, subject: SubjectId) -> bool:
-    """Does a narrowing of this subject still wait for its reads?"""
-    waiting = select(Settling.id).where(Settling.subject == subject, col(Settling.settled_at).is_(None))
-    return session.exec(waiting.limit(1)).first() is not None
+def _free(session: Session, subjects: Sequence[SubjectId]) -> list[SubjectId]:
+    """Those without an open job, and of whom no narrowing still waits for its reads."""
+    in_flight = select(Settling.subject).where(col(Settling.subject).in_(subjects), col(Settling.settled_at).is_(None))
+    under_way = select(Job.subject).where(col(Job.subject).in_(subjects), Job.step != DONE)
+    taken = {*session.exec(in_flight), *session.exec(under_way)}
+    return [subject for subject in subjects if subject not in taken]
 
 
-def _job(session: Session, subject: SubjectId, looked: Look, at: datetime) -> Job:
-    return _new_job(session, subject, looked.version, _ending(looked, at), at)
+def _jobs(
+    session: Session, planned: Mapping[SubjectId, tuple[Look, Ending]], at: datetime
+) -> list[tuple[Job, Sequence[Decided]]]:
+    rounds = disposition.rounds(session, list(planned))
+    return [
+        (
+            _new_job(subject, looked.version, rounds.get((subject, looked.version), 0), ending, at),
+            looked.decided,
+        )
+        for subject, (looked, ending) in planned.items()
+    ]
 
 
-def _new_job(
-    session: Session, subject: SubjectId, version: int, ending: tuple[datetime, str, str], at: datetime
-) -> Job:
+def _new_job(subject: SubjectId, version: int, round: int, ending: Ending, at: datetime) -> Job:
     ended_at, cause_id, cause = ending
     return Job(
         id=fresh_id(),
         subject=subject,
         version=version,
-        round=disposition.rounds(session, subject, version),
+        round=round,
         step=PLANNED,
         cause=cause,
         cause_id=cause_id,
@@ -252,7 +252,7 @@ def _new_job(
     )
 
 
-def _ending(looked: Look, at: datetime) -> tuple[datetime, str, str]:
+def _ending(looked: Look, at: datetime) -> Ending:
     """When the last of the lost grounds ended, which, and how. The instant only measures, so a column may tell it."""
     stamps = {row.id: row.ended_at for row in (*looked.evidence.consents, *looked.evidence.grounds)}
     lost: Collection[GroundId] = {cause for one in looked.decided for cause in one.causes}

@@ -7,6 +7,8 @@ the new epoch. An older backup rolled forward takes cells from the journal's sur
 
 import base64
 from binascii import b2a_base64
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
@@ -17,6 +19,7 @@ from runtime import keyfiles
 from runtime.platform import Platform
 
 BATCH = 4_000
+_THREADS = 8
 
 
 def write(platform: Platform, bucket: int) -> None:
@@ -35,6 +38,16 @@ def write(platform: Platform, bucket: int) -> None:
     path = place(platform, bucket)
     keyfiles.make_directory(path.parent)
     keyfiles.write(path, orjson.dumps({"bucket": bucket, "keys": keys}))
+
+
+def write_all(platform: Platform, buckets: Sequence[int]) -> None:
+    """The same for some buckets, side by side: what they wait for is the disk. Raises OSError."""
+    if len(buckets) < 2:
+        for bucket in buckets:
+            write(platform, bucket)
+        return
+    with ThreadPoolExecutor(min(len(buckets), _THREADS)) as pool:
+        list(pool.map(lambda bucket: write(platform, bucket), buckets))
 
 
 def read(platform: Platform, bucket: int) -> dict[SubjectId, tuple[int, int, bytes]]:

@@ -10,7 +10,7 @@ from issuer.catalogue import Catalogue
 from protocol import event
 from protocol.consent import GroundId, SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, crash, disposition, lapse, plan
+from redaction import archive, crash, disposition, lapse, looking
 from redaction.archive import Archived
 from redaction.disposition import RESTORED, Disposition
 from runtime import outbox
@@ -29,7 +29,7 @@ def restore(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> int
         if disposition.open_job(session, subject) is not None:
             return 0  # its dispositions end first
         at = platform.clock.now()
-        grants = plan.proved(platform, catalogue, registry.evidence(session, subject), at)
+        grants = looking.proved(platform, catalogue, registry.evidence(session, subject), at)
         consents = [grant for grant in grants if grant.kind == "consent" and grant.not_before <= at]
         came = 0
         for row in archive.of_subject(session, subject):

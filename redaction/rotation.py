@@ -9,20 +9,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, tuple_, update
 from sqlmodel import Field as Column
-from sqlmodel import Session, SQLModel, col, select
+from sqlmodel import Session, SQLModel, col, func, select
 
 from crm_core import records
 from protocol import event, times
-from protocol.consent import SubjectId
-from redaction import crash, disposition, replica
-from redaction.disposition import DONE, DROPPED, JOURNALLED, RESEALED, Job
-from runtime import outbox
+from redaction import crash, disposition, replica, telling
+from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job, Task
+from redaction.telling import Told
 from runtime.platform import Platform
 
 READ: Final = 8_000  # data keys taken into memory at once
 HANDFUL: Final = 800  # data keys put in their place in one transaction: about 10 ms
+BUCKETS_AT_ONCE: Final = 64  # that take each step together
+KEYS_AT_ONCE: Final = 16  # buckets whose old keys are destroyed under one lock: each waits for the disk
+JOBS_AT_ONCE: Final = 100  # that come to their end in one transaction
 
 
 class Rotation(SQLModel, table=True):
@@ -45,6 +47,13 @@ class Rotation(SQLModel, table=True):
         return tuple(json.loads(self.ended))
 
 
+_COUNT: Final = (
+    update(Rotation)
+    .where(col(Rotation.bucket) == bindparam("of"), col(Rotation.epoch) == bindparam("under"))
+    .values(rewrapped=Rotation.rewrapped + bindparam("more"))
+)
+
+
 def buckets(session: Session) -> list[int]:
     """The buckets in which a job waits for its key to be destroyed, or a rotation was cut off."""
     waiting = session.exec(select(Job.bucket).where(Job.step == JOURNALLED).distinct())
@@ -52,90 +61,135 @@ def buckets(session: Session) -> list[int]:
     return sorted({*waiting, *pending})
 
 
-def rotate(platform: Platform, bucket: int) -> bool:
-    """Carry the bucket's rotation as far as it goes now; True when no job of the bucket waits for it any more.
+def rotate(platform: Platform, buckets: Sequence[int]) -> frozenset[int]:
+    """Carry the rotation of these buckets as far as it goes now; those of which no job waits for it any more.
 
-    Raises EvidenceError (a data key does not open: the bucket keeps its keys), KeyGone, RingError.
+    At most `BUCKETS_AT_ONCE`: what has to be done under the write lock is done for all of them. Raises EvidenceError (a
+    data key does not open: the bucket keeps its keys), KeyGone, RingError.
     """
-    row = _begin(platform, bucket)
-    if row is not None:
-        if row.rewrapped_at is None and not _rewrap(platform, row):
-            return False
-        if row.destroyed_at is None and not _destroy(platform, row):
-            return False
-        if not _dropped(platform, row):
-            return False
-    return _let_go(platform, bucket)
+    rows = _begin(platform, buckets)
+    platform.keyring.warm(row.bucket for row in rows.values() if row.destroyed_at is None)
+    open_ = set(rows)
+    rewrapped = {bucket for bucket, row in rows.items() if row.rewrapped_at is not None}
+    rewrapped |= _rewrap(platform, [row for bucket, row in rows.items() if bucket not in rewrapped])
+    destroyed = {bucket for bucket in rewrapped if rows[bucket].destroyed_at is not None}
+    waiting = [rows[bucket] for bucket in sorted(rewrapped - destroyed)]
+    for start in range(0, len(waiting), KEYS_AT_ONCE):
+        destroyed |= _destroy(platform, waiting[start : start + KEYS_AT_ONCE])
+    open_ -= _dropped(platform, [rows[bucket] for bucket in sorted(destroyed)])
+    return _let_go(platform, [bucket for bucket in buckets if bucket not in open_])
 
 
-def _begin(platform: Platform, bucket: int) -> Rotation | None:
-    """The rotation under way, else a new one when a job waits for a key that still exists.
+def _begin(platform: Platform, buckets: Sequence[int]) -> dict[int, Rotation]:
+    """The rotations under way, else new ones where a job waits for a key that still exists.
 
-    The key-ring is asked under the write lock: of two workers only one begins, and no job joins in between.
+    The new keys are made ahead, for that waits for the disk; one that nobody then needs is the next rotation's. Under
+    the write lock the key-ring is asked: of two workers only one begins, and no job joins in between.
     """
     crash.point("begin.before")
+    with platform.database.read() as session:
+        new = _to_begin(session, platform, buckets)
+    platform.keyring.begin_rotations(new)
     with platform.database.write() as session:
-        if (row := _pending(session, bucket)) is not None:
-            return row
-        if not any(job.epoch in platform.keyring.epochs(bucket) for job in _waiting(session, bucket)):
-            return None
+        new = _to_begin(session, platform, buckets)
         at = platform.clock.now()
-        epoch = platform.keyring.begin_rotation(bucket)
-        old = [one for one in platform.keyring.epochs(bucket) if one < epoch]
-        row = Rotation(bucket=bucket, epoch=epoch, ended=json.dumps(old), began_at=times.iso_ms(at))
-        session.add(row)
+        for bucket, epoch in platform.keyring.begin_rotations(new).items():
+            old = [one for one in platform.keyring.epochs(bucket) if one < epoch]
+            session.add(Rotation(bucket=bucket, epoch=epoch, ended=json.dumps(old), began_at=times.iso_ms(at)))
+        session.flush()
+        rows = _pending(session, buckets)
         crash.point("begin.within")
     crash.point("begin.after")
-    return row
+    return rows
 
 
-def _rewrap(platform: Platform, row: Rotation) -> bool:
-    """Move all data keys of the bucket; False while a job has survivors that are not journalled.
+def _to_begin(session: Session, platform: Platform, buckets: Sequence[int]) -> list[int]:
+    pending = _pending(session, buckets)
+    statement = select(Job.bucket, Job.epoch).where(col(Job.bucket).in_(buckets), Job.step == JOURNALLED).distinct()
+    held: dict[int, set[int | None]] = {}
+    for bucket, epoch in session.exec(statement):
+        held.setdefault(bucket, set()).add(epoch)
+    return [
+        bucket
+        for bucket in buckets
+        if bucket not in pending and held.get(bucket, set()) & set(platform.keyring.epochs(bucket))
+    ]
+
+
+def _rewrap(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
+    """Move all data keys of the buckets; which of them are done. Not one with survivors that are not journalled.
 
     Keys are wrapped anew without any lock, and put in their place a few at a time: nobody else, who only wants to
     write down a read, waits for more than one such handful. A key that changed meanwhile is taken up again.
     """
     crash.point("rewrap.before")
-    while True:
-        with platform.database.read() as session:
-            if _unjournalled(session, row.bucket) or not _still(session, row):
-                return False
-            keys = records.behind(session, row.bucket, row.epoch, READ)
-        for start in range(0, len(keys), HANDFUL):
-            moves = records.wrapped_anew(platform, row.bucket, keys[start : start + HANDFUL], row.epoch)
-            with platform.database.write() as session:
-                if not _still(session, row):
-                    return False  # another worker was faster, and a later rotation may be under way
-                records.move(session, moves)
-                _progress(session, row, rewrapped=Rotation.rewrapped + len(moves))
-                crash.point("rewrap.within")
-        if len(keys) < READ:
-            break
-    replica.write(platform, row.bucket)
+    going = list(rows)
+    with platform.database.read() as session:
+        going = _ready(session, going)
+    handful: list[tuple[Rotation, list[dict[str, Any]]]] = []
+    for row in going:
+        while True:
+            with platform.database.read() as session:
+                keys = records.behind(session, row.bucket, row.epoch, READ)
+            for start in range(0, len(keys), HANDFUL):
+                moves = records.wrapped_anew(platform, row.bucket, keys[start : start + HANDFUL], row.epoch)
+                if sum(len(one) for _, one in handful) + len(moves) > HANDFUL:
+                    _move(platform, handful)
+                    handful = []
+                handful.append((row, moves))
+            if len(keys) < READ:
+                break
+            _move(platform, handful)  # else the next look would find these keys again
+            handful = []
+    _move(platform, handful)
+    replica.write_all(platform, [row.bucket for row in going])
     with platform.database.write() as session:
-        if not _still(session, row) or records.behind(session, row.bucket, row.epoch, 1):
-            return False  # somebody wrapped with the old key meanwhile: again at the next pass
-        _progress(session, row, rewrapped_at=times.iso_ms(platform.clock.now()))
+        # else somebody wrapped with the old key meanwhile: again at the next pass
+        done = [row for row in _ready(session, going) if not records.behind(session, row.bucket, row.epoch, 1)]
+        _progress(session, done, rewrapped_at=times.iso_ms(platform.clock.now()))
     crash.point("rewrap.after")
-    return True
+    return frozenset(row.bucket for row in done)
 
 
-def _still(session: Session, row: Rotation) -> bool:
-    """Whether the rotation is under way."""
-    dropped = session.exec(
-        select(Rotation.dropped_at).where(Rotation.bucket == row.bucket, Rotation.epoch == row.epoch)
-    ).one()
-    return dropped is None
+def _move(platform: Platform, handful: Sequence[tuple[Rotation, list[dict[str, Any]]]]) -> None:
+    """Put a handful of data keys in their place. Another worker may be faster, and a later rotation be under way."""
+    if not handful:
+        return
+    with platform.database.write() as session:
+        still = {row.bucket for row in _still(session, [row for row, _ in handful])}
+        ours = [(row, moves) for row, moves in handful if row.bucket in still]
+        if not ours:
+            return
+        records.move(session, [one for _, moves in ours for one in moves])
+        session.connection().execute(
+            _COUNT, [{"of": row.bucket, "under": row.epoch, "more": len(moves)} for row, moves in ours]
+        )
+        crash.point("rewrap.within")
 
 
-def _progress(session: Session, row: Rotation, **values: Any) -> None:
-    session.execute(
-        update(Rotation).where(col(Rotation.bucket) == row.bucket, col(Rotation.epoch) == row.epoch).values(**values)
-    )
+def _still(session: Session, rows: Sequence[Rotation]) -> list[Rotation]:
+    """Those of the rotations that are under way."""
+    pending = _pending(session, [row.bucket for row in rows])
+    return [row for row in rows if row.bucket in pending and pending[row.bucket].epoch == row.epoch]
 
 
-def _destroy(platform: Platform, row: Rotation) -> bool:
-    """Destroy the old bucket keys; False when one is still needed.
+def _ready(session: Session, rows: Sequence[Rotation]) -> list[Rotation]:
+    """Those under way whose buckets have no survivors that are not journalled."""
+    waits = select(Job.bucket).where(col(Job.bucket).in_([row.bucket for row in rows]), Job.step == RESEALED)
+    unjournalled = set(session.exec(waits.distinct()))
+    return [row for row in _still(session, rows) if row.bucket not in unjournalled]
+
+
+def _progress(session: Session, rows: Sequence[Rotation], **values: Any) -> None:
+    """Note the same of each of these rotations."""
+    if rows:
+        places = [(row.bucket, row.epoch) for row in rows]
+        these = tuple_(col(Rotation.bucket), col(Rotation.epoch)).in_(places)
+        session.connection().execute(update(Rotation).where(these).values(**values))
+
+
+def _destroy(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
+    """Destroy the old bucket keys; the buckets in which none is needed any more.
 
     Under the write lock, so that no writer can wrap a data key with an old epoch between our look and the end of it.
     What the replica holds was read before that; whoever has a newer data key since has it in the journal or in a
@@ -144,69 +198,65 @@ def _destroy(platform: Platform, row: Rotation) -> bool:
     crash.point("destroy.before")
     with platform.database.write() as session:
         at = platform.clock.now()  # a clock that cannot be believed stops us here
-        if _unjournalled(session, row.bucket) or not _still(session, row):
-            return False
-        if records.behind(session, row.bucket, row.epoch, 1):
-            _progress(session, row, rewrapped_at=None)
-            return False  # committed first; the keys go at the next pass
-        for epoch in row.old:
-            platform.keyring.destroy(row.bucket, epoch)
-        _progress(session, row, destroyed_at=times.iso_ms(at))
+        ready = _ready(session, rows)
+        needed = {row.bucket for row in ready if records.behind(session, row.bucket, row.epoch, 1)}
+        done = [row for row in ready if row.bucket not in needed]
+        platform.keyring.destroy_all([(row.bucket, epoch) for row in done for epoch in row.old])
+        _progress(session, done, destroyed_at=times.iso_ms(at))
+        _progress(session, [row for row in ready if row.bucket in needed], rewrapped_at=None)  # at the next pass
         crash.point("destroy.within")
     crash.point("destroy.after")
-    return True
+    return frozenset(row.bucket for row in done)
 
 
-def _dropped(platform: Platform, row: Rotation) -> bool:
-    """Whether every opener has let go of the old keys; marks it."""
-    if not all(platform.keyring.dropped(row.bucket, epoch) for epoch in row.old):
-        return False
-    with platform.database.write() as session:
-        stored = session.get_one(Rotation, (row.bucket, row.epoch))
-        stored.dropped_at = stored.dropped_at or times.iso_ms(platform.clock.now())
-        session.add(stored)
-    return True
+def _dropped(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
+    """The buckets whose old keys every opener has let go of; marks it."""
+    old = {row.bucket: [(row.bucket, epoch) for epoch in row.old] for row in rows}
+    dropped = platform.keyring.dropped_of(key for keys in old.values() for key in keys)
+    free = [row for row in rows if dropped.issuperset(old[row.bucket])]
+    if free:
+        with platform.database.write() as session:
+            at = times.iso_ms(platform.clock.now())
+            _progress(session, free, dropped_at=func.coalesce(Rotation.dropped_at, at))
+    return frozenset(row.bucket for row in free)
 
 
-def _let_go(platform: Platform, bucket: int) -> bool:
-    """Move the jobs whose key nobody holds any more from journalled to dropped; True when none is left waiting."""
+def _let_go(platform: Platform, buckets: Sequence[int]) -> frozenset[int]:
+    """Move the jobs whose key nobody holds any more from journalled to dropped; the buckets with none left waiting.
+
+    Only now is a field shredded: before this, some process could still have opened it.
+    """
     crash.point("dropped.before")
-    with platform.database.write() as session:
-        waiting = _waiting(session, bucket)
-        free = [job for job in waiting if job.epoch is None or platform.keyring.dropped(bucket, job.epoch)]
-        for job in free:
-            _shredded(session, job, platform.clock.now())
-        crash.point("dropped.within")
+    while True:
+        with platform.database.write() as session:
+            waiting = disposition.in_buckets(session, buckets, JOURNALLED)
+            keys = {(task.bucket, task.epoch) for task in waiting if task.epoch is not None}
+            dropped = platform.keyring.dropped_of(keys)
+            free = [task for task in waiting if task.epoch is None or (task.bucket, task.epoch) in dropped]
+            left = len(free) - len(free[:JOBS_AT_ONCE])
+            _shredded(session, free[:JOBS_AT_ONCE], platform.clock.now())
+            crash.point("dropped.within")
+        if not left:
+            break
     crash.point("dropped.after")
-    return len(free) == len(waiting)
+    stuck = {task.bucket for task in waiting if task not in free}
+    return frozenset(buckets) - stuck
 
 
-def _shredded(session: Session, job: Job, at: datetime) -> None:
-    """Only now is a field shredded: before this, some process could still have opened it."""
-    job.step, job.destroyed_at = DROPPED, times.iso_ms(at)
-    session.add(job)
-    for row in disposition.of_job(session, job.id):
-        if row.action != "shred":
-            continue
-        row.state, row.at = DONE, job.destroyed_at
-        session.add(row)
-        data = {"field": row.field, "job": job.id, "generation": job.generation}
-        row.event = outbox.emit(
-            session,
-            event.VALUE_SHREDDED,
-            at=at,
-            records=[(SubjectId(job.subject), data | {"bucket": job.bucket, "epoch": job.epoch})],
-            key=f"{event.VALUE_SHREDDED}:{job.id}:{row.field}",
-        )
+def _shredded(session: Session, tasks: Sequence[Task], at: datetime) -> None:
+    fates, now = disposition.fates(session, [task.id for task in tasks]), times.iso_ms(at)
+    told: list[Told] = []
+    for task in tasks:
+        key = {"generation": task.generation, "bucket": task.bucket, "epoch": task.epoch}
+        for fate in fates.get(task.id, ()):
+            if fate.action == "shred" and fate.state == PLANNED:
+                fate.state, fate.at = DONE, now
+                told.append((fate, key))
+    telling.tell(session, event.VALUE_SHREDDED, told, at)
+    disposition.carry_out(session, [fate for fate, _ in told])
+    disposition.move(session, [task.id for task in tasks], DROPPED, destroyed_at=now)
 
 
-def _pending(session: Session, bucket: int) -> Rotation | None:
-    return session.exec(select(Rotation).where(Rotation.bucket == bucket, col(Rotation.dropped_at).is_(None))).first()
-
-
-def _waiting(session: Session, bucket: int) -> Sequence[Job]:
-    return session.exec(select(Job).where(Job.bucket == bucket, Job.step == JOURNALLED)).all()
-
-
-def _unjournalled(session: Session, bucket: int) -> bool:
-    return session.exec(select(Job.id).where(Job.bucket == bucket, Job.step == RESEALED)).first() is not None
+def _pending(session: Session, buckets: Sequence[int]) -> dict[int, Rotation]:
+    rows = session.exec(select(Rotation).where(col(Rotation.bucket).in_(buckets), col(Rotation.dropped_at).is_(None)))
+    return {row.bucket: row for row in rows}

@@ -80,6 +80,14 @@ class BucketKeys:
     age: float | None  # seconds since the rotation
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What is under way, each as (done, of how many)."""
+
+    rotating: dict[int, tuple[int, int]]  # by bucket: data keys that moved to the new epoch
+    dispositions: tuple[int, int]  # fields of open jobs that were carried out
+
+
 def fields(session: Session, subject: SubjectId) -> list[FieldStanding]:
     """The latest word on each field of a subject that ever lost a ground, by name."""
     jobs = {job.id: job for job in session.exec(select(Job).where(Job.subject == subject))}
@@ -236,6 +244,29 @@ def keys(platform: Platform) -> list[BucketKeys]:
             )
         )
     return found
+
+
+def progress(session: Session) -> Progress:
+    """How far the rotations and the dispositions under way have come."""
+    counts: dict[tuple[int, int], int] = {}
+    open_ = session.exec(
+        select(Rotation).where(col(Rotation.dropped_at).is_(None)).order_by(col(Rotation.bucket))
+    ).all()
+    of_bucket = col(RecordRow.bucket).in_([row.bucket for row in open_])
+    counted = select(RecordRow.bucket, RecordRow.epoch, func.count()).where(of_bucket)
+    for bucket, epoch, count in session.exec(counted.group_by(col(RecordRow.bucket), col(RecordRow.epoch))):
+        counts[bucket, epoch] = count
+    rotating = {
+        row.bucket: (
+            counts.get((row.bucket, row.epoch), 0),
+            sum(count for (bucket, _), count in counts.items() if bucket == row.bucket),
+        )
+        for row in open_
+    }
+    under_way = select(Disposition.state, func.count()).join(Job, col(Job.id) == col(Disposition.job))
+    states = dict(session.exec(under_way.where(Job.step != DONE).group_by(col(Disposition.state))).all())
+    total = sum(states.values())
+    return Progress(rotating=rotating, dispositions=(total - states.get(disposition.PLANNED, 0), total))
 
 
 def summary(buckets: Sequence[BucketKeys]) -> dict[str, Any]:

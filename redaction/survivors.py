@@ -23,8 +23,8 @@ KIND = "survivors"
 _NOT_KEPT = {"id", "wanted_by", "wanted_at", "waiting"}
 
 
-def entry(record: Record, own: Iterable[Sealed], archived: Iterable[Archived], at: datetime) -> dict[str, Any]:
-    """The journal's entry of a record with its items and its boxes in the archive, as they rest."""
+def entry(record: Record, own: Iterable[Sealed], archived: Iterable[Mapping[str, Any]], at: datetime) -> dict[str, Any]:
+    """The journal's entry of a record with its items and its boxes in the archive (their columns), as they rest."""
     return {
         "kind": KIND,
         "subject": record.subject,
@@ -99,9 +99,9 @@ def put(session: Session, record: Record, sealed: list[Sealed] | None) -> None:
     items.put_back(session, record.subject, sealed)
 
 
-def _boxed(row: Archived) -> dict[str, Any]:
-    told = row.model_dump(exclude=_NOT_KEPT)
-    return {name: _text(value) if isinstance(value, bytes) else value for name, value in told.items()}
+def _boxed(row: Mapping[str, Any]) -> dict[str, Any]:
+    told = ((name, value) for name, value in row.items() if name not in _NOT_KEPT)
+    return {name: _text(value) if isinstance(value, bytes) else value for name, value in told}
 
 
 def _binary() -> set[str]:

@@ -22,8 +22,9 @@ from issuer.settling import Settling
 from protocol import times
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from redaction import disposition, plan
+from redaction import disposition, looking, plan
 from redaction.disposition import DONE, STEPS, Disposition, Job, LapseRow
+from redaction.looking import Proof
 from runtime import keyring
 from runtime.platform import Platform
 from verifier import disclosure, grounds
@@ -72,7 +73,7 @@ class Sweep:
             hidden = _hidden(session, platform, catalogue, subjects)
         for subject in hidden:
             with suppress(EvidenceError):
-                planned = plan.plan(platform, catalogue, subject)
+                planned = plan.plan(platform, catalogue, [subject])
                 LOG.warning("the sweep found what redaction's tables had not: %s", "a job" if planned else "a notice")
                 self.found += 1
         if subjects:
@@ -97,7 +98,8 @@ def _hidden(
         if evidence.subject in waits or row is None or (row.retry_at or "") > times.iso_ms(at):
             continue  # it is being looked at, or held back for a reason that `held_back` shows
         with suppress(EvidenceError):
-            if not plan.look(session, platform, catalogue, evidence, at).idle:
+            proof = Proof(evidence, looking.proved(platform, catalogue, evidence, at))
+            if not looking.look(session, platform, catalogue, proof, at).idle:
                 found.append(evidence.subject)
     return found
 

@@ -7,7 +7,7 @@ two workers side by side do nothing twice.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from protocol import times
 from protocol.errors import EvidenceError
 from redaction import archive, certificate, ending, plan, restore, rotation, seal, shred
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, SEALED, Job
+from redaction.looking import Proofs
 from redaction.sweep import Sweep
 from redaction.watch import Watch
 from runtime.clock import ClockError
@@ -35,6 +36,7 @@ LOG: Final = logging.getLogger(__name__)
 POLL: Final = 0.2  # seconds between two passes
 SLOWEST: Final = 30.0  # seconds: the longest pause after errors
 FAILURES: Final = (EvidenceError, KeyGone, RingError, RootError, JournalError, OSError, SQLAlchemyError)
+TOGETHER: Final = 50  # jobs that take a step in one transaction: nobody else writes meanwhile
 WAITS: Final = 64  # doublings are bounded before they overflow
 
 
@@ -66,8 +68,9 @@ def run_once(
     """
     platform.clock.now()
     platform.clock.settled()
-    planned, more = plan.plan_due(platform, catalogue, stop) if look else (0, False)
-    failed = _advance(platform, catalogue, stop)
+    proofs = Proofs(platform, catalogue)
+    planned, more = plan.plan_due(platform, catalogue, stop, proofs) if look else (0, False)
+    failed = _advance(platform, catalogue, proofs, stop)
     ended, unrotated = _rotate(platform, stop)
     finished, broken = _certify(platform, stop)
     restored, stuck = _restore(platform, catalogue, again=look, stop=stop)
@@ -136,35 +139,58 @@ def _jobs(session: Session, steps: tuple[str, ...], at: datetime) -> list[Job]:
     return list(session.exec(statement))
 
 
-def _advance(platform: Platform, catalogue: Catalogue, stop: threading.Event | None) -> int:
+def _advance(platform: Platform, catalogue: Catalogue, proofs: Proofs, stop: threading.Event | None) -> int:
     """Take each job as far as it gets by itself: to `journalled`, or to `dropped` when no key has to go."""
     with platform.database.read() as session:
-        jobs = _jobs(session, (PLANNED, SEALED, RESEALED), platform.clock.now())
-    return sum(_fails(platform, job.id, partial(_steps, platform, catalogue, job.id)) for job in _until(stop, jobs))
+        jobs = [job.id for job in _jobs(session, (PLANNED, SEALED, RESEALED), platform.clock.now())]
+
+    def steps(some: Sequence[str]) -> None:
+        # each step looks for itself whose turn it is
+        seal.seal(platform, catalogue, some, proofs)
+        shred.reseal(platform, catalogue, some, proofs)
+        shred.journal(platform, some)
+
+    return sum(_failing(platform, some, steps) for some in _until(stop, _some(jobs, TOGETHER)))
 
 
-def _steps(platform: Platform, catalogue: Catalogue, job_id: str) -> None:
-    # each step looks for itself whether it is its turn
-    seal.seal(platform, catalogue, job_id)
-    shred.reseal(platform, catalogue, job_id)
-    shred.journal(platform, job_id)
+def _failing(platform: Platform, jobs: Sequence[str], act: Callable[[Sequence[str]], None]) -> int:
+    """Act for some jobs at once; where that fails, for each by itself, so that none holds up the others.
+
+    What failed is noted on its job. How many did.
+    """
+    try:
+        act(jobs)
+    except FAILURES:
+        return sum(_fails(platform, job, partial(act, [job])) for job in jobs)
+    return 0
+
+
+def _some(whole: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (whole[start : start + size] for start in range(0, len(whole), size))
 
 
 def _rotate(platform: Platform, stop: threading.Event | None) -> tuple[int, int]:
     """Rotate the buckets that jobs wait for; how many came to their end, and how many failed."""
-    at = platform.clock.now()
+    at = times.iso_ms(platform.clock.now())
     with platform.database.read() as session:
         buckets = rotation.buckets(session)
-        jobs = session.exec(select(Job).where(Job.step == JOURNALLED)).all()
+        columns = select(Job.bucket, Job.id, Job.next_try_at).where(Job.step == JOURNALLED)
+        waiting = session.exec(columns.order_by(col(Job.planned_at), col(Job.id))).all()
+    noted: dict[int, str | None] = {}  # the job on which a failure of its bucket is noted
+    for bucket, job, next_try_at in waiting:
+        if next_try_at is None or next_try_at <= at:
+            noted.setdefault(bucket, job)
+    for bucket in set(buckets) - {bucket for bucket, _, _ in waiting}:
+        noted[bucket] = None
     ended = failed = 0
-    for bucket in _until(stop, buckets):
-        waiting = [job for job in jobs if job.bucket == bucket]
-        ready = [job for job in waiting if job.next_try_at is None or job.next_try_at <= times.iso_ms(at)]
-        if waiting and not ready:
-            continue  # it failed a moment ago
-        results: list[bool] = []
-        failed += _fails(platform, ready[0].id if ready else None, partial(_turn, platform, bucket, results))
-        ended += any(results)
+    due = sorted(noted)  # of the others each job failed a moment ago
+    for some in _until(stop, _some(due, rotation.BUCKETS_AT_ONCE)):
+        results: list[frozenset[int]] = []
+        try:
+            results.append(rotation.rotate(platform, some))
+        except FAILURES:
+            failed += sum(_fails(platform, noted[bucket], partial(_turn, platform, bucket, results)) for bucket in some)
+        ended += sum(len(one) for one in results)
     return ended, failed
 
 
@@ -172,14 +198,15 @@ def _end_due(platform: Platform, gone: list[int]) -> None:
     gone.append(ending.end_due(platform))
 
 
-def _turn(platform: Platform, bucket: int, results: list[bool]) -> None:
-    results.append(rotation.rotate(platform, bucket))
+def _turn(platform: Platform, bucket: int, results: list[frozenset[int]]) -> None:
+    results.append(rotation.rotate(platform, [bucket]))
 
 
 def _certify(platform: Platform, stop: threading.Event | None) -> tuple[int, int]:
     with platform.database.read() as session:
-        jobs = _jobs(session, (DROPPED,), platform.clock.now())
-    failed = sum(_fails(platform, job.id, partial(certificate.certify, platform, job.id)) for job in _until(stop, jobs))
+        jobs = [job.id for job in _jobs(session, (DROPPED,), platform.clock.now())]
+    certify = partial(certificate.certify, platform)
+    failed = sum(_failing(platform, some, certify) for some in _until(stop, _some(jobs, TOGETHER)))
     return len(jobs) - failed, failed
 
 

@@ -199,10 +199,30 @@ class KeyRing:
 
         A pending rotation serves two shreds only if both dropped their old data keys before it rewraps.
         """
-        known = self.epochs(bucket)
-        if len(known) > 1:
-            return known[-1]
-        return self._make_epoch(bucket, after=known[-1] if known else self._make_epoch(bucket, after=0))
+        return self.begin_rotations([bucket])[bucket]
+
+    def begin_rotations(self, buckets: Iterable[int]) -> dict[int, int]:
+        """The same for some buckets at once, by bucket."""
+        with keyfiles.locked(self._directory / "ring.lock"):
+            begun, made = {}, {}
+            for bucket in buckets:
+                known = self.epochs(bucket)
+                if len(known) > 1:
+                    begun[bucket] = known[-1]
+                    continue
+                first = known[-1] if known else 1
+                if not known:
+                    made[self._path(bucket, 1)] = self._new_key(bucket, 1)
+                begun[bucket] = first + 1
+                made[self._path(bucket, first + 1)] = self._new_key(bucket, first + 1)
+            for directory in {path.parent for path in made if not path.parent.exists()}:
+                keyfiles.make_directory(directory)
+                keyfiles.sync_directory(directory.parent)
+            keyfiles.write_all(made)
+        return begun
+
+    def _new_key(self, bucket: int, epoch: int) -> bytes:
+        return self._root.wrap(AESGCM.generate_key(256), _context(self.org, "bucket", bucket, epoch))
 
     def _make_epoch(self, bucket: int, *, after: int) -> int:
         """Make epoch `after` + 1, unless somebody else has; the newest epoch there is then."""
@@ -213,24 +233,32 @@ class KeyRing:
             path = self._path(bucket, after + 1)
             keyfiles.make_directory(path.parent)
             keyfiles.sync_directory(path.parent.parent)
-            key = AESGCM.generate_key(256)
-            keyfiles.write(path, self._root.wrap(key, _context(self.org, "bucket", bucket, after + 1)))
+            keyfiles.write(path, self._new_key(bucket, after + 1))
             return after + 1
 
     def destroy(self, bucket: int, epoch: int) -> None:
         """Overwrite and unlink an epoch's key, durably. Idempotent. ValueError for the newest epoch."""
+        self.destroy_all([(bucket, epoch)])
+
+    def destroy_all(self, keys: Iterable[openers.Held]) -> None:
+        """The same for some (bucket, epoch) at once. ValueError when one is the newest: then none is destroyed."""
         with keyfiles.locked(self._directory / "ring.lock"):
-            known = self.epochs(bucket)
-            if not known or epoch >= known[-1]:
-                raise ValueError("the newest epoch of a bucket cannot be destroyed: rotate first")
-            keyfiles.destroy(self._path(bucket, epoch))
+            wanted = list(keys)
+            for bucket, epoch in wanted:
+                known = self.epochs(bucket)
+                if not known or epoch >= known[-1]:
+                    raise ValueError("the newest epoch of a bucket cannot be destroyed: rotate first")
+            keyfiles.destroy_all([self._path(*key) for key in wanted])
         self._sweep()
 
     def dropped(self, bucket: int, epoch: int) -> bool:
         """True once the key is destroyed and every process that opens has confirmed dropping it, or has ended."""
-        if self._path(bucket, epoch).exists():
-            return False
-        return openers.holders(self._directory / "openers", (bucket, epoch)) == 0
+        return bool(self.dropped_of([(bucket, epoch)]))
+
+    def dropped_of(self, keys: Iterable[openers.Held]) -> frozenset[openers.Held]:
+        """Those of the (bucket, epoch) of which that is true, with one look at who opens."""
+        gone = frozenset(key for key in keys if not self._path(*key).exists())
+        return gone - openers.held(self._directory / "openers", gone) if gone else gone
 
     def _path(self, bucket: int, epoch: int) -> Path:
         return self._directory / "buckets" / f"{bucket:03d}" / f"{epoch}.key"

@@ -13,7 +13,7 @@ import fcntl
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import orjson
@@ -70,9 +70,13 @@ class Opener:
                 continue
 
 
-def holders(directory: Path, key: Held) -> int:
-    """How many living openers may still hold a key. Registrations of the dead are removed."""
-    return sum(_holds(lock, key) for lock in sorted(directory.glob("*.lock")) if not _removed_dead(lock))
+def held(directory: Path, keys: Collection[Held]) -> frozenset[Held]:
+    """Those of the keys that some living opener may still hold. Registrations of the dead are removed."""
+    found: set[Held] = set()
+    for lock in sorted(directory.glob("*.lock")):
+        if not _removed_dead(lock):
+            found |= _held(lock, keys)
+    return frozenset(found)
 
 
 def _removed_dead(lock: Path) -> bool:
@@ -92,10 +96,10 @@ def _removed_dead(lock: Path) -> bool:
         os.close(descriptor)
 
 
-def _holds(lock: Path, key: Held) -> bool:
+def _held(lock: Path, keys: Collection[Held]) -> set[Held]:
     try:
-        held = orjson.loads(lock.with_suffix(".json").read_bytes())
+        listed = orjson.loads(lock.with_suffix(".json").read_bytes())
     except (FileNotFoundError, orjson.JSONDecodeError):
         # It has just ended, or something is wrong: in doubt it holds; the next look finds the lock free or not.
-        return lock.exists()
-    return list(key) in held
+        return set(keys) if lock.exists() else set()
+    return {(bucket, epoch) for bucket, epoch in listed} & set(keys)

@@ -113,6 +113,12 @@ def of_subject(session: Session, subject: SubjectId, *, untold: bool = False) ->
     ]
 
 
+def untold(session: Session, subjects: Sequence[SubjectId]) -> frozenset[str]:
+    """Those of the customers (at most 500) of whom something was disclosed whose end nobody was told."""
+    statement = select(TABLE.c.subject).where(TABLE.c.subject.in_(subjects), TABLE.c.told_by.is_(None)).distinct()
+    return frozenset(session.connection().execute(statement).scalars())
+
+
 def of_exports(session: Session, exports: Iterable[str]) -> dict[str, tuple[int, int, frozenset[str]]]:
     """Per export: disclosed fields of customers in all, those whose end was told, and the notices that told it."""
     statement = select(TABLE.c.export_id, TABLE.c.told_by).where(TABLE.c.export_id.in_(list(exports)))

@@ -367,7 +367,7 @@ def test_no_certificate_is_signed_for_a_shred_that_never_was(house: House, perso
         job, person.subject, EMAIL,
     )  # fmt: skip
     with pytest.raises(EvidenceError, match="not_dropped"):
-        certificate.certify(house.platform, job)
+        certificate.certify(house.platform, [job])
     assert house.sql("SELECT id FROM credential WHERE id = ?", job) == []
     house.sql("DELETE FROM redaction_job WHERE id = ?", job)
     house.sql("DELETE FROM disposition WHERE job = ?", job)

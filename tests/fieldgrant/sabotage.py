@@ -31,9 +31,9 @@ from issuer.credentials import Credential
 from issuer.desk import Desk
 from protocol import event
 from protocol.consent import Field, SubjectId
-from redaction import restore, shred
+from redaction import disposition, restore, shred
 from redaction.archive import Archived
-from redaction.disposition import Job
+from redaction.disposition import Task
 from runtime import outbox
 from runtime.journal import Journal
 from runtime.keyring import KeyRing
@@ -259,8 +259,8 @@ def withdrawn_still_grants() -> None:
 @protection
 def old_key_kept() -> None:
     """The key-ring says that it destroyed a bucket key; and nobody looks whether it is still there."""
-    KeyRing.destroy = lambda self, bucket, epoch: None  # type: ignore[method-assign]
-    KeyRing.dropped = lambda self, bucket, epoch: True  # type: ignore[method-assign]
+    KeyRing.destroy_all = lambda self, keys: None  # type: ignore[method-assign]
+    KeyRing.dropped_of = lambda self, keys: frozenset(keys)  # type: ignore[method-assign]
 
 
 @protection
@@ -283,14 +283,15 @@ def debug_log() -> None:
 def shredding_skipped() -> None:
     """The job goes its way to the certificate, journal entry and all, but the record keeps every value."""
 
-    def pretend(session: Session, platform: Platform, job: Job, gone: frozenset[Field]) -> None:
-        record = records.load(session, SubjectId(job.subject))
-        if record is not None:
-            job.generation, job.epoch = record.generation, record.epoch
-            claim = {"job": job.id, "bucket": record.bucket, "epoch": record.epoch, "fields": sorted(gone)}
-            platform.journal.append({"kind": shred.DROPPED_ENTRY, **claim})
+    def pretend(session: Session, platform: Platform, gone: Mapping[Task, frozenset[Field]], _ahead: object) -> None:
+        for task, fields in gone.items():
+            record = records.load(session, task.subject)
+            if record is not None:
+                disposition.give_up(session, [(task.id, record.generation, record.epoch)])
+                claim = {"job": task.id, "bucket": record.bucket, "epoch": record.epoch, "fields": sorted(fields)}
+                platform.journal.append({"kind": shred.DROPPED_ENTRY, **claim})
 
-    shred._drop = pretend
+    shred.drop = pretend
 
 
 # -- step 7: sealed fields come back, shredded ones never
@@ -305,13 +306,14 @@ def not_restored() -> None:
 def shredded_restored() -> None:
     """Somebody kept a copy of what was shredded, and puts it back with what comes out of the archive."""
     kept: dict[str, dict[Field, Value]] = {}
-    drop, bring_back = shred._drop, restore._return
+    drop, bring_back = shred.drop, restore._return
 
-    def keep(session: Session, platform: Platform, job: Job, gone: frozenset[Field]) -> None:
-        record = records.load(session, SubjectId(job.subject))
-        if record is not None:
-            kept[job.subject] = records.open_fields(platform, record, gone)
-        drop(session, platform, job, gone)
+    def keep(session: Session, platform: Platform, gone: Mapping[Task, frozenset[Field]], ahead: Any) -> None:
+        for task, fields in gone.items():
+            record = records.load(session, task.subject)
+            if record is not None:
+                kept[task.subject] = records.open_fields(platform, record, fields)
+        drop(session, platform, gone, ahead)
 
     def all_of_it(session: Session, platform: Platform, catalogue: Any, *, row: Archived, **rest: Any) -> bool:
         came = bring_back(session, platform, catalogue, row=row, **rest)
@@ -321,7 +323,7 @@ def shredded_restored() -> None:
             records.put_values(session, platform, subject, {field: kept[subject][field] for field in missing})
         return came
 
-    shred._drop, restore._return = keep, all_of_it
+    shred.drop, restore._return = keep, all_of_it
 
 
 # -- step 8: the log tells everything

@@ -9,16 +9,16 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from issuer import catalogue as catalogues
 from issuer.credentials import Credential
-from redaction import disposition, seal, worker
+from redaction import disposition, looking, seal, worker
 from redaction.archive import Archived
-from redaction.disposition import PLANNED, SEALED, Disposition, Job
+from redaction.disposition import PLANNED, SEALED, Disposition
 from redaction.rotation import Rotation
 from runtime import crash
 from runtime.platform import Platform
@@ -48,18 +48,17 @@ def work(home: Path, point: str | None, limit: float = LIMIT) -> None:
 def mark_before_acting(home: Path, point: str | None) -> None:
     """The control: a worker that marks a step as done, commits, and only then does it."""
 
-    def wrong(platform: Platform, catalogue: catalogues.Catalogue, job_id: str) -> None:
+    def wrong(platform: Platform, catalogue: catalogues.Catalogue, jobs: Sequence[str], _proofs: object) -> None:
         with platform.database.write() as session:
-            job = disposition.at_step(session, job_id, PLANNED)
-            if job is None:
+            tasks = disposition.at_step(session, jobs, PLANNED)
+            if not tasks:
                 return
-            job.step = SEALED
-            session.add(job)
+            disposition.move(session, jobs, SEALED)
         crash.point("seal.before")
         with platform.database.write() as session:
-            job = session.get_one(Job, job_id)
-            rows = [row for row in disposition.of_job(session, job_id) if row.action == "seal"]
-            seal._archive(session, platform, job, rows, platform.clock.now())
+            fates = disposition.fates(session, jobs)
+            rest = looking.resting(session, [task.subject for task in tasks])
+            seal.archive_all(session, platform, {task: fates[task.id] for task in tasks}, rest, platform.clock.now())
 
     seal.seal = wrong
     work(home, point)

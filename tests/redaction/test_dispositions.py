@@ -361,7 +361,7 @@ def test_control_without_the_rotation_the_old_copy_opens_everything(
     given = world.consent(who, ALL)
     old = world.copy("before.db")
     world.withdraw(who, given)
-    monkeypatch.setattr("redaction.rotation.rotate", lambda platform, bucket: False)
+    monkeypatch.setattr("redaction.rotation.rotate", lambda platform, buckets: frozenset())
     worker.run_once(world.platform, world.catalogue)
     assert world.opens(old, who.subject) == VALUES
 

@@ -61,7 +61,7 @@ def test_a_rotation_costs_little_more_than_its_cryptography_and_lets_writers_in_
     began = time.process_time()
     thread.start()
     try:
-        rotation.rotate(world.platform, BUCKET)
+        rotation.rotate(world.platform, [BUCKET])
     finally:
         stop.set()
         thread.join(10)

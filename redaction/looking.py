@@ -1,0 +1,199 @@
+"""Looking: what a customer's evidence says of the fields that rest with us, at one instant. Nothing is changed here.
+
+Evidence is examined once for as long as it stays the same: a step that follows soon asks `Proofs`, which examines anew
+when the standing, what the journal knows of it or the catalogue has moved.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from crm_core import items, records
+from crm_core.items import Sealed
+from crm_core.records import Record
+from issuer.catalogue import Catalogue
+from issuer.credentials import Standing
+from issuer.evidence import Evidence
+from protocol.consent import Field, GroundId, SubjectId
+from protocol.errors import EvidenceError
+from redaction import archive, disposition, downstream, lapse
+from redaction.archive import Archived
+from redaction.disposition import Decided, Disposition
+from redaction.lapse import Lapse
+from runtime.platform import Platform
+from verifier import disclosure, grounds
+from verifier.disclosure import Disclosure
+from verifier.grant import Grant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one subject's evidence says at one instant: the lapse, its dispositions, and what is to come back."""
+
+    version: int
+    found: Lapse
+    decided: tuple[Decided, ...]
+    wanted: Mapping[int, GroundId]  # archive row → the living consent that covers its field again
+    evidence: Evidence
+    grants: tuple[Grant, ...]
+    elsewhere: tuple[Disclosure, ...]  # what recipients have and nothing covers any more
+
+    @property
+    def idle(self) -> bool:
+        """Nothing to do but to remember that we looked."""
+        return not self.decided and not self.wanted and not self.elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """What rests of one customer: the record, if there is one, and the items."""
+
+    record: Record | None
+    items: tuple[Sealed, ...]
+
+    def fields(self, platform: Platform) -> frozenset[Field]:
+        """The fields that hold a value. EvidenceError `bad_cells`, `bad_item`."""
+        if self.record is None:
+            return frozenset()
+        return records.stored(self.record) | items.fields_of(platform, self.items)
+
+    def existing(self) -> Record:
+        """The record. EvidenceError `unknown_subject`."""
+        if self.record is None:
+            raise EvidenceError("unknown_subject", "there is no such customer")
+        return self.record
+
+
+def resting(session: Session, subjects: Sequence[SubjectId]) -> dict[SubjectId, Resting]:
+    """What rests of these customers (at most 500), each of whom is in the answer."""
+    found, own = records.load_many(session, subjects), items.of_subjects(session, subjects)
+    return {subject: Resting(found.get(subject), tuple(own.get(subject, ()))) for subject in subjects}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What is known of many customers beside their evidence, read at once: it spares each of them four statements."""
+
+    rest: Mapping[SubjectId, Resting]
+    archived: Mapping[str, Sequence[Archived]]
+    disclosed: frozenset[str]  # something of theirs went elsewhere, and nobody was told its end
+    kept: frozenset[str]  # something of theirs was said to be kept
+
+
+def view(session: Session, subjects: Sequence[SubjectId]) -> View:
+    """The view of at most 500 customers, in the caller's snapshot."""
+    boxes: dict[str, list[Archived]] = {}
+    for row in session.exec(select(Archived).where(col(Archived.subject).in_(subjects)).order_by(col(Archived.id))):
+        boxes.setdefault(row.subject, []).append(row)
+    kept = select(Disposition.subject).where(col(Disposition.subject).in_(subjects), Disposition.action == "keep")
+    return View(
+        rest=resting(session, subjects),
+        archived=boxes,
+        disclosed=disclosure.untold(session, subjects),
+        kept=frozenset(session.exec(kept.distinct())),
+    )
+
+
+def proved(platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> tuple[Grant, ...]:
+    """The grants that a subject's evidence proves.
+
+    Raises EvidenceError `disputed_evidence` when something of it proves nothing, and `below_floor` when the journal
+    knows a later standing (a restored database): the gate withholds on suspicion, but nothing is destroyed on it.
+    """
+    platform.journal.refresh()
+    if evidence.version < platform.journal.floor(evidence.subject):
+        raise EvidenceError("below_floor", "the standing is older than the journal knows")
+    findings = grounds.examine(platform, catalogue, evidence, at)
+    if findings.complaints:
+        raise EvidenceError("disputed_evidence", "stored evidence does not prove what it claims")
+    return findings.grants
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a verdict on a customer's evidence depends on."""
+
+    version: int
+    floor: int
+    catalogue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A customer's evidence, and the grants that it proves."""
+
+    evidence: Evidence
+    grants: tuple[Grant, ...]
+
+
+class Proofs:
+    """What customers' evidence proves, kept for the length of one pass."""
+
+    def __init__(self, platform: Platform, catalogue: Catalogue) -> None:
+        self._platform, self._catalogue = platform, catalogue
+        self._known: dict[SubjectId, tuple[_State, Proof]] = {}
+
+    def of(self, session: Session, subjects: Sequence[SubjectId], at: datetime) -> Mapping[SubjectId, Proof]:
+        """The proof of each of these (at most 500), in the caller's snapshot. Raises EvidenceError as `proved`.
+
+        Without a standing there is no proof: EvidenceError `unknown_subject`.
+        """
+        self._platform.journal.refresh()
+        catalogue = self._catalogue.digest
+        statement = select(Standing.subject, Standing.version).where(col(Standing.subject).in_(subjects))
+        versions = dict(session.exec(statement).all())
+        if len(versions) < len(set(subjects)):
+            raise EvidenceError("unknown_subject", "there is no such customer")
+        states = {subject: self._state(subject, versions[subject], catalogue) for subject in subjects}
+        moved = [subject for subject in subjects if self._known.get(subject, (None,))[0] != states[subject]]
+        for evidence in grounds.collect(session, moved) if moved else ():
+            self.keep(Proof(evidence, proved(self._platform, self._catalogue, evidence, at)), catalogue)
+        return {subject: self._known[subject][1] for subject in subjects}
+
+    def keep(self, proof: Proof, catalogue: str) -> None:
+        """Remember what was proved just now under the catalogue of that digest."""
+        subject, version = proof.evidence.subject, proof.evidence.version
+        self._known[subject] = (self._state(subject, version, catalogue), proof)
+
+    def _state(self, subject: SubjectId, version: int, catalogue: str) -> _State:
+        return _State(version, self._platform.journal.floor(subject), catalogue)
+
+
+def look(
+    session: Session, platform: Platform, catalogue: Catalogue, proof: Proof, at: datetime, *, seen: View | None = None
+) -> Look:
+    """Look at one subject, in the caller's snapshot. Raises EvidenceError `bad_cells`, `bad_item`.
+
+    `seen` is what the caller has read of that snapshot already.
+    """
+    evidence, grants = proof.evidence, proof.grants
+    subject = evidence.subject
+    seen = seen or view(session, [subject])
+    stored = seen.rest[subject].fields(platform)
+    found = lapse.lapse(stored, grants, at)
+    told = disposition.told(session, subject) if subject in seen.kept and (found.bare or found.held) else {}
+    elsewhere = downstream.due(session, subject, grants, at) if subject in seen.disclosed else []
+    return Look(
+        version=evidence.version,
+        found=found,
+        decided=disposition.decide(found, catalogue, told, at),
+        wanted=_wanted(catalogue, seen.archived.get(subject, ()), stored, grants, at),
+        evidence=evidence,
+        grants=grants,
+        elsewhere=tuple(elsewhere),
+    )
+
+
+def _wanted(
+    catalogue: Catalogue, boxes: Iterable[Archived], stored: frozenset[Field], grants: Sequence[Grant], at: datetime
+) -> dict[int, GroundId]:
+    """The boxes that a living consent asks back."""
+    wanted: dict[int, GroundId] = {}
+    consents = [grant for grant in grants if grant.kind == "consent" and grant.not_before <= at]
+    for row in boxes:
+        holder = lapse.holder(row.field_id, consents, at)
+        if row.wanted_by is None and holder is not None and archive.returns(catalogue, row.field_id, stored):
+            wanted[row.key] = holder
+    return wanted
