@@ -147,8 +147,9 @@ def supplement(session: Session, platform: Platform, id_: str, at: datetime) -> 
     if row is None or not found or not all(one is not None and one.settled for one in found):
         return None
     earlier = certificate.parse_certificate(signed.reverify(row, platform, certificate.CERTIFICATE_TYPE))
-    if not earlier.open:
-        return None
+    named = {one.notice.id for one in earlier.told}
+    if not earlier.open or not named <= {one.notice.id for one in found if one is not None}:
+        return None  # a notice that it names is not here: nobody can say that it was answered
     return issue(
         session,
         platform,

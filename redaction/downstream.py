@@ -134,18 +134,23 @@ def _notice(session: Session, platform: Platform, subject: SubjectId, ones: list
 
 def read(platform: Platform, row: NoticeRow) -> RedactionNotice:
     """The notice of a row, our signature checked. EvidenceError, also `foreign_notice`: the row is another's."""
+    notice = signed(platform, row.body)
+    if (notice.id, notice.recipient, notice.subject) != (row.id, row.recipient, row.subject):
+        raise EvidenceError("foreign_notice", "the row of a notice is not as we wrote it")
+    return notice
+
+
+def signed(platform: Platform, body: bytes) -> RedactionNotice:
+    """The notice that these bytes are, if we signed it. EvidenceError."""
     verified = credential.verify(
-        row.body,
+        body,
         platform.keys,
         at=platform.clock.now(),
         expected_type=redaction.NOTICE_TYPE,
         expected_issuer=platform.controller,
         check_dates=False,
     )
-    notice = redaction.parse_notice(verified)
-    if (notice.id, notice.recipient, notice.subject) != (row.id, row.recipient, row.subject):
-        raise EvidenceError("foreign_notice", "the row of a notice is not as we wrote it")
-    return notice
+    return redaction.parse_notice(verified)
 
 
 def standing(platform: Platform, row: NoticeRow, at: datetime) -> Standing | None:

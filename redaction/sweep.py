@@ -22,7 +22,7 @@ from issuer.settling import Settling
 from protocol import times
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from redaction import disposition, looking, plan
+from redaction import disposition, looking, plan, retell
 from redaction.disposition import DONE, STEPS, Disposition, Job, LapseRow
 from redaction.looking import Proof
 from runtime import keyring
@@ -70,6 +70,8 @@ class Sweep:
         with platform.database.read() as session:
             statement = select(RecordRow.subject).where(RecordRow.subject > self._after)
             subjects = [SubjectId(one) for one in session.exec(statement.order_by(col(RecordRow.subject)).limit(BATCH))]
+        self.found += retell.retell(platform, subjects)
+        with platform.database.read() as session:
             hidden = _hidden(session, platform, catalogue, subjects)
         for subject in hidden:
             with suppress(EvidenceError):

@@ -153,7 +153,7 @@ def again(session: Session, controller: Did, after: int, limit: int = _AT_ONCE) 
     rows of this table so that a recipient would never be told.
     """
     missing = 0
-    events = outbox.pending(session, after, limit)
+    events, _ = outbox.inspected(session, after, limit)  # a release that we did not write discloses nothing
     for one in events:
         if one.type != event.RELEASE:
             continue
@@ -161,7 +161,7 @@ def again(session: Session, controller: Did, after: int, limit: int = _AT_ONCE) 
         if recipient == controller and not export:
             continue
         subjects = [subject for subject, _ in one.records if subject is not None]
-        known = _known(session, subjects, one.header, str(export) if export else NO_EXPORT)
+        known = _known(session, subjects, one.header, str(export) if export else NO_EXPORT, since=iso_ms(one.at))
         lost = [
             (subject, {"released": [field for field in data.get("released", ()) if (subject, field) not in known]})
             for subject, data in one.records
@@ -171,12 +171,15 @@ def again(session: Session, controller: Did, after: int, limit: int = _AT_ONCE) 
     return (events[-1].id if events else after), missing
 
 
-def _known(session: Session, subjects: list[SubjectId], header: Mapping[str, Any], export: str) -> set[tuple[str, str]]:
+def _known(
+    session: Session, subjects: list[SubjectId], header: Mapping[str, Any], export: str, *, since: str
+) -> set[tuple[str, str]]:
     statement = select(TABLE.c.subject, TABLE.c.field).where(
         TABLE.c.subject.in_(subjects),
         TABLE.c.recipient == header.get("recipient"),
         TABLE.c.purpose == str(header.get("purpose", "")),
         TABLE.c.export_id == export,
+        TABLE.c.last_at >= since,
     )
     return {(row.subject, row.field) for row in session.connection().execute(statement)}
 
