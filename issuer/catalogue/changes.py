@@ -41,9 +41,11 @@ def check(before: Catalogue, after: Catalogue) -> None:
 def retired(before: Catalogue, after: Catalogue) -> Retired:
     """What was there once and is no more."""
     fields = {**before.retired.fields, **{one.id: one.bit for one in before.fields.values()}}
+    forms = {**before.retired.forms, **{one.id: one.form for one in before.fields.values()}}
     purposes = {**before.retired.purposes, **{one.key: one.iri for one in before.purposes.values()}}
     return Retired(
         fields=MappingProxyType({key: bit for key, bit in sorted(fields.items()) if key not in after.fields}),
+        forms=MappingProxyType({key: form for key, form in sorted(forms.items()) if key not in after.fields}),
         purposes=MappingProxyType({key: iri for key, iri in sorted(purposes.items()) if key not in after.purposes}),
     )
 
@@ -94,6 +96,9 @@ def _check_fields(before: Catalogue, after: Catalogue) -> None:
         for name in ("type", "many", "item"):
             if old is not None and getattr(old, name) != getattr(field, name):
                 raise CatalogueError(f"{place}.{name}", "values are stored in this form: make a new field instead")
+        if field.form != before.retired.forms.get(field.id, field.form):
+            said = f"values of before may be stored as {before.retired.forms[field.id]}: make a new field instead"
+            raise CatalogueError(f"{place}.type", said)
 
 
 def _check_purposes(before: Catalogue, after: Catalogue) -> None:

@@ -52,7 +52,11 @@ def follow(before: Version, written: Mapping[str, Any]) -> bytes:
     return canonical.jcs(
         {
             "catalogue": written,
-            "retired": {"fields": dict(retired.fields), "purposes": dict(retired.purposes)},
+            "retired": {
+                "fields": dict(retired.fields),
+                "forms": dict(retired.forms),
+                "purposes": dict(retired.purposes),
+            },
             "ended": ended,
             "ends": [list(pair) for pair in changes.ends(before.catalogue, after)],
         }
@@ -93,6 +97,7 @@ def read(content: bytes, *, number: int, digest: str, in_effect: datetime) -> Ve
     try:
         retired = Retired(
             fields=MappingProxyType(dict(document["retired"]["fields"])),
+            forms=MappingProxyType(dict(document["retired"]["forms"])),
             purposes=MappingProxyType(dict(document["retired"]["purposes"])),
         )
         ended = [

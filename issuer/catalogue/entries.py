@@ -40,6 +40,11 @@ class FieldEntry:
     many: bool = False
     item: Item | None = None
 
+    @property
+    def form(self) -> str:
+        """In which form its values are stored, in a word: `text`, `text[]`, `text of ticket`."""
+        return f"{self.type}{'[]' if self.many else ''}{f' of {self.item}' if self.item else ''}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientEntry:
@@ -97,9 +102,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retired:
-    """What earlier versions had and this one does not: ids, bits, keys and IRIs are never given to another."""
+    """What earlier versions had and this one does not: ids, bits, keys and IRIs are never given to another.
+
+    `forms` says of each such field in which form its values are stored (`FieldEntry.form`).
+    """
 
     fields: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    forms: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     purposes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 

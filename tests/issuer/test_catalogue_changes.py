@@ -68,7 +68,8 @@ def test_bits_and_iris_of_what_was_removed_are_never_given_to_another() -> None:
         with pytest.raises(CatalogueError) as caught:
             step(later, edit)
         assert caught.value.place == place
-    assert step(later, with_field("preference.newsletter", 9, "marketing")).catalogue.retired.fields == {
+    again = step(later, with_field("preference.newsletter", 9, "marketing"), _as("boolean"))
+    assert again.catalogue.retired.fields == {
         one: bit for one, bit in gone.catalogue.retired.fields.items() if bit != 9
     }
 
@@ -84,6 +85,25 @@ def test_bits_and_iris_of_what_was_removed_are_never_given_to_another() -> None:
     assert caught.value.place == "purposes.wellness.iri"
     # its notice can still be looked up by whoever answered it
     assert later.catalogue.notice("health-support", "en").version == "1"
+
+
+def _as(type_: str, **members: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda said: said["fields"]["preference.newsletter"].update({"type": type_, **members})
+
+
+@pytest.mark.parametrize("form", [_as("text"), _as("boolean", item="deal"), _as("number"), _as("text", many=True)])
+def test_a_field_that_comes_back_does_not_read_what_is_stored_of_it_as_something_else(
+    form: Callable[[dict[str, Any]], object],
+) -> None:
+    gone = step(
+        content.packaged(),
+        without("marketing", "preference.newsletter"),
+        lambda c: c["fields"].pop("preference.newsletter"),
+    )
+    later = step(step(gone))  # however long ago
+    with pytest.raises(CatalogueError) as caught:
+        step(later, with_field("preference.newsletter", 9), form)
+    assert caught.value.place == "fields.preference.newsletter.type"
 
 
 def test_a_version_ends_what_a_purpose_needs_no_more_and_going_back_ends_nothing_anew() -> None:
