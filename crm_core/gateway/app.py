@@ -30,7 +30,7 @@ from runtime.staff import Staff, signed_in
 MAX_UPLOADS: Final = 500
 IN_WORK: Final = 2_000  # uploads that one process takes at a time
 PER_ADDRESS: Final = "1200/minute"
-PER_BROWSER: Final = "30/minute"
+PER_BROWSER: Final = 30  # uploads a minute, however many come at once
 MAX_KEY: Final = 128
 _ALLOWED: Final = "content-type, content-digest, signature, signature-input, idempotency-key"
 
@@ -62,7 +62,7 @@ class Gateway:
         """`in_work` bounds the uploads that this process takes at a time."""
         self._platform = registry.platform
         self._intake, self._in_work = Intake(registry), InWork(in_work)
-        self._addresses, self._browsers = RateLimit(PER_ADDRESS), RateLimit(PER_BROWSER)
+        self._addresses, self._browsers = RateLimit(PER_ADDRESS), RateLimit(f"{PER_BROWSER}/minute")
         self._rates: dict[int, RateLimit] = {}
         self._pages: tuple[str, frozenset[str]] = ("", frozenset())
 
@@ -92,11 +92,12 @@ class Gateway:
         return self._pages[1]
 
     def _rate(self, uploader: Uploader, count: int) -> None:
-        rate = uploader.registration.rate
-        if count > rate:
-            raise Problem(413, "too_many_uploads", f"This touchpoint may bring {rate} uploads a minute.")
-        if uploader.delegation is not None:
-            self._browsers.hit(uploader.key, cost=min(count, 30))
+        rate, browser = uploader.registration.rate, uploader.delegation is not None
+        most = min(rate, PER_BROWSER) if browser else rate
+        if count > most:
+            raise Problem(413, "too_many_uploads", f"{most} uploads a minute may be brought here.")
+        if browser:
+            self._browsers.hit(uploader.key, cost=count)
         limit = self._rates.setdefault(rate, RateLimit(f"{rate}/minute"))
         limit.hit(uploader.registration.id, cost=count)
 

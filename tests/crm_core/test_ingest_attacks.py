@@ -223,6 +223,22 @@ def test_too_much_is_refused_before_any_of_it_is_stored(gateway: Gateway) -> Non
     assert gateway.count("record") == 2
 
 
+def test_a_page_s_visitor_brings_no_more_at_once_than_in_a_minute(gateway: Gateway) -> None:
+    site, ground, headers = gateway.registered(origins=[ORIGIN]), gateway.contract(), {"origin": ORIGIN}
+    page = Sender(gateway)
+    told = site.delegate(page.signer)
+
+    def sent(count: int) -> Any:
+        uploads = [gateway.upload(ground=ground) for _ in range(count)]
+        return page.send(*uploads, delegation=told, headers=headers)
+
+    assert code(sent(ingest_app.PER_BROWSER + 1)) == "too_many_uploads"
+    assert sent(ingest_app.PER_BROWSER - 1).status_code == 200
+    assert code(sent(2)) == "too_many_requests"
+    assert gateway.count("record") == ingest_app.PER_BROWSER - 1
+    assert site.send(gateway.upload(ground=ground)).status_code == 200  # the site itself goes on
+
+
 def test_a_process_takes_no_more_uploads_than_it_can_work_on() -> None:
     work = ingest_app.InWork(10)
     with work.of(8):
