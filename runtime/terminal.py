@@ -1,7 +1,10 @@
 """What every terminal of the organisation shares: where the platform lies, opening it, and errors of one line."""
 
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from getpass import GetPassWarning
 from pathlib import Path
 from typing import Annotated
 
@@ -68,9 +71,9 @@ def opened(data: Path | None, keys: Path | None, *refusals: type[Exception]) -> 
 def signed_in(platform: Platform, account: str) -> Iterator[Staff]:
     """Ask for the account's password, never shown and never in the arguments; signed out again after the block.
 
-    Raises Problem `bad_sign_in`.
+    Raises Problem `bad_sign_in`, `no_password`.
     """
-    password = typer.prompt(f"Password of {account}", hide_input=True, err=True)
+    password = _secret(f"Password of {account}")
     token = staff.sign_in(platform, account, password, platform.clock.now()).token
     try:
         with platform.database.read() as session:
@@ -79,6 +82,18 @@ def signed_in(platform: Platform, account: str) -> Iterator[Staff]:
     finally:
         with platform.database.write() as session:
             staff.sign_out(session, platform.keyring, token)
+
+
+def _secret(question: str) -> str:
+    """Asked for without an echo; Problem `no_password` where there is nobody to ask and nothing in the pipe."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GetPassWarning)  # a pipe echoes nothing
+        try:
+            return str(typer.prompt(question, hide_input=True, err=True))
+        except typer.Abort:
+            if sys.stdin.isatty():
+                raise
+            raise Problem(401, "no_password", "run this in a terminal, where the password is asked for") from None
 
 
 @contextmanager

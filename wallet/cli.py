@@ -71,7 +71,13 @@ def init(path: PathOption = DEFAULT_PATH, lang: LangOption = None, as_json: Json
 @app.command(epilog="Example: fieldgrant wallet enrol 'fieldgrant://enrol?issuer=…&token=…&did=…&document=…'")
 def enrol(
     link: Annotated[str, typer.Argument(help="The invitation link, as it came by mail.")],
-    code: Annotated[str | None, typer.Option("--code", help="The second code; else you are asked.")] = None,
+    code: Annotated[
+        str | None,
+        typer.Option(
+            "--code",
+            help="The code that you get at the desk; one sent by phone is asked for (each start sends a new one).",
+        ),
+    ] = None,
     path: PathOption = DEFAULT_PATH,
     lang: LangOption = None,
     as_json: JsonOption = False,

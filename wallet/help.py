@@ -97,7 +97,9 @@ ZH: Mapping[str, str] = {
     ),
     "Last day, e.g. 2027-05-21; else as long as asked.": "最后一天，如 2027-05-21；不写则按请求的期限。",
     "The invitation link, as it came by mail.": "邮件中的邀请链接。",
-    "The second code; else you are asked.": "第二渠道的验证码；不写则运行时询问。",
+    "The code that you get at the desk; one sent by phone is asked for (each start sends a new one).": (
+        "在柜台登记时的验证码；发到手机的验证码由钱包询问，因为每次启动都会发送新的验证码。"
+    ),
     "The ask's id, or the beginning of it.": "请求的编号，或其开头几位。",
     "The consent's id, or the beginning of it.": "同意的编号，或其开头几位。",
     "How many entries.": "显示多少条。",

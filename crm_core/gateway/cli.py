@@ -5,6 +5,7 @@ approves, and nobody does both, here as over HTTP.
 """
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,9 @@ from rich.table import Table
 from crm_core.gateway import touchpoints
 from crm_core.gateway.touchpoints import Application
 from issuer.asks import Wish
+from issuer.catalogue import Catalogue
 from issuer.live import LiveCatalogue
+from protocol.consent import COLLECT
 from runtime import terminal
 from runtime.platform import Platform
 from runtime.problem import Problem
@@ -27,6 +30,7 @@ Account = Annotated[str, typer.Option("--account", help="Who does it; the passwo
 Id = Annotated[str, typer.Argument(help="The registration's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
+_ID = len("urn:uuid:") + 36
 _LIST = """
 Example:
 
@@ -60,13 +64,15 @@ def list_(data: Data = None, keys: Keys = None, as_json: AsJson = False) -> None
     """Show every touchpoint with its standing."""
     with terminal.opened(data, keys) as platform, platform.database.read() as session:
         found = touchpoints.listed(session, platform, platform.clock.now())
+        catalogue = LiveCatalogue(platform).current()
     if as_json:
         typer.echo(json.dumps(found))
         return
     table = Table("id", "name", "standing", "brings", "without a ground", "until")
+    table.columns[0].min_width = table.columns[0].width = _ID  # to be copied
     for one in found:
-        brings = "\n".join(f"{each['purpose']}: {', '.join(each['fields'])}" for each in one.get("processes", ()))
-        until = str(one.get("valid_until", ""))
+        brings = "\n".join(f"{_key(catalogue, each)}: {', '.join(each['fields'])}" for each in one.get("processes", ()))
+        until = str(one.get("valid_until", ""))[:10]
         table.add_row(one["id"], one.get("name", ""), one["standing"], brings, one.get("ungrounded", ""), until)
     Console().print(table)
 
@@ -98,9 +104,12 @@ def register(  # noqa: PLR0917 - typer's own way
         origins=frozenset(origin or ()),
         valid_until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=days),
     )
-    with terminal.opened(data, keys) as platform, terminal.signed_in(platform, account) as staff:
-        row = touchpoints.register(platform, LiveCatalogue(platform), staff, wanted)
-        _tell(platform, row.id)
+    with terminal.opened(data, keys) as platform:
+        catalogue = LiveCatalogue(platform)
+        _check(catalogue.current(), wanted.wishes)
+        with terminal.signed_in(platform, account) as staff:
+            row = touchpoints.register(platform, catalogue, staff, wanted)
+            _tell(platform, row.id)
 
 
 @app.command(epilog=_APPROVE)
@@ -125,6 +134,21 @@ def _wish(text: str) -> Wish:
     if not colon or not named:
         raise terminal.fail("--bring wants PURPOSE:FIELD,FIELD, the purpose by its key")
     return Wish(purpose=purpose, fields=named)
+
+
+def _check(catalogue: Catalogue, wishes: Iterable[Wish]) -> None:
+    """Before a password is asked for, what is wrong is said by name."""
+    for wish in wishes:
+        if wish.purpose not in catalogue.purposes:
+            collecting = ", ".join(key for key, one in catalogue.purposes.items() if COLLECT in one.processing)
+            raise terminal.fail(f"unknown_purpose: {wish.purpose}; values are collected for {collecting}")
+        if strange := sorted(wish.fields - catalogue.fields.keys()):
+            raise terminal.fail(f"unknown_field: {strange[0]}; `fieldgrant crm fields` lists them")
+
+
+def _key(catalogue: Catalogue, process: dict[str, Any]) -> str:
+    iri = str(process["purpose"])
+    return next((key for key, one in catalogue.purposes.items() if one.iri == iri), iri)
 
 
 def _ungrounded(text: str) -> Literal["refuse", "hold"]:

@@ -49,7 +49,7 @@ def test_one_registers_another_approves_and_either_ends(where: list[str]) -> Non
     [listed] = json.loads(run(where, "list", "--json")[1])
     assert listed["standing"] == "living"
     assert json.loads(run(where, "end", made["id"], "--account", "dan")[1].splitlines()[-1])["standing"] == "revoked"
-    assert "Web form" in run(where, "list")[1]
+    assert made["id"] in run(where, "list")[1]  # whole, to be copied
     assert "did_used" in run(where, "register", did, *bring, "--account", "ada")[1]
 
 
@@ -60,6 +60,11 @@ def test_what_cannot_be_is_one_line(where: list[str]) -> None:
         (["--name", "X", "--bring", "support:ticket.subject", "--ungrounded", "keep"], "bad_ungrounded"),
         (["--name", "X", "--bring", "support:vehicle.vin"], "field_not_needed"),
         (["--name", "X", "--bring", "invitation:contact.email"], "not_for_collection"),
+        (
+            ["--name", "X", "--bring", "telemetry:ticket.subject"],
+            "unknown_purpose: telemetry; values are collected for",
+        ),
+        (["--name", "X", "--bring", "support:ticket.moon"], "unknown_field: ticket.moon"),
         (["--name", "小", "--bring", "support:ticket.subject"], "bad_credential"),
         (["--name", "X", "--bring", "support:ticket.subject", "--origin", "https://x.example/page"], "bad_credential"),
     ):
