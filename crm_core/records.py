@@ -8,6 +8,7 @@ Only the planner, the writer and `redaction` reach this module (import-linter ch
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
+from operator import itemgetter
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -276,21 +277,23 @@ def resealed(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapped:
-    """One data key of a bucket as it rests."""
+Wrapped = Row[Any, Any, Any, Any]
+"""One data key of a bucket as it rests: subject, generation, epoch, wrapped. There may be 40,000 of them."""
 
-    subject: SubjectId
-    generation: int
-    epoch: int
-    wrapped: bytes
+_OF_KEY = (TABLE.c.subject, TABLE.c.generation, TABLE.c.epoch, TABLE.c.wrapped)
 
 
 def behind(session: Session, bucket: int, epoch: int, limit: int) -> list[Wrapped]:
-    """At most `limit` data keys of a bucket that are not under this epoch."""
-    columns = (TABLE.c.subject, TABLE.c.generation, TABLE.c.epoch, TABLE.c.wrapped)
-    statement = select(*columns).where(TABLE.c.bucket == bucket, TABLE.c.epoch != epoch).limit(limit)
-    return [Wrapped(*row) for row in session.connection().execute(statement)]
+    """At most `limit` data keys of a bucket that are not under this epoch (-1: all)."""
+    # Two ranges of the index: "another epoch" would look at each of those that are under this one.
+    found: list[Wrapped] = []
+    for other in (TABLE.c.epoch < epoch, TABLE.c.epoch > epoch):
+        statement = select(*_OF_KEY).where(TABLE.c.bucket == bucket, other)
+        statement = statement.limit(limit - len(found) if limit > 0 else limit)
+        found += session.connection().execute(statement).all()
+        if 0 < limit <= len(found):
+            break
+    return found
 
 
 def oldest_epochs(session: Session) -> dict[int, int]:
@@ -335,13 +338,9 @@ def put_back(session: Session, record: Record) -> None:
     _store(session, record)
 
 
-def wrapped_keys(session: Session, bucket: int, after: str, limit: int) -> list[Wrapped]:
-    """The next data keys of a bucket in the order of their subjects."""
-    columns = (TABLE.c.subject, TABLE.c.generation, TABLE.c.epoch, TABLE.c.wrapped)
-    statement = select(*columns).where(TABLE.c.bucket == bucket, TABLE.c.subject > after)
-    return [
-        Wrapped(*row) for row in session.connection().execute(statement.order_by(TABLE.c.subject).limit(limit)).all()
-    ]
+def wrapped_keys(session: Session, bucket: int) -> list[Wrapped]:
+    """All data keys of a bucket. At once: to page them in some order would be to sort all of them for each page."""
+    return list(session.connection().execute(select(*_OF_KEY).where(TABLE.c.bucket == bucket)).all())
 
 
 def wrapped_anew(platform: Platform, bucket: int, keys: Sequence[Wrapped], epoch: int) -> list[dict[str, Any]]:
@@ -350,20 +349,13 @@ def wrapped_anew(platform: Platform, bucket: int, keys: Sequence[Wrapped], epoch
     Raises EvidenceError `bad_data_key`, KeyGone: for whoever goes on to destroy the old epoch would destroy what such a
     record still holds.
     """
-    new, org = platform.keyring.opener(bucket, epoch), platform.controller
+    new = platform.keyring.opener(bucket, epoch)
     old = {was: platform.keyring.opener(bucket, was) for was in {one.epoch for one in keys}}
+    anew = seal.rewrap_all(keys, old, (epoch, new), org=platform.controller, bucket=bucket)
     return [
-        {
-            "moved": one.subject,
-            "before": one.wrapped,
-            "now": seal.rewrap(
-                one.wrapped, old[one.epoch], new, org=org, subject=one.subject, generation=one.generation,
-                bucket=bucket, epochs=(one.epoch, epoch),
-            ),
-            "under": epoch,
-        }
-        for one in keys
-    ]  # fmt: skip
+        {"moved": subject, "before": before, "now": now, "under": epoch}
+        for (subject, _, _, before), now in zip(keys, anew, strict=True)
+    ]
 
 
 _MOVE = (
@@ -379,7 +371,7 @@ def move(session: Session, moves: Sequence[Mapping[str, Any]]) -> None:
     compiled = _MOVE.compile(dialect=connection.dialect)
     names = compiled.positiontup or ()
     if moves:  # past SQLAlchemy's own handling of parameters: the write lock is held meanwhile
-        connection.exec_driver_sql(str(compiled), [tuple(one[name] for name in names) for one in moves])
+        connection.exec_driver_sql(str(compiled), list(map(itemgetter(*names), moves)))
 
 
 def rewrap_bucket(session: Session, platform: Platform, bucket: int, epoch: int) -> int:

@@ -6,7 +6,10 @@ the database opens nowhere.
 """
 
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import urandom
+from typing import Any
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -58,25 +61,29 @@ def unwrap(wrapped: bytes, bucket_key: AESGCM, place: DataKeyPlace) -> bytes:
         raise EvidenceError("bad_data_key", "a data key does not belong to its record") from None
 
 
-def rewrap(
-    wrapped: bytes,
-    old: AESGCM,
-    new: AESGCM,
+def rewrap_all(
+    keys: Sequence[Sequence[Any]],
+    old: Mapping[int, AESGCM],
+    new: tuple[int, AESGCM],
     *,
     org: Did,
-    subject: SubjectId,
-    generation: int,
     bucket: int,
-    epochs: tuple[int, int],
-) -> bytes:
-    """A data key under the key of another epoch (`epochs`: old, new). Raises EvidenceError `bad_data_key`."""
-    facts = ("data-key", org, subject, generation, bucket)
+) -> list[bytes]:
+    """Data keys of one bucket under the key of another epoch, in one go: `old` by epoch, `new` with its epoch.
+
+    Each is (subject, generation, epoch, wrapped). Raises EvidenceError `bad_data_key`.
+    """
+    anew, (epoch, key) = [], new
+    nonces = urandom(NONCE * len(keys))
     try:
-        raw = old.decrypt(wrapped[:NONCE], wrapped[NONCE:], _bound(*facts, epochs[0]))
+        for number, (subject, generation, was, wrapped) in enumerate(keys):
+            facts = ("data-key", org, subject, generation, bucket)
+            raw = old[was].decrypt(wrapped[:NONCE], wrapped[NONCE:], _bound(*facts, was))
+            nonce = nonces[number * NONCE : (number + 1) * NONCE]
+            anew.append(nonce + key.encrypt(nonce, raw, _bound(*facts, epoch)))
     except (InvalidTag, ValueError):
         raise EvidenceError("bad_data_key", "a data key does not belong to its record") from None
-    nonce = secrets.token_bytes(NONCE)
-    return nonce + new.encrypt(nonce, raw, _bound(*facts, epochs[1]))
+    return anew
 
 
 def seal(

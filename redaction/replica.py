@@ -18,26 +18,25 @@ from protocol.consent import SubjectId
 from runtime import keyfiles
 from runtime.platform import Platform
 
-BATCH = 4_000
 _THREADS = 8
 
 
 def write(platform: Platform, bucket: int) -> None:
     """Replace the bucket's replica by what the database holds now; durable on return. No lock. Raises OSError."""
-    keys: dict[str, dict[str, object]] = {}
-    after = ""
-    while True:
-        with platform.database.read() as session:
-            found = records.wrapped_keys(session, bucket, after, BATCH)
-        for one in found:
-            wrapped = b2a_base64(one.wrapped, newline=False).decode("ascii")
-            keys[one.subject] = {"generation": one.generation, "epoch": one.epoch, "wrapped": wrapped}
-        if len(found) < BATCH:
-            break
-        after = found[-1].subject
+    with platform.database.read() as session:
+        keys = records.wrapped_keys(session, bucket)
+    # by columns: that is half of the time for 40,000 keys
+    subjects, generations, epochs, wrapped = zip(*keys, strict=True) if keys else ((), (), (), ())
+    columns = {
+        "bucket": bucket,
+        "subjects": subjects,
+        "generations": generations,
+        "epochs": epochs,
+        "wrapped": [b2a_base64(one, newline=False).decode("ascii") for one in wrapped],
+    }
     path = place(platform, bucket)
     keyfiles.make_directory(path.parent)
-    keyfiles.write(path, orjson.dumps({"bucket": bucket, "keys": keys}))
+    keyfiles.write(path, orjson.dumps(columns))
 
 
 def write_all(platform: Platform, buckets: Sequence[int]) -> None:
@@ -57,9 +56,10 @@ def read(platform: Platform, bucket: int) -> dict[SubjectId, tuple[int, int, byt
     """
     try:
         found = orjson.loads(place(platform, bucket).read_bytes())
+        columns = (found["subjects"], found["generations"], found["epochs"], found["wrapped"])
         return {
-            SubjectId(subject): (int(key["generation"]), int(key["epoch"]), base64.b64decode(key["wrapped"]))
-            for subject, key in found["keys"].items()
+            SubjectId(subject): (int(generation), int(epoch), base64.b64decode(wrapped))
+            for subject, generation, epoch, wrapped in zip(*columns, strict=True)
         }
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -6,6 +6,7 @@ transaction with the database; it is idempotent there, so a step that was cut of
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, func, select
 
 from crm_core import records
+from crm_core.records import Wrapped
 from protocol import event, times
 from redaction import crash, disposition, replica, telling
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job, Task
@@ -46,6 +48,9 @@ class Rotation(SQLModel, table=True):
         """The epochs that this rotation destroys."""
         return tuple(json.loads(self.ended))
 
+
+Keys = tuple[Rotation, Sequence[Wrapped]]
+Moves = tuple[Rotation, Sequence[dict[str, Any]]]
 
 _COUNT: Final = (
     update(Rotation)
@@ -123,25 +128,13 @@ def _rewrap(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
     write down a read, waits for more than one such handful. A key that changed meanwhile is taken up again.
     """
     crash.point("rewrap.before")
-    going = list(rows)
     with platform.database.read() as session:
-        going = _ready(session, going)
-    handful: list[tuple[Rotation, list[dict[str, Any]]]] = []
-    for row in going:
-        while True:
-            with platform.database.read() as session:
-                keys = records.behind(session, row.bucket, row.epoch, READ)
-            for start in range(0, len(keys), HANDFUL):
-                moves = records.wrapped_anew(platform, row.bucket, keys[start : start + HANDFUL], row.epoch)
-                if sum(len(one) for _, one in handful) + len(moves) > HANDFUL:
-                    _move(platform, handful)
-                    handful = []
-                handful.append((row, moves))
-            if len(keys) < READ:
-                break
-            _move(platform, handful)  # else the next look would find these keys again
-            handful = []
-    _move(platform, handful)
+        going = _ready(session, rows)
+    with ThreadPoolExecutor(1) as ahead:
+        left: Sequence[Rotation] = going
+        while left:
+            page, left = _page(platform, left)
+            _move_page(platform, page, ahead)
     replica.write_all(platform, [row.bucket for row in going])
     with platform.database.write() as session:
         # else somebody wrapped with the old key meanwhile: again at the next pass
@@ -151,10 +144,55 @@ def _rewrap(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
     return frozenset(row.bucket for row in done)
 
 
-def _move(platform: Platform, handful: Sequence[tuple[Rotation, list[dict[str, Any]]]]) -> None:
-    """Put a handful of data keys in their place. Another worker may be faster, and a later rotation be under way."""
-    if not handful:
-        return
+def _page(platform: Platform, rows: Sequence[Rotation]) -> tuple[list[Keys], Sequence[Rotation]]:
+    """The next data keys to move, at most `READ`, and the rotations that may have more.
+
+    Those that are not under way any more are left out: another worker was faster, and a later one may be under way.
+    """
+    page: list[Keys] = []
+    room = READ
+    with platform.database.read() as session:
+        rows = _ready(session, rows)
+        for number, row in enumerate(rows):
+            keys = records.behind(session, row.bucket, row.epoch, room)
+            page.append((row, keys))
+            room -= len(keys)
+            if room <= 0:
+                return page, rows[number:]
+    return page, ()
+
+
+def handfuls(page: Sequence[Keys]) -> list[list[Keys]]:
+    """The same keys, as many at a time as are put in their place in one transaction."""
+    found: list[list[Keys]] = [[]]
+    room = HANDFUL
+    for row, keys in page:
+        start = 0
+        while start < len(keys):
+            if not room:
+                found.append([])
+                room = HANDFUL
+            part = keys[start : start + room]
+            found[-1].append((row, part))
+            start, room = start + len(part), room - len(part)
+    return [one for one in found if one]
+
+
+def _move_page(platform: Platform, page: Sequence[Keys], ahead: Executor) -> None:
+    """Move these keys; while a handful waits for the disk the next one is wrapped."""
+
+    def wrap(handful: Sequence[Keys]) -> list[Moves]:
+        return [(row, records.wrapped_anew(platform, row.bucket, keys, row.epoch)) for row, keys in handful]
+
+    cut = handfuls(page)
+    coming = ahead.submit(wrap, cut[0]) if cut else None
+    for number in range(len(cut)):
+        moves = coming.result() if coming is not None else []
+        coming = ahead.submit(wrap, cut[number + 1]) if number + 1 < len(cut) else None
+        _move(platform, moves)
+
+
+def _move(platform: Platform, handful: Sequence[Moves]) -> None:
     with platform.database.write() as session:
         still = {row.bucket for row in _still(session, [row for row, _ in handful])}
         ours = [(row, moves) for row, moves in handful if row.bucket in still]

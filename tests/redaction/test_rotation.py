@@ -98,6 +98,6 @@ def test_a_data_key_that_changes_while_it_is_wrapped_anew_stays_as_it_was_change
 def test_a_broken_replica_is_as_good_as_none(world: World) -> None:
     path = replica.place(world.platform, BUCKETS - 1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for text in ("", "[]", '{"keys": []}', '{"keys": {"sub_a": {"generation": "x"}}}'):
+    for text in ("", "[]", '{"keys": []}', '{"subjects": ["sub_a"], "generations": ["x"]}'):
         path.write_text(text)
         assert replica.read(world.platform, BUCKETS - 1) == {}
