@@ -61,7 +61,8 @@ def command(
 
     Only values that customers granted for this purpose are read, through the gate and on record. The score is
     cross-validated, and the proposal is tried once more on customers that took no part in choosing it. Fields that were
-    collected and never read are listed too. Nothing is changed: the proposal is a draft for the privacy officer.
+    collected of several customers and never read are listed too. Nothing is changed: the proposal is a draft for the
+    privacy officer.
     """
     from crm_core.least import minimise  # noqa: PLC0415 - only those who measure wait for scikit-learn
 
@@ -81,7 +82,7 @@ def command(
         )
         status.update("Looking for fields that nobody read")
         with platform.database.read() as session:
-            unused = [each for each in unread.use(session, chosen) if not each.reads]
+            unused = unread.unread(session, chosen, least=platform.settings.small_group)
         if draft is not None:
             _write(draft, entry, found)
     if as_json:

@@ -39,6 +39,14 @@ def use(session: Session, catalogue: Catalogue, progress: Progress = lambda _: N
     return sorted(found, key=lambda one: (one.reads, -one.collected, one.field))
 
 
+def unread(session: Session, catalogue: Catalogue, *, least: int) -> list[Use]:
+    """The fields that were collected of `least` customers or more and that nobody ever read.
+
+    Whoever measures for one purpose learns of nobody what a few told somebody else.
+    """
+    return [each for each in use(session, catalogue) if not each.reads and each.collected >= least]
+
+
 def _reads(session: Session, progress: Progress) -> tuple[Counter[Field], dict[Field, str]]:
     reads: Counter[Field] = Counter()
     last: dict[Field, str] = {}

@@ -184,6 +184,7 @@ def answer(read: Snapshot, question: Question, k: int) -> dict[str, Any]:
             group = groups.get(key)
             if group is None:
                 if len(groups) >= MAX_GROUPS:
+                    ledger.write(last=True)  # that there are so many was told of these customers' values
                     raise _too_many()
                 group = groups[key] = _new(labels, question)
             group.labels = min(group.labels, labels, key=repr)

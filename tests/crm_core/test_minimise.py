@@ -185,3 +185,15 @@ def test_reads_are_counted_by_field_and_customer(garage):
     assert uses[Field("address.city")].reads == 50
     assert uses[Field("contact.phone")].reads == 0
     assert uses[Field("contact.phone")].collected == 120
+
+
+def test_whoever_measures_does_not_learn_what_a_few_customers_told_somebody_else(stage):
+    def listed():
+        with stage.platform.database.read() as session:
+            return [each.field for each in unread.unread(session, stage.catalogue, least=5)]
+
+    for _ in range(4):
+        stage.customer(health__condition="asthma")
+    assert listed() == []
+    stage.customer(health__condition="asthma")  # from so many on it is nobody's
+    assert listed() == ["health.condition"]

@@ -216,6 +216,8 @@ def test_too_many_groups_are_refused_and_not_cut(stage, monkeypatch):
     people(stage, ["A", "B", "C"])
     monkeypatch.setattr(aggregate, "MAX_GROUPS", 2)
     assert ask(stage, group_by=[CITY]).json()["code"] == "too_many_groups"
+    (event,) = stage.events("release")  # it told something of their values
+    assert len({subject for subject, _ in event.records}) == 3
 
 
 def test_too_many_groups_to_show_are_refused(stage, monkeypatch):
