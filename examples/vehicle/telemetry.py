@@ -18,6 +18,8 @@ from fieldgrant.touchpoint import Ed25519Signer, Flushed, Touchpoint
 
 PURPOSE = "https://w3id.org/dpv#TechnicalServiceProvision"
 
+SETTINGS = ("FG_BASE", "FG_KEY", "FG_SUBJECT", "FG_CONSENT")
+
 
 def drive(touchpoint: Touchpoint, readings: Iterable[str], *, subject: str, consent: str) -> Flushed:
     """Queue every reading first, then send what waits. Raises what `enqueue` and `flush` raise."""
@@ -33,6 +35,8 @@ def main() -> int:
     options = argparse.ArgumentParser(description="Send a vehicle's telemetry.")
     options.add_argument("--queue", type=Path, required=True)
     queue = options.parse_args().queue
+    if missing := [name for name in SETTINGS if name not in os.environ]:
+        sys.exit(f"set {', '.join(missing)}: the first lines of this file show how")
     seed = bytes.fromhex(json.loads(Path(os.environ["FG_KEY"]).read_text(encoding="ascii"))["seed"])
     with Touchpoint(os.environ["FG_BASE"], Ed25519Signer(seed), queue_dir=queue) as touchpoint:
         about = {"subject": os.environ["FG_SUBJECT"], "consent": os.environ["FG_CONSENT"]}

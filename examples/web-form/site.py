@@ -135,7 +135,9 @@ def _origin(url: str) -> str:
 
 
 def from_environment() -> Site:
-    """The site that the environment describes. KeyError names what is missing."""
+    """The site that the environment describes; SystemExit names what is missing."""
+    if missing := [name for name in ("FG_BASE", "FG_CONTROLLER", "FG_KEY", "FG_GROUND") if name not in os.environ]:
+        raise SystemExit(f"set {', '.join(missing)}: the first lines of this file show how")
     seed = bytes.fromhex(json.loads(Path(os.environ["FG_KEY"]).read_text(encoding="ascii"))["seed"])
     return Site(
         signer=Ed25519Signer(seed),

@@ -200,7 +200,7 @@ class Touchpoint:
             if not transient:
                 raise last
             wait = max(backoff(number), told_wait(answer))
-        LOG.warning("%d uploads could not be sent: %s", len(uploads), last.code)
+        LOG.warning("could not be sent: %s (uploads: %d)", last.code, len(uploads))
         raise last
 
     def _once(self, body: bytes, key: str) -> httpx.Response | None:
