@@ -14,13 +14,14 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Table, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, delete, select, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
 from protocol import times
 from protocol.consent import Field, SubjectId
 from protocol.did import Did
+from runtime.outbox import OutboxEvent
 from runtime.platform import Platform
 
 
@@ -202,6 +203,36 @@ def settle(session: Session, subject: SubjectId, at: datetime) -> None:
     """What of this subject was due by `at` was dealt with: destroyed, or claimed by a ground."""
     due = (TABLE.c.subject == subject, TABLE.c.destroy_by <= times.iso(at))
     session.connection().execute(update(TABLE).where(*due).values(destroy_by=None))
+
+
+def less_than(session: Session, subject: SubjectId, told: OutboxEvent, fields: Collection[Field]) -> bool:
+    """Is less remembered of these fields than the event told of them: no date, a later one, fewer fields?"""
+    row = session.connection().execute(select(TABLE).where(*_of(subject, told))).one_or_none()
+    if row is None or row.destroy_by is None or row.destroy_by > told.header["destroy_by"]:
+        return True
+    return not _rows(row).keys() >= frozenset(fields)
+
+
+def mend(session: Session, subject: SubjectId, told: OutboxEvent, fields: Collection[Field]) -> None:
+    """Remember of these fields what the event says."""
+    row = session.connection().execute(select(TABLE).where(*_of(subject, told))).one_or_none()
+    known = {} if row is None else _rows(row)
+    session.connection().execute(delete(TABLE).where(*_of(subject, told)))
+    said = {
+        "subject": subject,
+        "event_id": told.event_id,
+        "source": told.header["source"],
+        "source_digest": told.header["digest"],
+        "importer": told.header["importer"],
+        "at": times.iso_ms(told.at) if row is None else row.at,
+        "fields": _json(dict.fromkeys(fields, 0) | known),
+        "destroy_by": told.header["destroy_by"],
+    }
+    session.connection().execute(TABLE.insert(), [said])
+
+
+def _of(subject: SubjectId, told: OutboxEvent) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return TABLE.c.subject == subject, TABLE.c.event_id == told.event_id
 
 
 def forget(session: Session, taken_back: Mapping[SubjectId, Collection[Field]], events: Collection[str]) -> None:

@@ -177,7 +177,7 @@ def inspected(session: Session, after: int, limit: int) -> tuple[list[OutboxEven
             break
         genuine, found = chain.inspect(rows, before)
         flaws += found
-        events += [_event(Outbox(**row)) for row, fits in zip(rows, genuine, strict=True) if fits]
+        events += [read(Outbox(**row)) for row, fits in zip(rows, genuine, strict=True) if fits]
         after = rows[-1]["id"]
     return events, flaws
 
@@ -188,10 +188,11 @@ def pending(session: Session, after: int, limit: int) -> list[OutboxEvent]:
     On SQLite writers follow each other, so ids commit in order and none can appear below `after` later.
     """
     query = select(Outbox).where(col(Outbox.id) > after).order_by(col(Outbox.id)).limit(limit)
-    return [_event(row) for row in session.exec(query)]
+    return [read(row) for row in session.exec(query)]
 
 
-def _event(row: Outbox) -> OutboxEvent:
+def read(row: Outbox) -> OutboxEvent:
+    """The event of a row; whether we wrote it is for `inspected` to say."""
     records = orjson.loads(row.records)
     return OutboxEvent(
         id=row.id or 0,

@@ -1,8 +1,9 @@
-"""The loop that takes back imports which broke off, whoever ran them."""
+"""The loop that takes back imports which broke off, whoever ran them, and sees to what others were to be gone by."""
 
 import logging
 import threading
 
+from crm_core.imports import recall
 from crm_core.imports import run as import_run
 from crm_core.imports import undo as import_undo
 from protocol.errors import EvidenceError
@@ -31,6 +32,7 @@ def step(platform: Platform) -> int:
     if old:
         with platform.database.write() as session:
             import_run.prune(session, at)
+    recall.some(platform, at)
     if not import_undo.pending(platform):
         return 0
     try:

@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from crm_core import origin
-from crm_core.imports import importer
+from crm_core.imports import importer, recall
+from crm_core.imports import undo as import_undo
 from protocol import times
 from protocol.consent import Field, SubjectId
 
@@ -64,3 +65,42 @@ def test_forgetting_leaves_what_was_not_taken_back(stage):
         assert origin.collected_fields(session, wei) == {GIVEN, EMAIL}
         assert origin.collected_of(session, [wei, ann, SubjectId("sub_none")]).keys() == {wei}
         assert origin.counted(session) == {GIVEN: 1, EMAIL: 1}
+
+
+def test_whoever_postpones_a_date_in_the_database_wins_a_few_rounds_at_most(stage):
+    bring(stage, "First Name,Email\nWei,wei@x.example\n")
+    (subject,) = subjects(stage)
+    at = stage.clock.now() + timedelta(days=90)
+    for attack in (
+        "UPDATE origin SET destroy_by = '2099-01-01T00:00:00Z'",
+        "UPDATE origin SET destroy_by = NULL",
+        """UPDATE origin SET fields = '{"contact.email":1}'""",
+        "DELETE FROM origin",
+    ):
+        with stage.platform.database.write() as session:
+            session.connection().exec_driver_sql(attack)
+        with stage.platform.database.read() as session:
+            assert origin.unclaimed(session, at, 10) != [(subject, frozenset({GIVEN, EMAIL}))]  # the control
+        assert recall.some(stage.platform, at - timedelta(seconds=1)) == 0  # not yet
+        assert sum(recall.some(stage.platform, at) for _ in range(40)) == 1
+        with stage.platform.database.read() as session:
+            assert origin.unclaimed(session, at, 10) == [(subject, frozenset({GIVEN, EMAIL}))]
+
+
+def test_what_was_taken_back_since_stays_so_and_a_planted_event_dates_nothing(stage):
+    bring(stage, "First Name,Email\nWei,wei@x.example\n")
+    (wei,) = subjects(stage)
+    done = bring(stage, "First Name,Email,City\nWei,wei@x.example,Leeds\nAnn,ann@x.example,Bath\n")
+    with import_undo.alone(stage.platform):
+        import_undo.undo(stage.platform, done.run)
+    typed = stage.customer(contact__email="desk@x.example")
+    with stage.platform.database.write() as session:
+        session.connection().exec_driver_sql(
+            "UPDATE outbox SET header = json_set(header, '$.destroy_by', '2020-01-01T00:00:00Z') WHERE id = "
+            "(SELECT max(id) FROM outbox WHERE type = 'value.collected')"
+        )
+    at = stage.clock.now() + timedelta(days=900)
+    assert sum(recall.some(stage.platform, at) for _ in range(40)) == 0
+    with stage.platform.database.read() as session:
+        assert origin.collected_of(session, [wei, typed]).keys() == {wei, typed}
+        assert dict(origin.unclaimed(session, at, 10)) == {wei: frozenset({GIVEN, EMAIL})}
