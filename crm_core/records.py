@@ -283,14 +283,19 @@ Wrapped = Row[Any, Any, Any, Any]
 _OF_KEY = (TABLE.c.subject, TABLE.c.generation, TABLE.c.epoch, TABLE.c.wrapped)
 
 
+# Two ranges of the index: "another epoch" would look at each of those that are under this one.
+_BEHIND = tuple(
+    select(*_OF_KEY).where(TABLE.c.bucket == bindparam("of"), other).limit(bindparam("most"))
+    for other in (TABLE.c.epoch < bindparam("under"), TABLE.c.epoch > bindparam("under"))
+)
+
+
 def behind(session: Session, bucket: int, epoch: int, limit: int) -> list[Wrapped]:
     """At most `limit` data keys of a bucket that are not under this epoch (-1: all)."""
-    # Two ranges of the index: "another epoch" would look at each of those that are under this one.
     found: list[Wrapped] = []
-    for other in (TABLE.c.epoch < epoch, TABLE.c.epoch > epoch):
-        statement = select(*_OF_KEY).where(TABLE.c.bucket == bucket, other)
-        statement = statement.limit(limit - len(found) if limit > 0 else limit)
-        found += session.connection().execute(statement).all()
+    for statement in _BEHIND:
+        most = limit - len(found) if limit > 0 else limit
+        found += session.connection().execute(statement, {"of": bucket, "under": epoch, "most": most}).all()
         if 0 < limit <= len(found):
             break
     return found

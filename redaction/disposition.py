@@ -6,7 +6,7 @@ job per subject is open at a time (a partial unique index), and a field has one 
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Final, Literal
 
@@ -158,7 +158,22 @@ def decide(
     return tuple(sorted(decided, key=lambda one: one.field))
 
 
-def add(session: Session, planned: Collection[tuple[Job, Collection[Decided]]]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job that is planned: the columns of `Job` that it begins with."""
+
+    id: str
+    subject: SubjectId
+    version: int
+    round: int
+    cause: str
+    cause_id: str
+    ended_at: str
+    planned_at: str
+    bucket: int
+
+
+def add(session: Session, planned: Collection[tuple[NewJob, Collection[Decided]]]) -> None:
     """Store jobs with their dispositions; all planned."""
     if not planned:
         return
@@ -181,7 +196,7 @@ def add(session: Session, planned: Collection[tuple[Job, Collection[Decided]]]) 
         for one in decided
     ]
     session.flush()
-    session.connection().execute(insert(Job), [job.model_dump() for job, _ in planned])
+    session.connection().execute(insert(Job), [asdict(job) | {"step": PLANNED, "attempts": 0} for job, _ in planned])
     session.connection().execute(insert(Disposition), fates)
 
 

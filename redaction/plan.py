@@ -20,7 +20,7 @@ from protocol.consent import Field, GroundId, SubjectId, fresh_id
 from protocol.errors import EvidenceError
 from redaction import crash, disposition, downstream, lapse, looking
 from redaction.archive import Archived
-from redaction.disposition import DONE, PLANNED, Decided, Job, LapseRow
+from redaction.disposition import DONE, Decided, Job, LapseRow, NewJob
 from redaction.looking import Look, Proof, Proofs
 from runtime import keyring
 from runtime.platform import Platform
@@ -225,7 +225,7 @@ def _free(session: Session, subjects: Sequence[SubjectId]) -> list[SubjectId]:
 
 def _jobs(
     session: Session, planned: Mapping[SubjectId, tuple[Look, Ending]], at: datetime
-) -> list[tuple[Job, Sequence[Decided]]]:
+) -> list[tuple[NewJob, Sequence[Decided]]]:
     rounds = disposition.rounds(session, list(planned))
     return [
         (
@@ -236,14 +236,13 @@ def _jobs(
     ]
 
 
-def _new_job(subject: SubjectId, version: int, round: int, ending: Ending, at: datetime) -> Job:
+def _new_job(subject: SubjectId, version: int, round: int, ending: Ending, at: datetime) -> NewJob:
     ended_at, cause_id, cause = ending
-    return Job(
+    return NewJob(
         id=fresh_id(),
         subject=subject,
         version=version,
         round=round,
-        step=PLANNED,
         cause=cause,
         cause_id=cause_id,
         ended_at=times.iso_ms(ended_at),

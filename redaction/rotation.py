@@ -10,7 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import bindparam, tuple_, update
+from sqlalchemy import bindparam, insert, tuple_, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, func, select
 
@@ -98,10 +98,12 @@ def _begin(platform: Platform, buckets: Sequence[int]) -> dict[int, Rotation]:
     with platform.database.write() as session:
         new = _to_begin(session, platform, buckets)
         at = platform.clock.now()
+        begun: list[dict[str, Any]] = []
         for bucket, epoch in platform.keyring.begin_rotations(new).items():
             old = [one for one in platform.keyring.epochs(bucket) if one < epoch]
-            session.add(Rotation(bucket=bucket, epoch=epoch, ended=json.dumps(old), began_at=times.iso_ms(at)))
-        session.flush()
+            begun.append({"bucket": bucket, "epoch": epoch, "ended": json.dumps(old), "began_at": times.iso_ms(at)})
+        if begun:
+            session.connection().execute(insert(Rotation), [one | {"rewrapped": 0} for one in begun])
         rows = _pending(session, buckets)
         crash.point("begin.within")
     crash.point("begin.after")

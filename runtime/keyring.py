@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Callable, Iterable
+from os.path import exists
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -176,7 +177,8 @@ class KeyRing:
     def _sweep(self) -> None:
         """Drop the keys whose file is gone, then say so."""
         with self._mutex:
-            gone = [key for key in self._held if not self._path(*key).exists()]
+            place = str(self._directory / "buckets")  # no Path for each: there may be some hundred, 7 times a second
+            gone = [(bucket, epoch) for bucket, epoch in self._held if not exists(f"{place}/{bucket:03d}/{epoch}.key")]
             for key in gone:
                 del self._held[key]
             if self._opener is not None:
