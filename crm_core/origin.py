@@ -146,6 +146,27 @@ def first_hand(session: Session, subject: SubjectId, *, by: Did) -> frozenset[Fi
     return frozenset(field for field, good in latest.items() if good)
 
 
+def unvouched(
+    session: Session, ours: Collection[str], channels: Collection[Field]
+) -> dict[SubjectId, frozenset[Field]]:
+    """The fields of customers whose value somebody else than us (`ours`: DIDs) brought last: a wallet, a touchpoint.
+
+    Not those of `channels` that came with the customer and were never replaced: nobody enrols without them.
+    """
+    strangers = select(TABLE.c.subject).where(TABLE.c.importer.not_in(ours))
+    statement = select(TABLE).where(TABLE.c.subject.in_(strangers)).order_by(TABLE.c.subject, TABLE.c.at)
+    found: dict[SubjectId, frozenset[Field]] = {}
+    last, first, by = "", "", dict[Field, tuple[bool, bool]]()  # (came with the customer, one of us brought it)
+    for row in session.connection().execute(statement.execution_options(yield_per=_BATCH)):
+        if row.subject != last:
+            last, first, by = row.subject, row.at, {}
+        for field in _rows(row):
+            came = row.at == first and field not in by and field in channels
+            by[field] = (came, row.importer in ours)
+        found[SubjectId(last)] = frozenset(field for field, good in by.items() if not any(good))
+    return found
+
+
 def collected_fields(session: Session, subject: SubjectId) -> frozenset[Field]:
     """Every field that was ever collected for a subject, stored still or not."""
     return collected_of(session, [subject]).get(subject, frozenset())

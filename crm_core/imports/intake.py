@@ -6,6 +6,8 @@ Nothing of it touches the database but to find out which customers there are.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sqlmodel import select
+
 from crm_core import joining, normal, origin, writer
 from crm_core.imports import mapping, matching, source
 from crm_core.imports.jsonlines import Cell
@@ -18,6 +20,7 @@ from issuer.catalogue import Catalogue
 from protocol.consent import Field
 from protocol.errors import EvidenceError
 from runtime.platform import Platform
+from runtime.staff import StaffAccount
 
 TOLD = 10_000  # rejected rows that a report names
 _STEP = 1000
@@ -75,7 +78,13 @@ class Intake:
     def hold(self, scratch: Scratch, known: Known) -> None:
         """Take note of the customers that there are, and of those that an earlier import of the same bytes made."""
         wanted = matching.fields(self._plan.rules)
-        for number, (subject, values) in enumerate(writer.holders(self._platform, wanted), 1):
+        with self._platform.database.read() as session:
+            ours = {self._platform.controller, *session.exec(select(StaffAccount.did))}
+            unvouched = origin.unvouched(session, ours, joining.SPILL)
+        for number, (subject, held) in enumerate(writer.holders(self._platform, wanted), 1):
+            # else whoever puts somebody's address into their own record gets that person's row into it
+            doubtful = unvouched.get(subject, frozenset()) - set(mapping.NAMES)  # a name alone finds nobody
+            values = {field: value for field, value in held.items() if field not in doubtful}
             keys = matching.keys(values, self._plan.rules, self._home)
             first = set(dict(reversed(keys)).values())  # whose own address is it?
             scratch.hold(subject, [(key, 0 if key in first else 1) for _, key in keys])

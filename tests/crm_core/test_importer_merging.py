@@ -1,11 +1,16 @@
 """Which rows are one customer, what becomes of their values, and who may see that they were merged."""
 
+from datetime import timedelta
+
 import pytest
 
-from crm_core import records
+from crm_core import records, writer
 from crm_core.imports import importer, matching
 from crm_core.imports.importer import Plan
+from crm_core.origin import Origin
+from protocol.consent import Field
 from protocol.errors import EvidenceError
+from protocol.keys import Ed25519Signer
 
 EMAIL, OTHERS, PHONE, PHONES = "contact.email", "contact.other_emails", "contact.phone", "contact.other_phones"
 HEAD = "First Name,Last Name,Email,Email other,Phone,City,Customer Number\n"
@@ -162,3 +167,52 @@ def test_every_kind_of_file_is_taken_over_http_and_others_are_not(stage):
     for query, code in {"match=x": "unknown_rule", "map=x": "bad_map", "encoding=rot13": "unknown_encoding"}.items():
         refused = admin.post(f"/crm/imports?{query}", content=b"Email\n", headers={"content-type": "text/csv"})
         assert (refused.status_code, refused.json()["code"]) == (400, code)
+
+
+@pytest.mark.parametrize("field", ["contact.email", "contact.other_emails"])
+@pytest.mark.parametrize("source", ["subject", "Web form"])
+def test_nobody_draws_another_s_row_into_their_own_record_by_that_one_s_address(stage, field, source):
+    """A corrected address nobody of us has seen; the row would go to whoever asks for a copy of the record."""
+    thief = stage.customer(contact__email="thief@x.example", contact__given_name="Eve")
+    value = ["mei@x.example"] if field == "contact.other_emails" else "mei@x.example"
+    stage.clock.advance(timedelta(seconds=1))
+    wallet = Ed25519Signer.generate().did
+    with stage.platform.database.write() as session:
+        theirs = Origin(source=source, source_digest="-", importer=wallet, at=stage.clock.now())
+        writer.put(session, stage.platform, stage.catalogue, thief, {Field(field): value}, origin=theirs)
+    told = importer.run(
+        stage.platform, stage.catalogue, b"First Name,Email,City\nMei,mei@x.example,Bath\n", source="file",
+        importer=stage.platform.controller,
+    )  # fmt: skip
+    assert (told.created, told.updated) == (1, 0)
+
+
+def test_a_lead_does_not_come_with_somebody_else_s_address_beside_their_own(stage):
+    lead = Origin(source="Web form", source_digest="-", importer=Ed25519Signer.generate().did, at=stage.clock.now())
+    values = {Field("contact.email"): "thief@x.example", Field("contact.other_emails"): ["mei@x.example"]}
+    with stage.platform.database.write() as session:
+        writer.create(session, stage.platform, stage.catalogue, values, origin=lead)
+    report, _ = bring(stage, "Mei,,mei@x.example,,,Bath,")
+    assert (report.created, report.updated) == (1, 0)
+
+
+def test_a_lead_is_found_by_phone_and_name(stage):
+    lead = Origin(source="Web form", source_digest="-", importer=Ed25519Signer.generate().did, at=stage.clock.now())
+    values = {Field("contact.phone"): "+8613800004271", Field("contact.given_name"): "Mei"}
+    with stage.platform.database.write() as session:
+        writer.create(session, stage.platform, stage.catalogue, values, origin=lead)
+    report, _ = bring(stage, "Mei,,mei@x.example,,+86 138 0000 4271,Bath,")
+    assert (report.created, report.updated) == (0, 1)
+
+
+def test_an_address_that_came_with_the_customer_finds_them_whoever_brought_it(stage):
+    wallet = Ed25519Signer.generate().did
+    lead = Origin(source="Web form", source_digest="-", importer=wallet, at=stage.clock.now())
+    with stage.platform.database.write() as session:
+        email = {Field("contact.email"): "mei@x.example"}
+        writer.create(session, stage.platform, stage.catalogue, email, origin=lead)
+    rows = b"First Name,Email,City\nMei,mei@x.example,Bath\n"
+    told = importer.run(
+        stage.platform, stage.catalogue, rows, source="file", importer=stage.platform.controller
+    )  # fmt: skip
+    assert (told.created, told.updated) == (0, 1)
