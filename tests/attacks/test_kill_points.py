@@ -9,19 +9,24 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audit import drain
 from audit.log import Log
 from fieldgrant import compose, recovery
+from issuer import registry, settling
+from issuer.desk import Desk
 from issuer.live import LiveCatalogue
 from protocol import canonical
 from protocol.did import Did
 from runtime import crash, outbox
+from runtime.journal import Journal
 from runtime.platform import Platform
+from runtime.problem import Problem
 from runtime.settings import Settings
 from tests.attacks.house import CITY, House, Signed, built
 from tests.attacks.test_crashes import nothing_doubled
@@ -112,6 +117,50 @@ def test_a_withdrawal_killed_at_a_step_and_sent_again_ends_the_consent_once(hous
     body = canonical.jcs(wallet.withdrawal(given))
     assert run(withdraw, house.home, house.url(0), point, body, wallet.signer.did) == KILLED
     reopened(house).own.registry.withdraw(body, wallet.signer.did)
+    ended_once(house, wallet, str(given["id"]))
+
+
+def unjournalled(home: Path, url: str, point: str, body: bytes, did: str) -> None:
+    """A control: the journal is told after the commit, by a process that dies before it comes to that."""
+    later: list[dict[str, Any]] = []
+    append = Journal.append
+    Journal.append = lambda _, entry: later.append(dict(entry))  # type: ignore[assignment, method-assign]
+    platform = Platform.open(settings_of(home, url))
+    os.environ[crash.VARIABLE] = point
+    compose.house(platform).registry.withdraw(body, Did(did))
+    for entry in later:
+        append(platform.journal, entry)
+
+
+def settled_first(home: Path, url: str, point: str, body: bytes, did: str) -> None:
+    """A control: what follows a withdrawal is marked as done before it is: the drain, the word of it, the receipt."""
+    right = settling.settle
+
+    def wrong(desk: Desk, *ids: str) -> Any:
+        with desk.platform.database.write() as session:
+            session.connection().exec_driver_sql("UPDATE settling SET settled_at = at")
+        os.environ[crash.VARIABLE] = point
+        return right(desk, *ids)
+
+    registry.settle = wrong  # type: ignore[attr-defined]
+    platform = Platform.open(settings_of(home, url))
+    compose.house(platform).registry.withdraw(body, Did(did))
+
+
+@pytest.mark.parametrize(("target", "point"), [(unjournalled, "withdrawal.after"), (settled_first, "settle.before")])
+def test_control_a_withdrawal_without_what_protects_it_is_missed(house: House, target: object, point: str) -> None:
+    """No journal before the commit; or marks before acts."""
+    wallet = house.enrol_by_hand(house.people.pop())
+    given = wallet.give([CITY])
+    body = canonical.jcs(wallet.withdrawal(given))
+    assert run(target, house.home, house.url(0), point, body, wallet.signer.did) == KILLED
+    with pytest.raises((AssertionError, Disagreement)):  # a start-up sees by itself what the journal lacks
+        sent_again(house, wallet, given, body)
+
+
+def sent_again(house: House, wallet: Signed, given: dict[str, Any], body: bytes) -> None:
+    with suppress(Problem):  # no receipt was made
+        reopened(house).own.registry.withdraw(body, wallet.signer.did)
     ended_once(house, wallet, str(given["id"]))
 
 
