@@ -113,7 +113,8 @@ def grounds(listed: Sequence[StatutoryGround], language: str) -> RenderableType:
         purposes = "\n".join(offer.short(process.purpose) for process in ground.processes)
         fields = "\n".join(", ".join(sorted(process.fields)) for process in ground.processes)
         used = "\n".join(done(process, language) for process in ground.processes)
-        table.add_row(plain(purposes), plain(used), plain(fields), plain(ground.citation), day(ground.valid_until))
+        ends = say(language, "until_enrolled") if ground.until_enrolled else day(ground.valid_until)
+        table.add_row(plain(purposes), plain(used), plain(fields), plain(ground.citation), ends)
     return Group(Text(say(language, "grounds"), style="bold"), table)
 
 

@@ -279,7 +279,7 @@ class Organisation:
         """End a consent without the wallet, as a data protection officer does."""
         self._receipt(self.consents[consent_id][0], "revoked", "revoked", key=f"revoked {consent_id}")
 
-    def ground(self) -> Json:
+    def ground(self, *, until_enrolled: bool = False) -> Json:
         dpo, approver = Ed25519Signer(b"\x21" * 32), Ed25519Signer(b"\x22" * 32)
         unsigned = ground.build_ground(
             id=consent.fresh_id(),
@@ -292,6 +292,7 @@ class Organisation:
             processes=[self.process("contact.given_name", purpose="CustomerManagement")],
             valid_from=self.at,
             valid_until=self.at + timedelta(days=365),
+            until_enrolled=until_enrolled,
         )
         return proof.sign(proof.sign(unsigned, dpo, created=self.at), approver, created=self.at)
 

@@ -115,6 +115,17 @@ def test_a_whole_journey_in_both_languages(terminal: Terminal) -> None:
         terminal.organisation.bits = type(terminal.organisation.bits)()
 
 
+@pytest.mark.parametrize(
+    ("lang", "told"), [("en", "ended for you when you enrolled"), ("zh-CN", "已随您的登记对您终止")]
+)
+def test_a_ground_for_the_invitation_is_not_told_as_one_that_goes_on(terminal: Terminal, lang: str, told: str) -> None:
+    enrolled = terminal.enrolled()
+    assert told not in enrolled("show", "--online", lang=lang).stdout
+    spent = enrolled.organisation.ground(until_enrolled=True)
+    enrolled.organisation.twist["/issuer/wallet/grounds"] = lambda answer: {"items": [{"credential": spent}]}
+    assert told in enrolled("show", "--online", lang=lang).stdout
+
+
 def test_nothing_is_ticked_for_the_owner(terminal: Terminal) -> None:
     terminal.enrolled()
     ask = terminal.organisation.make_ask()
