@@ -13,6 +13,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score, train_test_split
+from threadpoolctl import threadpool_limits
 
 from crm_core.least import features
 from crm_core.least.features import Columns, Numbers
@@ -95,7 +96,8 @@ def measure(
     columns = {field: features.columns(types[field], [row.get(field) for row in known]) for field in candidates}
     counts = {field: sum(row.get(field) is not None for row in known) for field in candidates}
     trial = _Trial(columns, target, kinds=kinds)
-    return _search(trial, counts, required & columns.keys(), tolerance, progress)
+    with threadpool_limits(limits=1):  # threads of one fit wait for each other: on a busy machine, for minutes
+        return _search(trial, counts, required & columns.keys(), tolerance, progress)
 
 
 class _Trial:
