@@ -257,13 +257,12 @@ def everywhere(doors: Doors) -> int:
                 bodies = [
                     {"json": {name: doors.next() for name in [*members, doors.next()]}},
                     {"content": f'{{"a": "{doors.next()}'.encode(), "headers": {"content-type": "application/json"}},
-                    {"content": doors.next().encode("utf-16"), "headers": {"content-type": f"text/{doors.latin()}"}},
                 ]
             for number, body in enumerate(bodies):
                 headers = {"x-name": doors.latin(), "idempotency-key": doors.latin(), **body.pop("headers", {})}
                 doors.send("misuse", method.upper(), path, params=query, headers=headers, account="dora", **body)
                 count += 1
-                if number == 0:  # and by nobody
+                if number == 0 and len(bodies) > 1:  # and by nobody
                     headers |= {"authorization": f"Bearer {doors.latin()}", "signature": doors.latin()}
                     doors.send("misuse", method.upper(), path, params=query, headers=headers, **body)
                     count += 1
@@ -460,7 +459,7 @@ def test_control_a_process_that_does_not_forbid_it_leaves_its_values_in_a_core_f
             command = [sys.executable, "-c", text]
             subprocess.run(command, input=lived.markers[0], text=True, cwd=home / "cwd", check=False)
         left = list((home / "cwd").glob("core*"))
-        seen = [one for one in found(lived) if one.startswith("cwd/")]
+        seen = residue.search(home / "cwd", lived.markers[:1])
         for core in left:
             core.unlink()
         if not (left or forbidden):
