@@ -17,7 +17,7 @@ from protocol import times
 from protocol.consent import Field as FieldName
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from runtime import problem, staff
+from runtime import problem, staff, staff_app
 from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.staff import Staff
@@ -106,7 +106,7 @@ def build_app(platform: Platform, *, wallet_caller: Callable[..., Any], credenti
 
     app = FastAPI(title="Fieldgrant audit", version="0.1.0", lifespan=lifespan)
     problem.install(app)
-    app.include_router(staff.router(platform))
+    app.include_router(staff_app.router(platform))
     app.include_router(build_router(platform, log, wallet_caller=wallet_caller, credentials=credentials))
     return app
 

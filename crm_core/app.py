@@ -20,7 +20,7 @@ from crm_core.rights.copies import NOTHING, Beyond
 from issuer.catalogue import Catalogue
 from issuer.registry import Registry
 from protocol.consent import SubjectId
-from runtime import problem, staff
+from runtime import problem, staff, staff_app
 from runtime.platform import Platform
 from runtime.staff import Staff
 from verifier import allowance
@@ -41,7 +41,7 @@ def create(platform: Platform, catalogue: Catalogue, gate: Gate) -> FastAPI:
     """The app on its own, with errors and staff sign-in, so that it can run without the other parties."""
     app = FastAPI(title="Fieldgrant CRM", version="0.1.0", description=text.APP)
     problem.install(app, larger=BODY_LIMITS, statuses=STATUSES)
-    app.include_router(staff.router(platform))
+    app.include_router(staff_app.router(platform))
     app.include_router(router(platform, catalogue, gate))
     return app
 

@@ -39,7 +39,7 @@ from issuer.credentials import Credential
 from issuer.live import LiveCatalogue
 from issuer.registry import Registry
 from protocol.consent import Field, SubjectId
-from runtime import problem, staff
+from runtime import problem, staff_app
 from runtime.platform import Platform
 from runtime.settings import SERVICES as PARTIES
 from verifier import allowance, impact
@@ -115,7 +115,7 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
     )
     statuses = {**issuer.app.STATUSES, **verifier.app.STATUSES, **crm_core.app.STATUSES, **redaction.app.STATUSES}
     problem.install(whole, larger={**crm_core.app.BODY_LIMITS, **issuer.app.BODY_LIMITS}, statuses=statuses)
-    whole.include_router(staff.router(home.platform))
+    whole.include_router(staff_app.router(home.platform))
     for router in routers:
         whole.include_router(router)
 

@@ -45,7 +45,7 @@ _WALLETS = frozenset(
         "/redaction/state",
     }
 )
-_STAFF = {401: ("not_signed_in",), 403: ("role",), 429: ("too_many_requests",)}
+_STAFF = {401: ("not_signed_in",), 403: ("role", "csrf", "foreign_origin"), 429: ("too_many_requests",)}
 _WALLET = {
     401: ("no_signature", "bad_signature", "stale_signature", "bad_digest", "nonce_used"),
     403: ("not_enrolled", "staff_not_wallet"),
@@ -54,7 +54,12 @@ _WALLET = {
 _EVIDENCE = ("bad_json", "bad_credential", "bad_proof", "bad_signature", "wrong_type", "expired")
 # (verb, path) → status → codes: what an operation of the issuer refuses besides
 _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
-    ("post", "/staff/sessions"): {400: ("bad_json",), 401: ("bad_sign_in",), 429: ("too_many_requests",)},
+    ("post", "/staff/sessions"): {
+        400: ("bad_json",),
+        401: ("bad_sign_in",),
+        403: ("foreign_origin",),
+        429: ("too_many_requests",),
+    },
     ("post", "/issuer/invitations"): {
         404: ("unknown_subject",),
         409: ("already_enrolled", "no_channel", "no_second_channel"),

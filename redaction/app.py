@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from issuer.wallet_auth import WalletCaller, wallet_caller
 from redaction import archive_app, certificate, downstream, downstream_app, officers, status, texts
 from redaction.disposition import DONE, Job
-from runtime import problem, staff
+from runtime import problem, staff, staff_app
 from runtime.platform import Platform
 from runtime.staff import Staff
 
@@ -24,7 +24,7 @@ def create(platform: Platform) -> FastAPI:
     """The app on its own, errors and staff sign-in included; the worker is not: whoever serves it runs that beside."""
     app = FastAPI(title="Fieldgrant redaction", version="0.1.0", description=texts.APP)
     problem.install(app, statuses=STATUSES)
-    app.include_router(staff.router(platform))
+    app.include_router(staff_app.router(platform))
     app.include_router(router(platform))
     return app
 

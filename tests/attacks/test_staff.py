@@ -36,6 +36,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("POST", "/staff/sessions"): PUBLIC,
     ("POST", "/verifier/credentials/verify"): PUBLIC,
     ("GET", "/staff/me"): ALL,
+    ("GET", "/staff/session"): ALL,
     ("DELETE", "/staff/sessions/current"): ALL,
     ("POST", "/issuer/invitations"): INVITERS,
     ("POST", "/issuer/invitations/in-person"): INVITERS,
