@@ -1,4 +1,53 @@
 import "../ui/tokens.css";
+import "../ui/base.css";
+import "./desk.css";
+import { effect } from "@preact/signals";
 import { render } from "preact";
+import { Empty, ErrorNote, Loading } from "../ui/pieces";
+import { AskBuilder } from "./AskBuilder";
+import { CustomerScreen } from "./Customer";
+import { Customers } from "./Customers";
+import { open, purpose, session, trouble } from "./desk";
+import { route } from "./route";
+import { Shell } from "./Shell";
+import { SignIn } from "./SignIn";
+import { t } from "./words";
 
-render(<h1>Fieldgrant</h1>, document.getElementById("app") as HTMLElement);
+function Page() {
+  if (session.value === null) return <SignIn />;
+  if (session.value === undefined) {
+    return (
+      <div class="waiting-room">
+        {trouble.value ? <ErrorNote error={trouble.value} onAgain={() => void open()} /> : <Loading />}
+      </div>
+    );
+  }
+  return (
+    <Shell>
+      <Screen />
+    </Shell>
+  );
+}
+
+function Screen() {
+  const of = purpose.value;
+  const [, subject, what] = route.value.path;
+  if (!of) {
+    return (
+      <Empty title={t("no_purposes")} icon="lock">
+        <p>{t("no_purposes.more")}</p>
+      </Empty>
+    );
+  }
+  if (subject && what === "ask") return <AskBuilder key={subject} subject={subject} />;
+  if (subject) return <CustomerScreen key={`${subject} ${of.key}`} subject={subject} of={of} />;
+  return <Customers key={of.key} of={of} />;
+}
+
+effect(() => {
+  const where = session.value ? t("customers") : t("sign_in");
+  document.title = `${where} · ${t("product")}`;
+});
+
+void open();
+render(<Page />, document.getElementById("app") as HTMLElement);

@@ -46,7 +46,8 @@ export function Field({
   problem,
   optional = false,
   ...rest
-}: JSX.IntrinsicElements["input"] & {
+}: Omit<JSX.IntrinsicElements["input"], "type"> & {
+  readonly type?: string;
   readonly label: string;
   readonly hint?: string;
   readonly problem?: string | undefined;
@@ -59,7 +60,12 @@ export function Field({
         {label}
         {optional && <small>{t("optional")}</small>}
       </label>
-      <input {...rest} id={id} aria-invalid={problem ? "true" : undefined} aria-describedby={`${id}-more`} />
+      <input
+        {...(rest as JSX.IntrinsicElements["input"])}
+        id={id}
+        aria-invalid={problem ? "true" : undefined}
+        aria-describedby={`${id}-more`}
+      />
       <span id={`${id}-more`} class={problem ? "hint bad" : "hint"}>
         {problem ?? hint}
       </span>
