@@ -107,6 +107,7 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
         ),
         429: ("asked_too_often", "too_many_requests"),
     },
+    ("get", "/issuer/asks"): {404: ("unknown_ask",)},
     ("get", "/issuer/asks/{id}"): {404: ("unknown_ask",)},
     ("post", "/issuer/consents/{id}/revocation"): {404: ("unknown_consent",), 409: ("consent_ended",)},
     ("post", "/issuer/grounds"): {
