@@ -30,12 +30,11 @@ def test_pages_follow_one_another_without_a_gap(world: World, wallet: Wallet, mo
     made = [_ask(world, "marketing", wallet.subject, _process("marketing", *one))[1]["id"] for one in sets]
     found, before = [], None
     while True:
-        path = "/issuer/asks" + (f"?before={before}" if before else "")
-        page = world.get("marketing", path).json()
+        page = world.get("marketing", "/issuer/asks", **({"before": before} if before else {})).json()
         assert len(page["items"]) <= 2
         found += [item["id"] for item in page["items"]]
         if (before := page["next"]) is None:
             break
     assert sorted(found) == sorted(made)
     assert len(found) == len(set(found))
-    assert world.get("marketing", "/issuer/asks?before=urn:uuid:nobody").status_code == 404
+    assert world.get("marketing", "/issuer/asks", before="urn:uuid:nobody").status_code == 404
