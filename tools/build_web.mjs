@@ -67,10 +67,23 @@ function inventory(folder) {
   return { digest: createHash("sha256").update(lines.join("")).digest("hex"), files: each };
 }
 
+/** Builds a page beside the old one, and puts it in its place when all of it is there. */
 async function buildPage(name) {
+  const made = `${OUT}.${process.pid}.${name}`;
+  try {
+    const size = await make(name, made);
+    mkdirSync(OUT, { recursive: true });
+    rmSync(join(OUT, name), { recursive: true, force: true });
+    renameSync(made, join(OUT, name));
+    console.log(`${name.padEnd(6)} ${(size / 1000).toFixed(1)} kB of script, compressed`);
+  } finally {
+    rmSync(made, { recursive: true, force: true });
+  }
+}
+
+async function make(name, made) {
   const { root, base } = PAGES[name];
   const from = join(ROOT, root);
-  const made = `${OUT}.${process.pid}.${name}`;
   await build({
     ...common,
     root: from,
@@ -91,10 +104,7 @@ async function buildPage(name) {
   const worker = join(from, "sw.ts");
   if (existsSync(worker)) await buildWorker(worker, made, base);
   writeFileSync(join(made, "build.json"), `${JSON.stringify(inventory(made), null, 1)}\n`);
-  mkdirSync(OUT, { recursive: true });
-  rmSync(join(OUT, name), { recursive: true, force: true });
-  renameSync(made, join(OUT, name));
-  console.log(`${name.padEnd(6)} ${(size / 1000).toFixed(1)} kB of script, compressed`);
+  return size;
 }
 
 async function buildWorker(source, made, base) {
@@ -118,5 +128,9 @@ async function buildWorker(source, made, base) {
 const asked = process.argv.slice(2);
 for (const name of asked.length ? asked : Object.keys(PAGES)) {
   if (!(name in PAGES)) throw new Error(`no such page: ${name}`);
-  if (existsSync(join(ROOT, PAGES[name].root, "index.html"))) await buildPage(name);
+  if (!existsSync(join(ROOT, PAGES[name].root, "index.html"))) continue;
+  await buildPage(name).catch((error) => {
+    console.error(`${name}: ${error.message}`);
+    process.exitCode = 1;
+  });
 }

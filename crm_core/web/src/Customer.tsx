@@ -1,11 +1,12 @@
 import { useSignal } from "@preact/signals";
-import { ago, day, label, moment } from "../ui/i18n";
+import { day, label, moment } from "../ui/i18n";
 import { Icon } from "../ui/icons";
 import { Button, Chip, Dialog, ErrorNote, Loading, Note } from "../ui/pieces";
 import { Activity } from "./Activity";
-import type { Ask, Customer, FieldEntry, PurposeEntry } from "./api";
+import { AsksTo } from "./Asks";
+import type { Customer, FieldEntry, PurposeEntry } from "./api";
 import * as api from "./api";
-import { fieldsOf, purposeLabel, session } from "./desk";
+import { fieldsOf, session } from "./desk";
 import { Granted, LockChip } from "./Held";
 import { useReading } from "./reading";
 import { to } from "./route";
@@ -38,7 +39,7 @@ export function CustomerScreen({ subject, of }: { readonly subject: string; read
                 {enrolled.since ? t("wallet.since", { day: day(enrolled.since) }) : t("wallet.no")}
               </Chip>
             )}
-            <Reference subject={subject} />
+            <Reference subject={subject} bare={!name} />
           </p>
         </div>
         <PurposePicker />
@@ -62,7 +63,7 @@ export function CustomerScreen({ subject, of }: { readonly subject: string; read
         </div>
         <div class="stack">
           <Activity subject={subject} of={of} />
-          <Asks subject={subject} />
+          <AsksTo subject={subject} />
         </div>
       </div>
     </>
@@ -129,7 +130,7 @@ function grouped(fields: readonly FieldEntry[]): [string, FieldEntry[]][] {
   return [...groups];
 }
 
-function Reference({ subject }: { readonly subject: string }) {
+function Reference({ subject, bare }: { readonly subject: string; readonly bare: boolean }) {
   const copied = useSignal(false);
   async function copy() {
     await navigator.clipboard.writeText(subject);
@@ -139,7 +140,7 @@ function Reference({ subject }: { readonly subject: string }) {
   return (
     <button type="button" class="reference" title={t("copy")} onClick={() => void copy()}>
       <span class="unseen">{t("copy")}</span>
-      <span class="mono">{short(subject)}</span>
+      {!bare && <span class="mono">{short(subject)}</span>}
       <Icon name={copied.value ? "check" : "copy"} />
       <span class="unseen" role="status">
         {copied.value ? t("copied") : ""}
@@ -189,47 +190,5 @@ function Invite({ subject }: { readonly subject: string }) {
         </Dialog>
       )}
     </>
-  );
-}
-
-const TONES: Readonly<Partial<Record<Ask["standing"], "good" | "warn">>> = { living: "warn", answered: "good" };
-
-function Asks({ subject }: { readonly subject: string }) {
-  const reading = useReading(() => api.asksTo(subject));
-  const asks = [...(reading.data.value?.items ?? [])].reverse();
-  return (
-    <section class="card side-card" aria-labelledby="asks">
-      <header>
-        <h2 id="asks">{t("asks.to")}</h2>
-      </header>
-      {reading.error.value !== null && <ErrorNote error={reading.error.value} onAgain={reading.again} />}
-      {reading.busy.value && !reading.data.value && <Loading lines={3} />}
-      {reading.data.value && asks.length === 0 && <p class="nothing faint">{t("asks.none")}</p>}
-      <ul class="asks">
-        {asks.map((one) => {
-          const said_ = one.credential.credentialSubject.requestsConsent;
-          const count = new Set(said_.hasProcess.flatMap((process) => process.hasPersonalData)).size;
-          return (
-            <li key={one.id}>
-              <p>
-                <b>{said_.hasProcess.map((process) => purposeLabel(process.hasPurpose)).join(" · ")}</b>
-                <Chip tone={TONES[one.standing] ?? "plain"}>
-                  {said(`standing.${one.standing}`, "standing.expired")}
-                </Chip>
-              </p>
-              <p class="faint" title={moment(one.at)}>
-                {t("asks.fields", { n: count })} · {t("asks.sent", { ago: ago(one.at) })}
-                {one.standing === "living" && one.valid_until && (
-                  <>
-                    <br />
-                    {t("asks.until", { day: day(one.valid_until) })}
-                  </>
-                )}
-              </p>
-            </li>
-          );
-        })}
-      </ul>
-    </section>
   );
 }

@@ -25,6 +25,9 @@ export function Shell({ children }: { readonly children: ComponentChildren }) {
           <a href={to(["customers"])} aria-current={here === "customers" ? "page" : undefined}>
             {t("customers")}
           </a>
+          <a href={to(["asks"])} aria-current={here === "asks" ? "page" : undefined}>
+            {t("asks")}
+          </a>
         </nav>
         <div class="who">
           <p>
@@ -36,8 +39,8 @@ export function Shell({ children }: { readonly children: ComponentChildren }) {
             {t(connected.value === false ? "live.not" : "live")}
           </p>
           <LanguageSwitch />
-          <Button kind="quiet" icon="out" onClick={() => void signOut()}>
-            {t("sign_out")}
+          <Button kind="quiet" icon="out" aria-label={t("sign_out")} onClick={() => void signOut()}>
+            <span>{t("sign_out")}</span>
           </Button>
         </div>
       </header>

@@ -109,6 +109,8 @@ interface Process {
 
 export interface Ask {
   readonly id: string;
+  /** Whom was asked: in the list over all customers. */
+  readonly subject?: string;
   readonly standing: AskStanding;
   readonly at: string;
   readonly valid_until: string | null;
@@ -171,6 +173,8 @@ export const items = (subject: string, purpose: string, cursor: string | null, w
 
 export const asksTo = (subject: string): Promise<{ items: readonly Ask[] }> =>
   call("GET", `/issuer/asks?${asked({ subject })}`);
+export const asks = (before: string | null, way: Way): Promise<{ items: readonly Ask[]; next: string | null }> =>
+  call("GET", `/issuer/asks${before ? `?${asked({ before })}` : ""}`, undefined, way);
 export const enrolled = (subject: string): Promise<{ enrolled: boolean; since: string | null }> =>
   call("GET", `/issuer/enrolments?${asked({ subject })}`);
 export const ask = (wish: Wish): Promise<Ask> => call("POST", "/issuer/asks", wish);

@@ -5,6 +5,7 @@ import { effect } from "@preact/signals";
 import { render } from "preact";
 import { Empty, ErrorNote, Loading } from "../ui/pieces";
 import { AskBuilder } from "./AskBuilder";
+import { Asks } from "./Asks";
 import { CustomerScreen } from "./Customer";
 import { Customers } from "./Customers";
 import { open, purpose, session, trouble } from "./desk";
@@ -31,7 +32,8 @@ function Page() {
 
 function Screen() {
   const of = purpose.value;
-  const [, subject, what] = route.value.path;
+  const [where, subject, what] = route.value.path;
+  if (where === "asks") return <Asks />;
   if (!of) {
     return (
       <Empty title={t("no_purposes")} icon="lock">
@@ -45,7 +47,7 @@ function Screen() {
 }
 
 effect(() => {
-  const where = session.value ? t("customers") : t("sign_in");
+  const where = session.value ? t(route.value.path[0] === "asks" ? "asks" : "customers") : t("sign_in");
   document.title = `${where} · ${t("product")}`;
 });
 
