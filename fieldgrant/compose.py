@@ -31,7 +31,7 @@ import verifier.app
 import verifier.worker
 from audit import events
 from audit.log import Log
-from fieldgrant import VERSION, beyond, glance, openapi, recovery
+from fieldgrant import VERSION, beyond, glance, openapi, origins, pages, recovery
 from issuer import wallet_auth
 from issuer.catalogue import Catalogue
 from issuer.catalogue_app import Counts
@@ -48,6 +48,7 @@ from verifier.gate import Gate
 __all__ = ["PARTIES", "House", "app", "credentials", "house"]
 
 Work = Callable[[threading.Event], None]
+PAGES = {"crm": "crm", "audit": "audit"}  # party → the page beside it; the wallet's has an origin of its own
 EVERYONE = "*"  # subject of a credential that concerns every customer
 
 _ABOUT = """
@@ -115,6 +116,7 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
     )
     statuses = {**issuer.app.STATUSES, **verifier.app.STATUSES, **crm_core.app.STATUSES, **redaction.app.STATUSES}
     problem.install(whole, larger={**crm_core.app.BODY_LIMITS, **issuer.app.BODY_LIMITS}, statuses=statuses)
+    whole.add_middleware(origins.Origins)  # outermost: what is refused carries its headers too
     whole.include_router(staff_app.router(home.platform))
     for router in routers:
         whole.include_router(router)
@@ -126,6 +128,9 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
 
     openapi.add(whole)
     glance.add(whole)
+    for party, page in PAGES.items():
+        if party in parties:
+            pages.add(whole, page)
     return whole
 
 
