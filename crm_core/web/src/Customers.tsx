@@ -1,49 +1,20 @@
-import { type Signal, useSignal } from "@preact/signals";
 import { Icon } from "../ui/icons";
 import { Button, Empty, ErrorNote, Loading, Table } from "../ui/pieces";
-import type { Condition, Customer, FieldEntry, Page, PurposeEntry } from "./api";
+import type { Customer, Page, PurposeEntry } from "./api";
 import * as api from "./api";
-import { ColumnsDialog } from "./ColumnsDialog";
 import { fieldsOf } from "./desk";
-import { FilterDialog, inWords } from "./FilterDialog";
 import { Granted, Locked } from "./Held";
+import { type Asked, ask, askedBefore, clear, NAMES, question } from "./listing";
 import { useReading } from "./reading";
 import { to } from "./route";
 import { PurposePicker } from "./Shell";
+import { Tools } from "./Tools";
 import { named, nameOf, short, t } from "./words";
-
-const ROWS = 100;
-const NAMES = ["contact.family_name", "contact.given_name"];
-/** What a list is wanted for first, where the purpose has it. */
-const FIRST = [
-  "contact.email",
-  "employment.company",
-  "address.city",
-  "contact.phone",
-  "interaction.status",
-  "identity.customer_number",
-  "contract.product",
-  "vehicle.model",
-];
-const MOST_COLUMNS = 5;
-const MOST_ASKED = 10; // conditions that the API joins by "any"
-const MOST_SORTS = 3;
-
-/** What is asked of the list: one signal each, so that every change reads anew. */
-interface Asked {
-  readonly search: Signal<string>;
-  readonly filters: Signal<readonly Condition[]>;
-  readonly sort: Signal<string>;
-  readonly columns: Signal<readonly string[]>;
-  readonly granted: Signal<boolean>;
-  /** The cursors of the pages so far; the last is that of the page in sight. */
-  readonly cursors: Signal<readonly string[]>;
-}
 
 /** The customers of a purpose. Rendered anew (by key) for another purpose. */
 export function Customers({ of }: { readonly of: PurposeEntry }) {
   const fields = fieldsOf(of);
-  const asked = useAsked(fields);
+  const asked = askedBefore(of, fields);
   const names = NAMES.filter((id) => of.fields.includes(id));
   const reading = useReading<Page>((stop) => api.customers(question(of, names, asked), { stop }));
   const filtered = asked.search.value !== "" || asked.filters.value.length > 0 || asked.granted.value;
@@ -53,7 +24,7 @@ export function Customers({ of }: { readonly of: PurposeEntry }) {
         <h1>{t("customers")}</h1>
         <PurposePicker />
       </header>
-      <Tools asked={asked} fields={fields} />
+      <Tools asked={asked} fields={fields} query={() => question(of, names, asked)} />
       {reading.error.value !== null && <ErrorNote error={reading.error.value} onAgain={reading.again} />}
       {reading.data.value ? (
         <div class={`card list ${reading.busy.value ? "waiting" : ""}`}>
@@ -76,138 +47,6 @@ export function Customers({ of }: { readonly of: PurposeEntry }) {
       )}
     </>
   );
-}
-
-function useAsked(fields: readonly FieldEntry[]): Asked {
-  const ids = fields.map((entry) => entry.id).filter((id) => !NAMES.includes(id));
-  const wished = [...FIRST.filter((id) => ids.includes(id)), ...ids.filter((id) => !FIRST.includes(id))];
-  return {
-    search: useSignal(""),
-    filters: useSignal<readonly Condition[]>([]),
-    sort: useSignal(""),
-    columns: useSignal<readonly string[]>(wished.slice(0, MOST_COLUMNS)),
-    granted: useSignal(false),
-    cursors: useSignal<readonly string[]>([]),
-  };
-}
-
-function question(of: PurposeEntry, names: readonly string[], asked: Asked): api.Query {
-  const select = [...names, ...asked.columns.value];
-  const some = select.slice(0, MOST_ASKED).map((id) => ({ field: id, operator: "present" }));
-  const filters = [...asked.filters.value, ...(asked.granted.value ? [{ any: some }] : [])];
-  const cursor = asked.cursors.value.at(-1);
-  const search = asked.search.value;
-  // Customers with something granted come first: what is withheld is absent, and sorts last.
-  const sort = asked.sort.value ? [asked.sort.value] : search ? [] : select.slice(0, MOST_SORTS);
-  return {
-    purpose: of.key,
-    select,
-    limit: ROWS,
-    ...(filters.length ? { filters } : {}),
-    ...(sort.length ? { sort } : {}),
-    ...(search ? { search } : {}),
-    ...(cursor ? { cursor } : {}),
-  };
-}
-
-/** Another question begins at the first page. */
-function ask<T>(asked: Asked, signal: Signal<T>, value: T): void {
-  asked.cursors.value = [];
-  signal.value = value;
-}
-
-function clear(asked: Asked): void {
-  asked.cursors.value = [];
-  asked.search.value = "";
-  asked.filters.value = [];
-  asked.granted.value = false;
-}
-
-function Tools({ asked, fields }: { readonly asked: Asked; readonly fields: readonly FieldEntry[] }) {
-  const open = useSignal<"filter" | "columns" | null>(null);
-  const close = () => (open.value = null);
-  return (
-    <>
-      <div class="tools">
-        <search>
-          <form onSubmit={(event) => search(event, asked)}>
-            <Icon name="search" />
-            <input
-              type="search"
-              name="search"
-              aria-label={t("search")}
-              placeholder={t("search.hint")}
-              maxLength={200}
-              enterkeyhint="search"
-              key={asked.search.value}
-              defaultValue={asked.search.value}
-              onInput={(event) =>
-                event.currentTarget.value === "" && asked.search.value && ask(asked, asked.search, "")
-              }
-            />
-          </form>
-        </search>
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={asked.granted.value}
-            onChange={(event) => ask(asked, asked.granted, event.currentTarget.checked)}
-          />
-          {t("granted_only")}
-        </label>
-        <span class="push" />
-        <Button icon="filter" aria-haspopup="dialog" onClick={() => (open.value = "filter")}>
-          {t("filter")}
-        </Button>
-        <Button icon="columns" aria-haspopup="dialog" onClick={() => (open.value = "columns")}>
-          {t("columns")}
-        </Button>
-      </div>
-      {asked.filters.value.length > 0 && (
-        <ul class="chips">
-          {asked.filters.value.map((one) => (
-            <li key={inWords(one)} class="chip">
-              {inWords(one)}
-              <button
-                type="button"
-                aria-label={t("filter.remove", { what: inWords(one) })}
-                onClick={() =>
-                  ask(
-                    asked,
-                    asked.filters,
-                    asked.filters.value.filter((other) => other !== one),
-                  )
-                }
-              >
-                <Icon name="cross" />
-              </button>
-            </li>
-          ))}
-        </ul>
-      )}
-      {open.value === "filter" && (
-        <FilterDialog
-          fields={fields}
-          onClose={close}
-          onAdd={(condition) => ask(asked, asked.filters, [...asked.filters.value, condition])}
-        />
-      )}
-      {open.value === "columns" && (
-        <ColumnsDialog
-          fields={fields.filter((entry) => !NAMES.includes(entry.id))}
-          shown={asked.columns.value}
-          onClose={close}
-          onShow={(columns) => ask(asked, asked.columns, columns)}
-        />
-      )}
-    </>
-  );
-}
-
-function search(event: SubmitEvent, asked: Asked) {
-  event.preventDefault();
-  const given = new FormData(event.currentTarget as HTMLFormElement);
-  ask(asked, asked.search, String(given.get("search")).trim());
 }
 
 interface RowsProps {

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { label } from "../ui/i18n";
 import { Mark } from "../ui/icons";
 import { Button, LanguageSwitch, Note, Select } from "../ui/pieces";
@@ -11,6 +12,7 @@ import { said, t } from "./words";
 export function Shell({ children }: { readonly children: ComponentChildren }) {
   const who = session.value;
   const here = route.value.path[0] ?? "customers";
+  useArrival(route.value.path.join("/"));
   return (
     <div class="shell">
       <Button kind="primary" class="skip" onClick={() => document.getElementById("content")?.focus()}>
@@ -56,6 +58,17 @@ export function Shell({ children }: { readonly children: ComponentChildren }) {
       </main>
     </div>
   );
+}
+
+/** On another screen one begins at its top, with the keyboard too. */
+function useArrival(where: string): void {
+  const before = useRef(where);
+  useEffect(() => {
+    if (before.current === where) return;
+    before.current = where;
+    scrollTo(0, 0);
+    document.getElementById("content")?.focus({ preventScroll: true });
+  }, [where]);
 }
 
 /** What is read for: in sight wherever there are values. */

@@ -1,6 +1,6 @@
 // What the organisation's API answers (openapi.json), as far as this page asks.
 
-import { call, type Way } from "../ui/http";
+import { call, file, type Way } from "../ui/http";
 import type { Labels } from "../ui/i18n";
 
 export type Value = string | number | boolean | readonly string[] | null;
@@ -161,6 +161,10 @@ export const notice = (purpose: string, version: string, lang: string): Promise<
   call("GET", `/issuer/notices/${at(purpose)}/${at(version)}?${asked({ lang })}`);
 
 export const customers = (query: Query, way: Way): Promise<Page> => call("POST", "/crm/customers/query", query, way);
+export type Format = "csv" | "jsonl" | "vcard";
+/** A file of all who meet the conditions of a list. */
+export const exported = ({ purpose, select, filters, search }: Query, format: Format): Promise<Blob> =>
+  file("/crm/exports", { purpose, select, format, ...(filters ? { filters } : {}), ...(search ? { search } : {}) });
 export const customer = (subject: string, purpose: string, way: Way): Promise<Customer> =>
   call("GET", `/crm/customers/${at(subject)}?${asked({ purpose })}`, undefined, way);
 export const items = (subject: string, purpose: string, cursor: string | null, way: Way): Promise<Feed> =>

@@ -29,22 +29,36 @@ export const whenSignedOut = (act: () => void): void => {
   signedOut = act;
 };
 
-/** How a call may differ: `stop` ends it early; `quiet` leaves a 401 to the caller. */
+/** How a call may differ: `stop` ends it early; `quiet` leaves a 401 to the caller; `patience` in milliseconds. */
 export interface Way {
   readonly stop?: AbortSignal;
   readonly quiet?: boolean;
+  readonly patience?: number;
 }
 
 /** Call the API. Throws `Problem`; an `AbortError` passes when `way.stop` ended it. */
 export async function call<T>(method: string, path: string, body?: unknown, way: Way = {}): Promise<T> {
+  const text = await fetched(method, path, body, way, (answer) => answer.text());
+  return (text ? read(text) : undefined) as T;
+}
+
+/** The file that the API makes of a request. One that breaks off is not whole: `Problem`, and nothing of it is kept. */
+export const file = (path: string, body: unknown, way: Way = {}): Promise<Blob> =>
+  fetched("POST", path, body, { patience: 10 * 60_000, ...way }, (answer) => answer.blob());
+
+async function fetched<T>(
+  method: string,
+  path: string,
+  body: unknown,
+  way: Way,
+  take: (answer: Response) => Promise<T>,
+): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (csrf !== null && method !== "GET") headers["X-CSRF-Token"] = csrf;
-  const patience = AbortSignal.timeout(PATIENCE);
-  let answer: Response;
-  let text: string;
+  const patience = AbortSignal.timeout(way.patience ?? PATIENCE);
   try {
-    answer = await fetch(path, {
+    const answer = await fetch(path, {
       method,
       headers,
       credentials: "same-origin",
@@ -53,17 +67,16 @@ export async function call<T>(method: string, path: string, body?: unknown, way:
       signal: way.stop ? AbortSignal.any([way.stop, patience]) : patience,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    text = await answer.text();
+    if (answer.ok) return await take(answer);
+    throw refusal(answer, await answer.text());
   } catch (error) {
+    if (error instanceof Problem) {
+      if (error.status === 401 && !way.quiet) signedOut();
+      throw error;
+    }
     if (way.stop?.aborted) throw error;
     throw new Problem(0, patience.aborted ? "timeout" : "unreachable", String(error));
   }
-  if (!answer.ok) {
-    const problem = refusal(answer, text);
-    if (problem.status === 401 && !way.quiet) signedOut();
-    throw problem;
-  }
-  return (text ? read(text) : undefined) as T;
 }
 
 function refusal(answer: Response, text: string): Problem {
