@@ -1,7 +1,8 @@
 import "fake-indexeddb/auto";
+import { readFileSync } from "node:fs";
 import { entropyToMnemonic, mnemonicToEntropy } from "@scure/bip39";
 import { wordlist } from "@scure/bip39/wordlists/english.js";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { random, utf8 } from "../../wallet/web/core/bytes";
 import { EMPTY } from "../../wallet/web/core/holding";
 import { freshSecret, Keyring } from "../../wallet/web/core/keystore";
@@ -12,6 +13,11 @@ import { fromWords, toWords } from "../../wallet/web/core/words";
 
 const FEW = 100_000; // the least that is taken back, so that the tests are quick
 const PASS = "correct horse 电池";
+
+const list = readFileSync(new URL("../../wallet/web/public/words.txt", import.meta.url), "utf8");
+beforeAll(() => {
+  vi.stubGlobal("fetch", async (path: string) => new Response(path === "/words.txt" ? list : "", { status: 200 }));
+});
 
 describe("a sealed box", () => {
   it("opens with its passphrase alone, in whatever form it was typed", async () => {
@@ -44,8 +50,17 @@ describe("recovery words", () => {
       const secret = random(32);
       const words = await toWords(secret);
       expect(words.join(" ")).toBe(entropyToMnemonic(secret, wordlist));
-      expect(await fromWords(`  ${words.join("\n ").toUpperCase()} `)).toEqual(mnemonicToEntropy(words.join(" "), wordlist));
+      expect(await fromWords(`  ${words.join("\n ").toUpperCase()} `)).toEqual(
+        mnemonicToEntropy(words.join(" "), wordlist),
+      );
     }
+  });
+
+  it("come out of the standard's list or not at all", async () => {
+    expect(list.trimEnd().split("\n")).toEqual(wordlist);
+    vi.stubGlobal("fetch", async () => new Response(list.replace("zoo", "zoot")));
+    await expect(toWords(random(32))).rejects.toMatchObject({ code: "no_words" });
+    vi.stubGlobal("fetch", async () => new Response(list));
   });
 
   it("say which word is wrong, and notice two that changed places", async () => {
@@ -70,7 +85,9 @@ describe("the keys", () => {
 
   it("do not change between versions: what was backed up once opens for ever", async () => {
     const keyring = await Keyring.open(new Uint8Array(32).fill(7));
-    expect((await keyring.signer("did:web:crm.example.com")).did).toMatchInlineSnapshot(`"did:key:z6MkmWwsP3R4arooCfk3tEvspXk1YrLKp8piTB9e662U1184"`);
+    expect((await keyring.signer("did:web:crm.example.com")).did).toMatchInlineSnapshot(
+      `"did:key:z6MkmWwsP3R4arooCfk3tEvspXk1YrLKp8piTB9e662U1184"`,
+    );
   });
 
   it("wipe the secret that they came from", async () => {

@@ -1,0 +1,125 @@
+/** What the page knows: whether the wallet is open, what it holds, what is asked. Everything personal is in memory. */
+
+import { computed, effect, signal } from "@preact/signals";
+import { Client } from "../core/api";
+import type { Content } from "../core/holding";
+import type { Offer, Rejected } from "../core/offer";
+import * as session from "../core/session";
+import * as store from "../core/store";
+import { Wallet } from "../core/wallet";
+import { screen } from "./route";
+
+export type Phase = "looking" | "new" | "locked" | "open" | "elsewhere" | "broken";
+
+export const phase = signal<Phase>("looking");
+export const wallet = signal<Wallet | null>(null);
+export const content = signal<Content | null>(null);
+/** When somebody tried wrong passphrases since the wallet was open last. */
+export const tries = signal<readonly string[]>([]);
+export const offers = signal<readonly Offer[] | null>(null);
+export const rejected = signal<readonly Rejected[]>([]);
+/** Organisations that did not answer just now. */
+export const silent = signal<readonly string[]>([]);
+/** The ask that is looked at. */
+export const chosen = signal<Offer | null>(null);
+/** An invitation that came with the address; kept here until the wallet is open, and nowhere else. */
+export const invitation = signal("");
+
+export const organisations = computed(() => content.value?.organisations.filter((one) => one.enrolment !== null) ?? []);
+
+let release: () => void = () => {};
+
+/** Find out whether there is a wallet, and whether another window has it. */
+export async function look(): Promise<void> {
+  const found = /^#(fieldgrant:\/\/|fieldgrant%3A|)enrol(\?|%3F)|^#fieldgrant%3A/.test(location.hash);
+  if (found) {
+    invitation.value = decodeSafely(location.hash);
+    history.replaceState(null, "", "/#/enrol"); // the token is a secret: out of the address and the history
+    screen.value = "enrol";
+  }
+  try {
+    if (!(await alone())) phase.value = "elsewhere";
+    else phase.value = (await session.exists()) ? "locked" : "new";
+  } catch {
+    phase.value = "broken";
+  }
+}
+
+/** Take a wallet that was just made, opened or brought back. */
+export function opened(found: session.Opened): void {
+  const client = new Client();
+  const made = new Wallet(found.keyring, found.content, client, (changed) => {
+    content.value = changed;
+  });
+  wallet.value = made;
+  content.value = found.content;
+  tries.value = found.tries;
+  phase.value = "open";
+  void navigator.storage?.persist?.(); // so that the browser does not clear it when it needs room
+  void made.resume().finally(() => fetchAsks());
+}
+
+/** Forget the keys; what is on disk stays sealed. */
+export function lock(): void {
+  wallet.value = null;
+  content.value = null;
+  offers.value = null;
+  chosen.value = null;
+  tries.value = [];
+  phase.value = "locked";
+}
+
+/** Erase the wallet of this browser. */
+export async function erase(): Promise<void> {
+  lock();
+  await store.erase();
+  phase.value = "new";
+}
+
+/** Ask every organisation what it asks. */
+export async function fetchAsks(): Promise<void> {
+  const open = wallet.value;
+  if (open === null) return;
+  const found = await open.asks();
+  if (wallet.value !== open) return;
+  offers.value = found.offers;
+  rejected.value = found.rejected;
+  silent.value = found.silent;
+}
+
+/** Two windows would write over each other: the first keeps a lock for as long as it lives. */
+function alone(): Promise<boolean> {
+  return new Promise((done) => {
+    void navigator.locks.request("fieldgrant-wallet", { ifAvailable: true }, (held) => {
+      done(held !== null);
+      if (held === null) return null;
+      return new Promise<void>((ended) => {
+        release = ended;
+      });
+    });
+  });
+}
+
+addEventListener("pagehide", () => release());
+addEventListener("pageshow", (event: PageTransitionEvent) => {
+  if (event.persisted) location.reload();
+});
+
+function decodeSafely(hash: string): string {
+  return hash.startsWith("#fieldgrant%3A") ? decodeURIComponent(hash) : hash;
+}
+
+// ── the wallet locks itself ──
+
+let touched = Date.now();
+for (const name of ["pointerdown", "keydown"]) addEventListener(name, () => (touched = Date.now()), { passive: true });
+
+effect(() => {
+  const minutes = content.value?.lockAfter;
+  if (phase.value !== "open" || minutes === undefined) return;
+  touched = Date.now();
+  const timer = setInterval(() => {
+    if (Date.now() - touched > minutes * 60_000) lock();
+  }, 5_000);
+  return () => clearInterval(timer);
+});
