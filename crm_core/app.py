@@ -12,7 +12,7 @@ from crm_core.editing import item_app, organisation_app
 from crm_core.gateway import app as ingest_app
 from crm_core.gateway import touchpoints_app, uploader
 from crm_core.imports import app as import_app
-from crm_core.reading import aggregate_app, export_app
+from crm_core.reading import aggregate_app, export_app, live_app
 from crm_core.reading import app as read_app
 from crm_core.reading.history import Told, untold
 from crm_core.rights import app as rights_app
@@ -60,6 +60,7 @@ def router(
     routes.include_router(item_app.router(platform, catalogue, gate, told))
     routes.include_router(organisation_app.router(platform, catalogue, gate))
     _add_fields(routes, platform, catalogue)
+    routes.include_router(live_app.router(platform, catalogue))
     registry = Registry(platform, catalogue, partial(_compile, platform, catalogue), gate.turnstile.drain)
     routes.include_router(ingest_app.router(registry))
     routes.include_router(touchpoints_app.router(platform, catalogue))

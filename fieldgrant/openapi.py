@@ -227,6 +227,7 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     },
     ("get", "/issuer/notices/{purpose}/{version}"): {404: ("unknown_notice",)},
     ("get", "/issuer/status/{n}"): {404: ("unknown_status_list",)},
+    ("get", "/crm/live"): {429: ("too_many_streams", "too_many_requests")},
     ("get", "/audit/checkpoint"): {404: ("log_empty",)},
     ("get", "/audit/tile/{path}"): {404: ("no_such_tile",)},
     ("get", "/audit/bundles"): {404: ("unknown_subject",), 413: ("too_large", "too_many_files")},
