@@ -4,8 +4,9 @@ import { useSignal } from "@preact/signals";
 import { day, duration } from "../../../crm_core/web/ui/i18n";
 import { Button, Chip, Dialog, Note } from "../../../crm_core/web/ui/pieces";
 import type { Ticked } from "../core/consent";
+import type { Holding } from "../core/holding";
 import type { Offer } from "../core/offer";
-import { process } from "../core/verify";
+import { type Process, process } from "../core/verify";
 import { BackupDialog } from "./Backup";
 import { Fact, Title, Trouble, useAct } from "./pieces";
 import { go, to } from "./route";
@@ -101,7 +102,7 @@ function Answering({
           <fieldset class="ticks">
             <legend>{t("ask.fields")}</legend>
             <p class="soft small">{t("ask.tick")}</p>
-            {one.fields.map((field) => (
+            {inOrder(holding, one).map((field) => (
               <label key={field}>
                 <input
                   type="checkbox"
@@ -229,6 +230,10 @@ function waits(offer: Offer): boolean {
   const pending = wallet.value?.holding(offer.controller).pending ?? [];
   return pending.some((one) => JSON.stringify(one.body).includes(offer.ask.id));
 }
+
+/** What the purpose cannot do without comes first. */
+const inOrder = (holding: Holding, one: Process): string[] =>
+  one.fields.toSorted((a, b) => +needed(holding, one.purpose, b) - +needed(holding, one.purpose, a));
 
 /** The day of a moment, here, as an input has it. */
 function dayOf(at: Date): string {

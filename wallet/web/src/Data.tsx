@@ -11,7 +11,7 @@ import { Title, useFetched } from "./pieces";
 import { to } from "./route";
 import { organisations, wallet } from "./state";
 import { byField, type Given, living, type Use } from "./uses";
-import { fieldName, list, places, problem, purposeName, recipientName, said, t } from "./words";
+import { few, fieldName, list, places, problem, purposeName, recipientName, said, t } from "./words";
 
 export function Data() {
   const known = organisations.value;
@@ -155,7 +155,7 @@ function Consents({ holding, given, onEnd }: Shown) {
                 <span>
                   <strong>{list(one.processes.map((each) => purposeName(holding, each.purpose)))}</strong>
                   <span class="soft">
-                    {list(one.processes.flatMap((each) => each.fields.map((field) => fieldName(holding, field))))}
+                    {few(one.processes.flatMap((each) => each.fields.map((field) => fieldName(holding, field))))}
                   </span>
                   <span class="faint">{t("until", { when: day(one.until) })}</span>
                 </span>

@@ -9,7 +9,7 @@ import type { Holding } from "../core/holding";
 import type { Happened } from "../core/wallet";
 import { Title, Trouble, useAct } from "./pieces";
 import { organisations, wallet } from "./state";
-import { fieldName, list, organisation, problem, purposeName, recipientName, said, t } from "./words";
+import { few, fieldName, list, organisation, problem, purposeName, recipientName, said, t } from "./words";
 
 type Which = "all" | "reads" | "refusals";
 
@@ -81,10 +81,10 @@ function Entries({ holding }: { readonly holding: Holding }) {
     (one) =>
       (which.value === "all" ? true : which.value === "reads" ? reads(one) : refused(one)) &&
       (reader.value === "" || one.role === reader.value) &&
-      (field.value === "" || touched(one).includes(field.value)),
+      (field.value === "" || touched(one).includes(field.value) || field.value in one.withheld),
   );
   const roles = [...new Set(items.value.flatMap((one) => (one.role ? [one.role] : [])))].sort();
-  const fields = [...new Set(items.value.flatMap(touched))].sort();
+  const fields = [...new Set(items.value.flatMap((one) => [...touched(one), ...Object.keys(one.withheld)]))].sort();
   return (
     <>
       <div class="filters">
@@ -161,12 +161,11 @@ export function Line({
       <span class={`dot ${refused(item) ? "bad" : item.kind === "release" ? "good" : ""}`} aria-hidden="true" />
       <span>
         <strong>
-          {said("event", item.kind)}
+          {bareRead(item) ? t("history.nothing") : said("event", item.kind)}
           {item.role && <span class="by"> · {said("role", item.role)}</span>}
         </strong>
         <span class="soft">
-          {list(fields)}
-          {item.purpose && ` — ${purposeName(holding, item.purpose)}`}
+          {[few(fields), item.purpose ? purposeName(holding, item.purpose) : ""].filter(Boolean).join(" — ")}
         </span>
         <Reasons holding={holding} item={item} />
       </span>
@@ -206,7 +205,7 @@ function Reasons({ holding, item }: { readonly holding: Holding; readonly item: 
         <span class="faint" key={reason}>
           {t("history.withheld", {
             why: said("reason", reason),
-            fields: list(fields.map((one) => fieldName(holding, one))),
+            fields: few(fields.map((one) => fieldName(holding, one))),
           })}
         </span>
       ))}
@@ -225,6 +224,9 @@ function Proof({ holding, item }: { readonly holding: Holding; readonly item: Ha
   return (
     <div class="more">
       <dl class="facts small">
+        {touched(item).length > 0 && (
+          <Pair term={t("history.fields")}>{list(touched(item).map((one) => fieldName(holding, one)))}</Pair>
+        )}
         {item.reader && <Pair term={t("history.by")}>{item.reader}</Pair>}
         {item.recipient && <Pair term={t("ask.who")}>{recipientName(holding, item.recipient)}</Pair>}
         <Pair term={t("history.event")}>{item.event}</Pair>
@@ -250,10 +252,14 @@ function Proof({ holding, item }: { readonly holding: Holding; readonly item: Ha
 const Pair = ({ term, children }: { readonly term: string; readonly children: string }) => (
   <div>
     <dt>{term}</dt>
-    <dd class="mono">{children}</dd>
+    <dd>{children}</dd>
   </div>
 );
 
-const refused = (item: Happened): boolean => item.kind === "refusal" || item.kind.endsWith(".refused");
+/** A read that was answered without anything of the owner's. */
+const bareRead = (item: Happened): boolean => item.kind === "release" && item.released.length === 0;
+
+const refused = (item: Happened): boolean =>
+  item.kind === "refusal" || item.kind.endsWith(".refused") || bareRead(item);
 
 const touched = (item: Happened): string[] => [...new Set([...item.released, ...item.fields])];

@@ -149,7 +149,7 @@ function CertificateRow({ holding, certificate }: { readonly holding: Holding; r
           <Icon name="down" />
         </summary>
         <div class="more">
-          <ul class="plain">
+          <ul class="lines">
             {certificate.items.map((one) => (
               <li key={one.field}>
                 {fieldName(holding, one.field)}: {said("disposition", one.disposition)}

@@ -68,14 +68,14 @@ export function without(use: Use): Ticked | null {
 
 /** The fields that would be left without any consent if these consents ended, or only this field of one of them. */
 export function bare(all: readonly Given[], ending: readonly Given[], field?: string, place?: number): string[] {
+  const ends = new Set(ending.map((one) => one.id));
   const lost = new Set<string>();
   const stays = new Set<string>();
   for (const consent of all) {
     consent.processes.forEach((process, at) => {
       for (const one of process.fields) {
-        const ends =
-          ending.includes(consent) && (field === undefined || one === field) && (place === undefined || at === place);
-        (ends ? lost : stays).add(one);
+        const meant = (field === undefined || one === field) && (place === undefined || at === place);
+        (meant && ends.has(consent.id) ? lost : stays).add(one);
       }
     });
   }

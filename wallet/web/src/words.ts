@@ -109,6 +109,15 @@ export function places(codes: readonly string[]): string {
 export const list = (all: readonly string[]): string =>
   new Intl.ListFormat(language.value, { style: "narrow", type: "conjunction" }).format([...all]);
 
+const FEW = 6;
+
+/** Several fields in one line, the first few by name. */
+export function few(names: readonly string[]): string {
+  return names.length <= FEW
+    ? list(names)
+    : t("more", { what: list(names.slice(0, FEW - 1)), n: names.length - FEW + 1 });
+}
+
 /** What went wrong, and what to do. */
 export function problem(error: unknown): string {
   if (!(error instanceof CoreError)) return t("problem.unexpected");
@@ -118,5 +127,6 @@ export function problem(error: unknown): string {
 
 /** What saying no means, as the notice words it; empty where it does not. */
 export function refusalMeans(notice: string): string {
-  return /^(?:If you say no:|如果您不同意：)\s*(.+)$/m.exec(notice)?.[1] ?? "";
+  const words = /^(?:If you say no:|如果您不同意：)\s*(.+)$/m.exec(notice)?.[1] ?? "";
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
