@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
@@ -17,7 +17,7 @@ from runtime.staff import Staff
 
 MEDIA_TYPE: Final = "text/event-stream"
 _LAST: Final = 30.0  # seconds that a stream may outlive its life, until its connection is cut
-_RESPONSES: Final = {
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Server-sent events (WHATWG HTML, 9.2): `look` when an open page has to read again.",
         "content": {MEDIA_TYPE: {"example": "event: look\ndata: {}\n\n"}},
