@@ -6,6 +6,7 @@ import { AskPreview, type Draft } from "./AskPreview";
 import type { Ask, PublicCatalogue, Terms } from "./api";
 import * as api from "./api";
 import { field, purpose, purposes } from "./desk";
+import { FieldTicks } from "./FieldTicks";
 import { useReading } from "./reading";
 import { route, to } from "./route";
 import { short, t } from "./words";
@@ -108,7 +109,7 @@ function Form({ subject, terms, sent, ready }: FormProps) {
             </option>
           ))}
         </Select>
-        <Fields of={of} draft={draft.value} change={change} />
+        <FieldTicks of={of} chosen={draft.value.fields} onChange={(fields) => change({ fields })} />
         {of.recipients.length > 0 && (
           <Select
             label={t("ask.recipient")}
@@ -155,46 +156,6 @@ function Form({ subject, terms, sent, ready }: FormProps) {
       </div>
       <AskPreview draft={draft.value} of={of} recipient={terms.recipients[draft.value.recipient]} />
     </form>
-  );
-}
-
-function Fields({
-  of,
-  draft,
-  change,
-}: {
-  readonly of: Terms;
-  readonly draft: Draft;
-  readonly change: (part: Partial<Draft>) => void;
-}) {
-  const ids = Object.keys(of.necessity).filter((id) => field(id));
-  const turn = (id: string, on: boolean) =>
-    change({ fields: ids.filter((one) => (one === id ? on : draft.fields.includes(one))) });
-  return (
-    <fieldset class="stack tight">
-      <legend>
-        {t("ask.fields")}
-        <span class="faint">{t("ask.fields.hint")}</span>
-        <Button kind="quiet" onClick={() => change({ fields: draft.fields.length === ids.length ? [] : ids })}>
-          {t(draft.fields.length === ids.length ? "ask.nothing" : "ask.all")}
-        </Button>
-      </legend>
-      <div class="ticks">
-        {ids.map((id) => (
-          <label key={id} class="check">
-            <input
-              type="checkbox"
-              checked={draft.fields.includes(id)}
-              onChange={(event) => turn(id, event.currentTarget.checked)}
-            />
-            <span>
-              {label(field(id)?.labels ?? { en: id })}
-              {of.necessity[id] === "required" && <small class="faint"> {t("ask.required")}</small>}
-            </span>
-          </label>
-        ))}
-      </div>
-    </fieldset>
   );
 }
 

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { label } from "../ui/i18n";
 import { Mark } from "../ui/icons";
 import { Button, LanguageSwitch, Note, Select } from "../ui/pieces";
-import { purpose, purposes, readFor, session, signOut } from "./desk";
+import { overseeing, purpose, purposes, readFor, session, signOut } from "./desk";
 import { connected } from "./live";
 import { route, to } from "./route";
 import { said, t } from "./words";
@@ -12,6 +12,7 @@ import { said, t } from "./words";
 export function Shell({ children }: { readonly children: ComponentChildren }) {
   const who = session.value;
   const here = route.value.path[0] ?? "customers";
+  const screens = ["customers", "asks", ...(overseeing.value ? (["grounds"] as const) : [])] as const;
   useArrival(route.value.path.join("/"));
   return (
     <div class="shell">
@@ -24,12 +25,11 @@ export function Shell({ children }: { readonly children: ComponentChildren }) {
           <span>{t("product")}</span>
         </p>
         <nav aria-label={t("navigation")}>
-          <a href={to(["customers"])} aria-current={here === "customers" ? "page" : undefined}>
-            {t("customers")}
-          </a>
-          <a href={to(["asks"])} aria-current={here === "asks" ? "page" : undefined}>
-            {t("asks")}
-          </a>
+          {screens.map((one) => (
+            <a key={one} href={to([one])} aria-current={here === one ? "page" : undefined}>
+              {t(one)}
+            </a>
+          ))}
         </nav>
         <div class="who">
           <p>

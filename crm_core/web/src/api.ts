@@ -38,6 +38,7 @@ export interface Terms {
   readonly labels: Labels;
   readonly necessity: Readonly<Record<string, "required" | "optional">>;
   readonly separate_consent: boolean;
+  readonly consent_only: boolean;
   readonly duration: string;
   readonly consent_life: string;
   readonly recipients: readonly string[];
@@ -134,6 +135,39 @@ export interface Wish {
   readonly language: string;
 }
 
+export interface Ground {
+  readonly id: string;
+  readonly standing: "draft" | AskStanding;
+  readonly ended_at: string | null;
+  readonly credential: {
+    /** The DID of the officer who declared it. */
+    readonly issuer: string;
+    readonly validUntil: string;
+    readonly credentialSubject: {
+      readonly declaresGround: {
+        readonly groundKey: string;
+        readonly hasLegalBasis: string;
+        readonly citation: string;
+        readonly coversSubject: readonly string[];
+        readonly untilEnrolled: boolean;
+        readonly groundEvidence: { readonly evidenceText: string };
+        readonly hasProcess: readonly Process[];
+      };
+    };
+  };
+}
+
+export interface Declaration {
+  readonly key: string;
+  readonly basis: string;
+  readonly citation: string;
+  readonly evidence: string;
+  readonly processes: readonly { readonly purpose: string; readonly fields: readonly string[] }[];
+  readonly subjects: readonly string[] | "*";
+  readonly until_enrolled: boolean;
+  readonly valid_until: string;
+}
+
 export interface Session {
   readonly csrf: string | null;
   readonly expires_at: string;
@@ -184,3 +218,10 @@ export const enrolled = (subject: string): Promise<{ enrolled: boolean; since: s
 export const ask = (wish: Wish): Promise<Ask> => call("POST", "/issuer/asks", wish);
 export const invite = (subject: string): Promise<{ id: string; expires_at: string }> =>
   call("POST", "/issuer/invitations", { subject });
+
+export const me = (): Promise<{ did: string }> => call("GET", "/staff/me");
+export const grounds = (way: Way): Promise<{ items: readonly Ground[] }> =>
+  call("GET", "/issuer/grounds", undefined, way);
+export const declare = (ground: Declaration): Promise<Ground> => call("POST", "/issuer/grounds", ground);
+export const approveGround = (id: string): Promise<Ground> => call("POST", `/issuer/grounds/${at(id)}/approval`, {});
+export const endGround = (id: string): Promise<Ground> => call("POST", `/issuer/grounds/${at(id)}/end`, {});

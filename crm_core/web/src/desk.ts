@@ -26,6 +26,10 @@ export const purpose = computed<PurposeEntry | undefined>(
   () => purposes.value.find((one) => one.key === chosen.value) ?? purposes.value[0],
 );
 
+const OVERSEERS = ["dpo", "admin", "auditor"];
+/** May who is signed in see grounds and all asks? */
+export const overseeing = computed(() => OVERSEERS.includes(session.value?.role ?? ""));
+
 const entries = computed(() => new Map(catalogue.value?.fields.map((entry) => [entry.id, entry])));
 
 /** The catalogue's entry of a field. */

@@ -38,11 +38,23 @@ function listen(): () => void {
       pause = Math.min(2 * pause, MOST);
     };
   }
-  begin();
-  return () => {
+  function end(): void {
     clearTimeout(timer);
     source?.close();
     connected.value = undefined;
+  }
+  // A tab that nobody sees keeps none of the few connections that a browser has for one server.
+  function turned(): void {
+    end();
+    if (document.hidden) return;
+    again();
+    begin();
+  }
+  begin();
+  document.addEventListener("visibilitychange", turned);
+  return () => {
+    document.removeEventListener("visibilitychange", turned);
+    end();
   };
 }
 

@@ -8,7 +8,8 @@ import { AskBuilder } from "./AskBuilder";
 import { Asks } from "./Asks";
 import { CustomerScreen } from "./Customer";
 import { Customers } from "./Customers";
-import { open, purpose, session, trouble } from "./desk";
+import { open, overseeing, purpose, session, trouble } from "./desk";
+import { Grounds } from "./Grounds";
 import { route } from "./route";
 import { Shell } from "./Shell";
 import { SignIn } from "./SignIn";
@@ -34,6 +35,7 @@ function Screen() {
   const of = purpose.value;
   const [where, subject, what] = route.value.path;
   if (where === "asks") return <Asks />;
+  if (where === "grounds" && overseeing.value) return <Grounds />;
   if (!of) {
     return (
       <Empty title={t("no_purposes")} icon="lock">
@@ -47,7 +49,8 @@ function Screen() {
 }
 
 effect(() => {
-  const where = session.value ? t(route.value.path[0] === "asks" ? "asks" : "customers") : t("sign_in");
+  const here = route.value.path[0];
+  const where = t(!session.value ? "sign_in" : here === "asks" || here === "grounds" ? here : "customers");
   document.title = `${where} · ${t("product")}`;
 });
 
