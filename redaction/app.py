@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from sqlmodel import col, select
 
 from issuer.wallet_auth import WalletCaller, wallet_caller
-from redaction import archive_app, certificate, downstream, downstream_app, officers, status, texts
+from redaction import archive_app, board_app, certificate, downstream, downstream_app, officers, status, texts
 from redaction.disposition import DONE, Job
 from runtime import problem, staff, staff_app
 from runtime.platform import Platform
@@ -35,7 +35,12 @@ def router(platform: Platform) -> APIRouter:
     _add_wallet(routes, platform)
     _add_staff(routes, platform)
     whole = APIRouter()
-    for part in (routes, archive_app.router(platform), downstream_app.router(platform)):
+    for part in (
+        routes,
+        archive_app.router(platform),
+        downstream_app.router(platform),
+        board_app.router(platform),
+    ):
         whole.include_router(part)
     return whole
 

@@ -132,6 +132,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("GET", "/redaction/state"): WALLET,
     ("GET", "/redaction/jobs"): {"dpo"},
     ("GET", "/redaction/keys"): {"dpo"},
+    ("GET", "/redaction/board"): {"dpo", "admin"},
     ("GET", "/redaction/archive"): {"dpo"},
     ("GET", "/redaction/restores"): {"dpo"},
     ("GET", "/redaction/archive/requests"): {"dpo", "admin"},
