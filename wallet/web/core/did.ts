@@ -85,7 +85,14 @@ const LOCAL = new Set(["localhost", "127.0.0.1"]);
 /** The did:web of an organisation's public address; CoreError `bad_did`. */
 export function webDid(address: string): string {
   const url = URL.canParse(address) ? new URL(address) : null;
-  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== "" || url.hash !== "" || !HOST.test(url.host)) {
+  if (
+    url === null ||
+    url.username !== "" ||
+    !/^https?:$/.test(url.protocol) ||
+    url.search !== "" ||
+    url.hash !== "" ||
+    !HOST.test(url.host)
+  ) {
     throw new CoreError("bad_did", "a did:web needs an http(s) address with nothing after its path");
   }
   const parts = url.pathname.split("/").filter((part) => part !== "");

@@ -260,6 +260,6 @@ const Pair = ({ term, children }: { readonly term: string; readonly children: st
 const bareRead = (item: Happened): boolean => item.kind === "release" && item.released.length === 0;
 
 const refused = (item: Happened): boolean =>
-  item.kind === "refusal" || item.kind.endsWith(".refused") || bareRead(item);
+  item.kind === "refusal" || item.kind === "attempt.refused" || item.kind === "enrolment.refused" || bareRead(item);
 
 const touched = (item: Happened): string[] => [...new Set([...item.released, ...item.fields])];

@@ -85,7 +85,7 @@ function Waiting() {
       ))}
       <div class="card">
         {found === null && <Loading lines={2} />}
-        {found?.length === 0 && <p class="quiet">{t("home.none")}</p>}
+        {found?.length === 0 && <p class="quiet">{t(silent.value.length > 0 ? "home.unknown" : "home.none")}</p>}
         <ul class="rows">
           {found?.map((offer) => {
             const holding = organisations.value.find((one) => one.controller === offer.controller);
