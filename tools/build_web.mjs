@@ -95,7 +95,7 @@ async function make(name, made) {
       outDir: made,
       emptyOutDir: true,
       cssCodeSplit: false,
-      rolldownOptions: { output: { codeSplitting: false } },
+      rolldownOptions: { output: { codeSplitting: false }, checks: { pluginTimings: false } },
     },
   });
   const scripts = files(made).filter((file) => file.endsWith(".js"));

@@ -89,7 +89,7 @@ function Form({ terms, onClose, onDone }: Props & { readonly terms: PublicCatalo
           label={t("grounds.key")}
           hint={t("grounds.key.hint")}
           name="key"
-          pattern="[a-z][a-z0-9\\-]{0,63}"
+          pattern="[a-z][a-z0-9\-]{0,63}"
           autocapitalize="none"
           spellcheck={false}
           required
