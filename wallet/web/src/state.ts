@@ -56,7 +56,18 @@ export function opened(found: session.Opened): void {
   tries.value = found.tries;
   phase.value = "open";
   void navigator.storage?.persist?.(); // so that the browser does not clear it when it needs room
-  void made.resume().finally(() => fetchAsks());
+  void catchUp(made);
+}
+
+/** Send what waits, ask what is asked, and learn what happened while the wallet was closed. */
+async function catchUp(open: Wallet): Promise<void> {
+  await open.resume().catch(() => undefined);
+  await fetchAsks();
+  for (const { controller } of open.organisations) {
+    if (wallet.value !== open) return;
+    await open.refresh(controller).catch(() => undefined);
+    await open.catalogue(controller).catch(() => undefined);
+  }
 }
 
 /** Forget the keys; what is on disk stays sealed. */
