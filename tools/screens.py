@@ -65,6 +65,8 @@ class Taker:
         self.sign_in("dora")
         page.goto(f"{self.base}/desk/#/grounds")
         self.take("desk-grounds", wait=".ground")
+        page.goto(f"{self.base}/desk/#/board")
+        self.take("desk-board", wait=".chart")
 
 
 def main() -> None:

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { label } from "../ui/i18n";
 import { Mark } from "../ui/icons";
 import { Button, LanguageSwitch, Note, Select } from "../ui/pieces";
-import { overseeing, purpose, purposes, readFor, session, signOut } from "./desk";
+import { overseeing, purpose, purposes, readFor, session, signOut, watching } from "./desk";
 import { connected } from "./live";
 import { route, to } from "./route";
 import { said, t } from "./words";
@@ -12,7 +12,12 @@ import { said, t } from "./words";
 export function Shell({ children }: { readonly children: ComponentChildren }) {
   const who = session.value;
   const here = route.value.path[0] ?? "customers";
-  const screens = ["customers", "asks", ...(overseeing.value ? (["grounds"] as const) : [])] as const;
+  const screens = [
+    "customers",
+    "asks",
+    ...(overseeing.value ? (["grounds"] as const) : []),
+    ...(watching.value ? (["board"] as const) : []),
+  ] as const;
   useArrival(route.value.path.join("/"));
   return (
     <div class="shell">

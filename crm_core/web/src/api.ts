@@ -168,6 +168,46 @@ export interface Declaration {
   readonly valid_until: string;
 }
 
+/** Seconds that something took, over the last hour; `open`: what is not over yet. */
+export interface Took {
+  readonly count: number;
+  readonly median: number | null;
+  readonly longest: number | null;
+  readonly open: number;
+  readonly open_longest: number | null;
+}
+
+export const COUNTS = ["releases", "refusals", "attempts", "withdrawals"] as const;
+export type Counts = Readonly<Record<(typeof COUNTS)[number], number>>;
+
+export interface Link {
+  readonly kind: "touchpoint" | "recipient";
+  readonly id: string;
+  readonly name?: string | null;
+  readonly per_minute: number;
+  readonly delay: { readonly median: number | null; readonly longest: number | null };
+  readonly failure_rate: number | null;
+  readonly waiting?: number;
+}
+
+export interface Board {
+  readonly at: string;
+  readonly since: string;
+  readonly minutes: readonly (Counts & { readonly minute: string })[];
+  readonly totals: Counts;
+  readonly shut: Took;
+  readonly disposition: Took;
+  readonly queue: { readonly open: number; readonly failing: number; readonly oldest: number | null };
+  readonly touchpoints: readonly Link[];
+  readonly recipients: readonly Link[];
+  readonly alerts: readonly {
+    readonly code: string;
+    readonly link: string | null;
+    readonly value: number;
+    readonly threshold: number;
+  }[];
+}
+
 export interface Session {
   readonly csrf: string | null;
   readonly expires_at: string;
@@ -225,3 +265,5 @@ export const grounds = (way: Way): Promise<{ items: readonly Ground[] }> =>
 export const declare = (ground: Declaration): Promise<Ground> => call("POST", "/issuer/grounds", ground);
 export const approveGround = (id: string): Promise<Ground> => call("POST", `/issuer/grounds/${at(id)}/approval`, {});
 export const endGround = (id: string): Promise<Ground> => call("POST", `/issuer/grounds/${at(id)}/end`, {});
+export const board = (threshold: number, way: Way): Promise<Board> =>
+  call("GET", `/redaction/board?${asked({ threshold: String(threshold) })}`, undefined, way);

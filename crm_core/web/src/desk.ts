@@ -30,6 +30,10 @@ const OVERSEERS = ["dpo", "admin", "auditor"];
 /** May who is signed in see grounds and all asks? */
 export const overseeing = computed(() => OVERSEERS.includes(session.value?.role ?? ""));
 
+const WATCHERS = ["dpo", "admin"];
+/** May who is signed in see the board? */
+export const watching = computed(() => WATCHERS.includes(session.value?.role ?? ""));
+
 const entries = computed(() => new Map(catalogue.value?.fields.map((entry) => [entry.id, entry])));
 
 /** The catalogue's entry of a field. */

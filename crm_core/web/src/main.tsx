@@ -6,9 +6,10 @@ import { render } from "preact";
 import { Empty, ErrorNote, Loading } from "../ui/pieces";
 import { AskBuilder } from "./AskBuilder";
 import { Asks } from "./Asks";
+import { Board } from "./Board";
 import { CustomerScreen } from "./Customer";
 import { Customers } from "./Customers";
-import { open, overseeing, purpose, session, trouble } from "./desk";
+import { open, overseeing, purpose, session, trouble, watching } from "./desk";
 import { Grounds } from "./Grounds";
 import { route } from "./route";
 import { Shell } from "./Shell";
@@ -35,6 +36,7 @@ function Screen() {
   const of = purpose.value;
   const [where, subject, what] = route.value.path;
   if (where === "asks") return <Asks />;
+  if (where === "board" && watching.value) return <Board />;
   if (where === "grounds" && overseeing.value) return <Grounds />;
   if (!of) {
     return (
@@ -50,7 +52,9 @@ function Screen() {
 
 effect(() => {
   const here = route.value.path[0];
-  const where = t(!session.value ? "sign_in" : here === "asks" || here === "grounds" ? here : "customers");
+  const where = t(
+    !session.value ? "sign_in" : here === "asks" || here === "grounds" || here === "board" ? here : "customers",
+  );
   document.title = `${where} · ${t("product")}`;
 });
 

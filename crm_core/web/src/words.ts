@@ -13,7 +13,8 @@ type Key = keyof typeof en;
 const known = (key: string): key is Key => key in en;
 
 /** A text whose key is made at run time, or that of `otherwise`. */
-export const said = (key: string, otherwise: Key): string => t(known(key) ? key : otherwise);
+export const said = (key: string, otherwise: Key, filling: Readonly<Record<string, string | number>> = {}): string =>
+  t(known(key) ? key : otherwise, filling);
 
 /** The label of a field. */
 export const named = (id: string): string => label(field(id)?.labels ?? { en: id });
