@@ -5,6 +5,7 @@ import { type Bytes, CoreError, utf8 } from "./bytes";
 import { type Content, EMPTY, readContent } from "./holding";
 import type { Json, JsonObject } from "./jcs";
 import { freshSecret, Keyring, lock, unlock } from "./keystore";
+import * as passkey from "./passkey";
 import { ITERATIONS } from "./sealed";
 import * as store from "./store";
 import { fromWords, toWords } from "./words";
@@ -26,8 +27,29 @@ export const create = (passphrase: string, iterations = ITERATIONS): Promise<Ope
   made(freshSecret(), EMPTY, passphrase, iterations);
 
 /** Open the wallet. CoreError `no_wallet`, `wrong_passphrase`, `bad_wallet`. */
-export async function open(passphrase: string): Promise<Opened> {
-  const keyring = await Keyring.open(await secretOf(passphrase));
+export const open = async (passphrase: string): Promise<Opened> => openWith(await secretOf(passphrase));
+
+/** Open it with the passkey of this device. CoreError `passkey_refused`, `bad_wallet`. */
+export const openByPasskey = async (): Promise<Opened> => openWith(await passkey.unlock(await store.get("passkey")));
+
+/** Whether a passkey opens the wallet of this browser. */
+export const hasPasskey = async (): Promise<boolean> => (await store.get("passkey")) !== undefined;
+
+/** Let a passkey open it as well; the passphrase goes on. */
+export async function addPasskey(passphrase: string): Promise<void> {
+  const secret = await secretOf(passphrase);
+  try {
+    await store.put({ passkey: await passkey.lock(secret) });
+  } finally {
+    secret.fill(0);
+  }
+}
+
+/** No passkey opens it any more. */
+export const removePasskey = (): Promise<void> => store.remove("passkey");
+
+async function openWith(secret: Bytes): Promise<Opened> {
+  const keyring = await Keyring.open(secret);
   const plain = await keyring.open(await store.get("content"));
   const content = readContent(JSON.parse(new TextDecoder().decode(plain)) as Json);
   const tries = await noted();

@@ -8,49 +8,17 @@ import type { Enrolling } from "./enrol";
 import * as enrol from "./enrol";
 import * as holdings from "./holding";
 import { at, type Backup, type Content, documentIn, fresh, type Holding, itemsIn, type Pending } from "./holding";
-import type { Json, JsonObject } from "./jcs";
+import type { JsonObject } from "./jcs";
 import type { Keyring } from "./keystore";
 import * as link from "./link";
-import * as log from "./log";
+import type { Proved } from "./log";
 import type { Offer, Rejected } from "./offer";
 import * as offers from "./offer";
+import * as record from "./record";
 import * as settle from "./settle";
 import * as store from "./store";
 import type { Certificate, Consent, Ground, Receipt } from "./verify";
 import * as verify from "./verify";
-
-/** What became of one field, as the organisation says; its certificates say it with a signature. */
-export interface FieldState {
-  readonly field: string;
-  readonly state: string;
-  readonly legal_ground?: string;
-  readonly destroy_by?: string;
-  readonly causes?: readonly string[];
-}
-
-/** Another who had fields: whether they were told of the end, and whether they have answered. */
-export interface Elsewhere {
-  readonly recipient: string;
-  readonly fields: readonly string[];
-  readonly state: string;
-  readonly deadline: string;
-  readonly citation?: string;
-}
-
-/** One line of the history: names of fields, readers and reasons, never a value. */
-export interface Happened {
-  readonly event: string;
-  readonly time: string;
-  readonly kind: string;
-  readonly reader: string | null;
-  readonly role: string | null;
-  readonly purpose: string | null;
-  readonly recipient: string | null;
-  readonly released: readonly string[];
-  readonly withheld: Readonly<Record<string, string>>;
-  readonly fields: readonly string[];
-  readonly leaf: number | null;
-}
 
 export const freshId = (): string => `urn:uuid:${crypto.randomUUID()}`;
 
@@ -262,50 +230,32 @@ export class Wallet {
     return found.sort((one, other) => +other.at - +one.at);
   }
 
-  /** The living statutory grounds that the organisation claims about the owner. */
-  async grounds(controller: string): Promise<Ground[]> {
-    const holding = this.holding(controller);
-    const url = at(holding, "FieldgrantIssuer", "/issuer/wallet/grounds");
-    const reply = await this.client.call("GET", url, await this.signer(holding));
-    const read = (item: JsonObject) =>
-      verify.ground(documentIn(item, "ground"), String(item.standing ?? ""), holding, this.client.now());
-    return Promise.all(itemsIn(reply, "grounds").map(read));
-  }
+  /** The statutory grounds that the organisation claims about the owner, with their standing. */
+  grounds = (controller: string): Promise<Ground[]> => this.#about(controller, record.grounds);
 
   /** What the organisation says became of fields, and who elsewhere was told. */
-  async state(controller: string): Promise<{ fields: FieldState[]; elsewhere: Elsewhere[] }> {
-    const holding = this.holding(controller);
-    const url = at(holding, "FieldgrantRedaction", "/redaction/state");
-    const reply = await this.client.call("GET", url, await this.signer(holding));
-    const items = (name: string) => (reply[name] === undefined ? [] : itemsIn({ items: reply[name] as Json }, name));
-    return {
-      fields: items("fields") as unknown as FieldState[],
-      elsewhere: items("elsewhere") as unknown as Elsewhere[],
-    };
-  }
+  state = (controller: string): Promise<record.State> => this.#about(controller, record.state);
 
   /** One page of what happened, newest first. */
-  async history(controller: string, before?: string, limit = 50): Promise<{ items: Happened[]; next: string | null }> {
-    const holding = this.holding(controller);
-    const params = { limit: String(limit), ...(before === undefined ? {} : { before }) };
-    const url = at(holding, "FieldgrantAudit", "/audit/history");
-    const reply = await this.client.call("GET", url, await this.signer(holding), { params });
-    const items = itemsIn(reply, "history") as unknown as Happened[];
-    return { items, next: typeof reply.next === "string" ? reply.next : null };
-  }
+  history = (controller: string, before?: string, limit = 50): Promise<record.Page> =>
+    this.#about(controller, (client, holding, signer) => record.history(client, holding, signer, limit, before));
 
   /** Prove that an event is in the organisation's log; CoreError of `log.prove`, `not_in_log`. */
-  async prove(controller: string, event: string): Promise<log.Proved> {
-    const holding = this.holding(controller);
-    const url = at(holding, "FieldgrantAudit", "/audit/proofs");
-    const reply = await this.client.call("GET", url, await this.signer(holding), { params: { event } });
-    return log.prove(reply, event, await this.client.text(at(holding, "FieldgrantAudit", "/audit/log.vkey")));
-  }
+  prove = (controller: string, event: string): Promise<Proved> =>
+    this.#about(controller, (client, holding, signer) => record.prove(client, holding, signer, event));
 
   /** Fetch the organisation's words for its fields and purposes. */
   async catalogue(controller: string): Promise<void> {
     const catalogue = await this.client.get(at(this.holding(controller), "FieldgrantIssuer", "/issuer/catalogue"));
     await this.#with(controller, (now) => ({ ...now, catalogue }));
+  }
+
+  async #about<T>(
+    controller: string,
+    ask: (client: Client, holding: Holding, signer: Signer) => Promise<T>,
+  ): Promise<T> {
+    const holding = this.holding(controller);
+    return ask(this.client, holding, await this.signer(holding));
   }
 
   async #consents(controller: string): Promise<void> {

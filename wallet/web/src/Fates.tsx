@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import { day } from "../../../crm_core/web/ui/i18n";
 import { Chip } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
-import type { Elsewhere, FieldState } from "../core/wallet";
+import type { State } from "../core/record";
 import { wallet } from "./state";
 import { fieldName, list, recipientName, said, t } from "./words";
 
@@ -20,7 +20,7 @@ const TONES: Readonly<Record<string, "good" | "warn" | "plain">> = {
 
 /** `lively`: something just ended, so look again until it is carried out. */
 export function Fates({ holding, lively }: { readonly holding: Holding; readonly lively: boolean }) {
-  const found = useSignal<{ fields: FieldState[]; elsewhere: Elsewhere[] } | null>(null);
+  const found = useSignal<State | null>(null);
   useEffect(() => {
     let timer = 0;
     const until = Date.now() + FOR;

@@ -6,7 +6,7 @@ import { moment, number } from "../../../crm_core/web/ui/i18n";
 import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button, Chip, Empty, Loading, Note, Select } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
-import type { Happened } from "../core/wallet";
+import type { Happened } from "../core/record";
 import { Title, Trouble, useAct } from "./pieces";
 import { organisations, wallet } from "./state";
 import { few, fieldName, list, organisation, problem, purposeName, recipientName, said, t } from "./words";

@@ -5,7 +5,7 @@ import { ago, day } from "../../../crm_core/web/ui/i18n";
 import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
-import type { Happened } from "../core/wallet";
+import type { Happened } from "../core/record";
 import { BackupDialog } from "./Backup";
 import { Line, reads } from "./History";
 import { Title, useFetched } from "./pieces";

@@ -5,6 +5,7 @@ import { ago, moment } from "../../../crm_core/web/ui/i18n";
 import { Button, Chip, Dialog, Field, LanguageSwitch, Note, Select } from "../../../crm_core/web/ui/pieces";
 import { CoreError } from "../core/bytes";
 import { webName } from "../core/did";
+import { known } from "../core/passkey";
 import * as session from "../core/session";
 import { BackupDialog } from "./Backup";
 import { download, Fact, stamped, Title, Trouble, useAct, useFetched } from "./pieces";
@@ -15,13 +16,14 @@ import { t } from "./words";
 const MINUTES = [5, 15, 60, 240];
 const OLD = 90 * 86_400_000;
 
-type Open = "none" | "backup" | "passphrase" | "erase";
+type Open = "none" | "backup" | "passphrase" | "passkey" | "erase";
 
 export function Settings() {
   const open = useSignal<Open>("none");
   const close = () => {
     open.value = "none";
   };
+  const passkey = useFetched(session.hasPasskey, [open.value]);
   const held = content.value;
   if (held === null) return null;
   const old = held.backup === null || Date.now() - Date.parse(held.backup.at) > OLD;
@@ -43,6 +45,13 @@ export function Settings() {
         <div class="actions start">
           <Button onClick={() => (open.value = "backup")}>{t("backup.make")}</Button>
           <Button onClick={() => (open.value = "passphrase")}>{t("settings.passphrase")}</Button>
+          {passkey.value.value ? (
+            <Button onClick={() => void session.removePasskey().then(passkey.load)}>
+              {t("settings.passkey.remove")}
+            </Button>
+          ) : (
+            known() && <Button onClick={() => (open.value = "passkey")}>{t("settings.passkey")}</Button>
+          )}
         </div>
       </section>
       <section class="card stack padded" aria-label={t("settings.page")}>
@@ -93,6 +102,7 @@ export function Settings() {
       </section>
       {open.value === "backup" && <BackupDialog onClose={close} />}
       {open.value === "passphrase" && <Passphrase onClose={close} />}
+      {open.value === "passkey" && <Passkey onClose={close} />}
       {open.value === "erase" && <Erase onClose={close} />}
     </>
   );
@@ -175,6 +185,32 @@ function Passphrase({ onClose }: { readonly onClose: () => void }) {
           </div>
         </form>
       )}
+    </Dialog>
+  );
+}
+
+function Passkey({ onClose }: { readonly onClose: () => void }) {
+  const { busy, error, run } = useAct();
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = event.currentTarget as HTMLFormElement;
+    void run(async () => {
+      await session.addPasskey(String(new FormData(form).get("passphrase") ?? ""));
+      onClose();
+    });
+  };
+  return (
+    <Dialog title={t("settings.passkey")} onClose={onClose}>
+      <form class="stack" onSubmit={submit}>
+        <p class="soft">{t("settings.passkey.more")}</p>
+        <Field label={t("passphrase")} name="passphrase" type="password" autocomplete="current-password" required />
+        <Trouble error={error.value} />
+        <div class="actions">
+          <Button kind="primary" type="submit" busy={busy.value}>
+            {t("settings.passkey")}
+          </Button>
+        </div>
+      </form>
     </Dialog>
   );
 }

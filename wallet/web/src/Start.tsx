@@ -5,7 +5,7 @@ import { Mark } from "../../../crm_core/web/ui/icons";
 import { Button, Field, LanguageSwitch, Note } from "../../../crm_core/web/ui/pieces";
 import { CoreError } from "../core/bytes";
 import * as session from "../core/session";
-import { Trouble, useAct } from "./pieces";
+import { Trouble, useAct, useFetched } from "./pieces";
 import { invitation, opened, phase } from "./state";
 import { t } from "./words";
 
@@ -49,6 +49,7 @@ export function Start() {
 /** Where the wallet is locked. */
 export function Unlock() {
   const { busy, error, run } = useAct();
+  const passkey = useFetched(session.hasPasskey, []);
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
@@ -74,6 +75,11 @@ export function Unlock() {
         <Button kind="primary" type="submit" icon="lock" busy={busy.value}>
           {busy.value ? t("unlock.busy") : t("unlock")}
         </Button>
+        {passkey.value.value && (
+          <Button disabled={busy.value} onClick={() => run(async () => opened(await session.openByPasskey()))}>
+            {t("unlock.passkey")}
+          </Button>
+        )}
         <details>
           <summary>{t("unlock.forgot")}</summary>
           <p class="soft">{t("unlock.forgot.more")}</p>
