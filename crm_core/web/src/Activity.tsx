@@ -16,7 +16,7 @@ const MORE = 3;
 /** Interactions, deals and tickets, newest first, as the purpose shows them. */
 export function Activity({ subject, of }: { readonly subject: string; readonly of: PurposeEntry }) {
   const pages = useSignal(1);
-  const reading = useReading((stop) => first(subject, of.key, pages.value, stop));
+  const reading = useReading((stop) => first(subject, of.key, pages.value, stop), "values");
   if (fieldsOf(of, true).length === 0) return null;
   const feed = reading.data.value;
   const withheld = Object.keys(feed?.withheld ?? {});

@@ -19,7 +19,7 @@ const INVITERS = ["sales", "service", "marketing", "dpo"];
 
 /** One customer as a purpose shows them. Rendered anew (by key) for another purpose. */
 export function CustomerScreen({ subject, of }: { readonly subject: string; readonly of: PurposeEntry }) {
-  const reading = useReading((stop) => api.customer(subject, of.key, { stop }));
+  const reading = useReading((stop) => api.customer(subject, of.key, { stop }), "values");
   const wallet = useReading(() => api.enrolled(subject));
   const customer = reading.data.value;
   const enrolled = wallet.data.value;

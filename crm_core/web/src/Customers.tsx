@@ -16,7 +16,7 @@ export function Customers({ of }: { readonly of: PurposeEntry }) {
   const fields = fieldsOf(of);
   const asked = askedBefore(of, fields);
   const names = NAMES.filter((id) => of.fields.includes(id));
-  const reading = useReading<Page>((stop) => api.customers(question(of, names, asked), { stop }));
+  const reading = useReading<Page>((stop) => api.customers(question(of, names, asked), { stop }), "values");
   const filtered = asked.search.value !== "" || asked.filters.value.length > 0 || asked.granted.value;
   return (
     <>

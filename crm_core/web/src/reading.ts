@@ -23,9 +23,10 @@ interface Places<T> {
 
 /**
  * Read with `read`, and anew whenever a signal that it reads before its first `await` changes, or the live turn does.
- * While another question is read the old answer stays in sight.
+ * While another question is read the old answer stays in sight; one that holds values of customers only for a moment
+ * after a change.
  */
-export function useReading<T>(read: (stop: AbortSignal) => Promise<T>): Reading<T> {
+export function useReading<T>(read: (stop: AbortSignal) => Promise<T>, holds: "values" | "none" = "none"): Reading<T> {
   const to: Places<T> = { data: useSignal<T | null>(null), error: useSignal<unknown>(null), busy: useSignal(true) };
   const tries = useSignal(0);
   const heard = useRef(turn.peek());
@@ -34,7 +35,7 @@ export function useReading<T>(read: (stop: AbortSignal) => Promise<T>): Reading<
     tries.value;
     if (turn.value !== heard.current) {
       heard.current = turn.value;
-      grace.current ??= setTimeout(() => (to.data.value = null), GRACE);
+      if (holds === "values") grace.current ??= setTimeout(() => (to.data.value = null), GRACE);
     }
     const stopping = new AbortController();
     void settle(read(stopping.signal), stopping.signal, to).then((settled) => {
