@@ -115,7 +115,8 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
         title="Fieldgrant", version=VERSION, description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     statuses = {**issuer.app.STATUSES, **verifier.app.STATUSES, **crm_core.app.STATUSES, **redaction.app.STATUSES}
-    problem.install(whole, larger={**crm_core.app.BODY_LIMITS, **issuer.app.BODY_LIMITS}, statuses=statuses)
+    larger = {**crm_core.app.BODY_LIMITS, **issuer.app.BODY_LIMITS, **audit.app.BODY_LIMITS}
+    problem.install(whole, larger=larger, statuses=statuses)
     whole.add_middleware(origins.Origins)  # outermost: what is refused carries its headers too
     whole.include_router(staff_app.router(home.platform))
     for router in routers:

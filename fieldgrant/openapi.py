@@ -230,6 +230,9 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     ("get", "/crm/live"): {429: ("too_many_streams", "too_many_requests")},
     ("get", "/audit/checkpoint"): {404: ("log_empty",)},
     ("get", "/audit/tile/{path}"): {404: ("no_such_tile",)},
+    ("get", "/audit/provenance"): {404: ("unknown_subject",)},
+    ("get", "/audit/log"): {404: ("log_empty",), 409: ("log_shorter", "log_forked")},
+    ("post", "/audit/verifications"): {413: ("too_large",)},
     ("get", "/audit/bundles"): {404: ("unknown_subject",), 413: ("too_large", "too_many_files")},
 }
 

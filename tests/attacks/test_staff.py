@@ -148,6 +148,9 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("GET", "/audit/proofs"): WALLET,
     ("GET", "/audit/events"): AUDITORS,
     ("GET", "/audit/bundles"): AUDITORS,
+    ("GET", "/audit/provenance"): AUDITORS,
+    ("GET", "/audit/log"): AUDITORS,
+    ("POST", "/audit/verifications"): AUDITORS,
 }
 ELSEWHERE = {
     "/staff/sessions/current": "it would sign everybody out; test_staff of the runtime has it",
