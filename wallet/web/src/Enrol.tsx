@@ -16,11 +16,12 @@ export function Enrol() {
     run(async () => {
       begun.value = (await wallet.value?.begin(link)) ?? null;
     });
+  const link = invitation.value;
   useEffect(() => {
-    const link = invitation.value;
+    if (link === "") return;
     invitation.value = "";
-    if (link) void begin(link);
-  }, []);
+    void begin(link);
+  }, [link]);
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     void begin(String(new FormData(event.currentTarget as HTMLFormElement).get("link") ?? ""));

@@ -7,7 +7,7 @@ import type { Offer, Rejected } from "../core/offer";
 import * as session from "../core/session";
 import * as store from "../core/store";
 import { Wallet } from "../core/wallet";
-import { screen } from "./route";
+import { screen, to } from "./route";
 
 export type Phase = "looking" | "new" | "locked" | "open" | "elsewhere" | "broken";
 
@@ -29,14 +29,19 @@ export const organisations = computed(() => content.value?.organisations.filter(
 
 let release: () => void = () => {};
 
+/** Take an invitation out of the address: its token is a secret, and does not stay in the history. */
+function invited(): void {
+  if (!/^#(fieldgrant(:|%3A)|enrol\?)/i.test(location.hash)) return;
+  invitation.value = /^#fieldgrant%3A/i.test(location.hash) ? decodeURIComponent(location.hash) : location.hash;
+  history.replaceState(null, "", to("enrol"));
+  screen.value = "enrol";
+}
+
+addEventListener("hashchange", invited);
+
 /** Find out whether there is a wallet, and whether another window has it. */
 export async function look(): Promise<void> {
-  const found = /^#(fieldgrant:\/\/|fieldgrant%3A|)enrol(\?|%3F)|^#fieldgrant%3A/.test(location.hash);
-  if (found) {
-    invitation.value = decodeSafely(location.hash);
-    history.replaceState(null, "", "/#/enrol"); // the token is a secret: out of the address and the history
-    screen.value = "enrol";
-  }
+  invited();
   try {
     if (!(await alone())) phase.value = "elsewhere";
     else phase.value = (await session.exists()) ? "locked" : "new";
@@ -48,8 +53,8 @@ export async function look(): Promise<void> {
 /** Take a wallet that was just made, opened or brought back. */
 export function opened(found: session.Opened): void {
   const client = new Client();
-  const made = new Wallet(found.keyring, found.content, client, (changed) => {
-    content.value = changed;
+  const made: Wallet = new Wallet(found.keyring, found.content, client, (changed) => {
+    if (wallet.value === made) content.value = changed; // what ends after the lock stays behind it
   });
   wallet.value = made;
   content.value = found.content;
@@ -99,7 +104,15 @@ export async function fetchAsks(): Promise<void> {
 }
 
 /** Two windows would write over each other: the first keeps a lock for as long as it lives. */
-function alone(): Promise<boolean> {
+async function alone(): Promise<boolean> {
+  for (let tries = 0; tries < 4; tries += 1) {
+    if (await claim()) return true;
+    await new Promise((later) => setTimeout(later, 250)); // a page that is being loaded anew has just let go
+  }
+  return false;
+}
+
+function claim(): Promise<boolean> {
   return new Promise((done) => {
     void navigator.locks.request("fieldgrant-wallet", { ifAvailable: true }, (held) => {
       done(held !== null);
@@ -115,10 +128,6 @@ addEventListener("pagehide", () => release());
 addEventListener("pageshow", (event: PageTransitionEvent) => {
   if (event.persisted) location.reload();
 });
-
-function decodeSafely(hash: string): string {
-  return hash.startsWith("#fieldgrant%3A") ? decodeURIComponent(hash) : hash;
-}
 
 // ── the wallet locks itself ──
 
