@@ -60,6 +60,12 @@ export async function open(): Promise<void> {
   }
 }
 
+/** Take over a newer version of the catalogue, if there is one; what goes wrong the next read tells. */
+export async function renew(): Promise<void> {
+  const found = await api.catalogue().catch(() => null);
+  if (found && catalogue.peek() && found.version !== catalogue.peek()?.version) catalogue.value = found;
+}
+
 /** Sign in. Throws `Problem`. */
 export async function signIn(account: string, password: string): Promise<void> {
   await enter(await api.signIn(account, password));

@@ -2,7 +2,7 @@
 
 import { effect, type Signal, signal } from "@preact/signals";
 import type { Condition, FieldEntry, PurposeEntry, Query } from "./api";
-import { session } from "./desk";
+import { catalogue } from "./desk";
 
 const ROWS = 100;
 export const NAMES = ["contact.family_name", "contact.given_name"];
@@ -34,7 +34,8 @@ export interface Asked {
 
 const kept = new Map<string, Asked>();
 effect(() => {
-  if (!session.value) kept.clear();
+  catalogue.value; // another version may have other fields; nobody signed in has none
+  kept.clear();
 });
 
 /** What was asked of this purpose's list before, as long as the sign-in lasts: who comes back finds it as it was. */

@@ -2,21 +2,27 @@
 // shows values reads them anew. It does not say what changed, nor for whom.
 
 import { effect, signal } from "@preact/signals";
-import { session } from "./desk";
+import { renew, session } from "./desk";
 
 const STREAM = "/crm/live";
 const LOOK = "look";
 const LEAST = 1_000; // ms until the next try
 const MOST = 30_000;
+const RENEWAL = 5_000; // ms between two looks at the catalogue
 
 /** Goes up whenever an open screen has to read again. */
 export const turn = signal(0);
 /** Whether the page hears of changes; undefined until the first answer. */
 export const connected = signal<boolean | undefined>(undefined);
 
-const again = (): void => {
+let renewed = 0;
+
+function again(): void {
   turn.value = turn.peek() + 1;
-};
+  if (Date.now() - renewed < RENEWAL) return;
+  renewed = Date.now();
+  void renew();
+}
 
 /** Listen until the returned function is called; through a refusal or a break, too. */
 function listen(): () => void {
