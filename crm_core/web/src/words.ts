@@ -6,8 +6,7 @@ import { field } from "./desk";
 import en from "./en.json";
 import zh from "./zh-CN.json";
 
-// The texts are typed by the English ones; plurals that Chinese does not have are taken from the plain key.
-export const t = texts(en, zh as Readonly<Record<keyof typeof en, string>>);
+export const t = texts(en, zh);
 type Key = keyof typeof en;
 
 const known = (key: string): key is Key => key in en;

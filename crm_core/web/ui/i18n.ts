@@ -35,9 +35,12 @@ export function choose(wanted: Language): void {
 
 /**
  * The texts of a page: `t("key", {n: 3})` fills `{n}`. Where `n` is 1 and the texts have a `key_one`, that is taken.
- * Both languages must have the same keys; the compiler sees to it.
+ * Both languages must have the same keys but for those singulars, which Chinese does not have; the compiler sees to it.
  */
-export function texts<T extends Readonly<Record<string, string>>>(en: T, zh: Readonly<Record<keyof T, string>>) {
+export function texts<T extends Readonly<Record<string, string>>>(
+  en: T,
+  zh: Readonly<Record<Exclude<keyof T, `${string}_one`>, string>>,
+) {
   const all: Readonly<Record<Language, Readonly<Record<string, string>>>> = { en, "zh-CN": zh };
   return (key: keyof T & string, filling: Filling = {}): string => {
     const mine = all[language.value];
