@@ -110,7 +110,7 @@ def test_what_is_asked_from_a_lock_reaches_the_wallet(desk: Open, place: Place, 
     wanted = [place.read_ask(one["credential"]).processes[0].fields for one in asked]
     assert {EMAIL, "contact.phone"} in wanted
     page.get_by_role("link", name="Requests", exact=True).click()
-    expect(page.locator("tbody tr").first).to_contain_text("Waiting")
+    expect(page.locator("tbody tr", has_text="Waiting")).to_have_count(1)
 
 
 def test_a_customer_without_a_wallet_is_invited_and_cannot_be_asked(desk: Open, place: Place) -> None:
