@@ -8,7 +8,8 @@
     python3 dev.py check                     what CI runs: style, types, layers, tests, coverage
     python3 dev.py fieldgrant -- --help      any command of the product itself
 
-Everything is installed into .venv/ beside this file, from versions locked with hashes. Standard library only.
+Everything is installed into .venv/ beside this file, from versions locked with hashes; Node, which builds the
+pages, comes along when the machine has none that will do. Standard library only.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import subprocess
 import sys
 import time
 import venv
+
+from tools import web
 
 ROOT = pathlib.Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -57,17 +60,28 @@ def installed() -> str:
 def wanted(lock: str) -> str:
     """The stamp that `.venv` must carry for this lock."""
     digest = hashlib.sha256()
-    for name in (f"requirements/{lock}.lock", "pyproject.toml"):
+    for name in (f"requirements/{lock}.lock", "pyproject.toml", "hatch_build.py"):
         digest.update((ROOT / name).read_bytes())
     digest.update(f"{sys.version_info[:2]} {ROOT}".encode())
     return f"{lock} {digest.hexdigest()}"
 
 
+def pages() -> None:
+    """Build the pages when their sources are newer."""
+    if not web.fresh():
+        say("Building the pages …")
+        must(PYTHON, "tools/web.py", "build")
+
+
 def set_up(lock: str) -> None:
-    """Make `.venv` and install the locked versions, once; `dev` holds all that `run` holds."""
+    """Make `.venv` and install the locked versions, once; `dev` holds all of `node`, and `node` all of `run`."""
     if sys.version_info < (3, 11):  # noqa: UP036 - who runs this may have an older one
         sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Try python3.11 dev.py …")
-    if PYTHON.exists() and installed() in (wanted(lock), wanted("dev")):
+    if lock == "run" and not web.fresh() and not web.machine_node():
+        lock = "node"
+    larger = {"run": ("run", "node", "dev"), "node": ("node", "dev"), "dev": ("dev",)}
+    if PYTHON.exists() and installed() in map(wanted, larger[lock]):
+        pages()
         return
     started = time.monotonic()
     say(f"Setting up .venv from requirements/{lock}.lock (once; about a minute) …")
@@ -76,6 +90,7 @@ def set_up(lock: str) -> None:
     # the machine's own pip installs into .venv (pip 22.3 or newer)
     pip = [sys.executable, "-m", "pip", "--python", PYTHON, "--disable-pip-version-check", "install", "--quiet"]
     must(*pip, "--require-hashes", "--only-binary", ":all:", "-r", f"requirements/{lock}.lock")
+    pages()
     must(*pip, "--no-deps", "--no-build-isolation", "--editable", ".")
     STAMP.write_text(wanted(lock), encoding="utf-8")
     say(f"Ready after {time.monotonic() - started:.0f} s.")
@@ -127,5 +142,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
+    except web.WebError as error:
+        sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -10,17 +10,20 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
-from audit import bundle, events, history, proofs, worker
+from audit import bundle, events, examining_app, history, proofs, worker
 from audit.bundle import Credentials
+from audit.examining_app import BODY_LIMITS
 from audit.log import Log
 from protocol import times
 from protocol.consent import Field as FieldName
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from runtime import problem, staff
+from runtime import problem, staff, staff_app
 from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.staff import Staff
+
+__all__ = ["BODY_LIMITS", "build_app", "build_router"]
 
 AUDITORS = frozenset({"auditor", "dpo"})
 _TILE = re.compile(
@@ -92,6 +95,7 @@ def build_router(
     _log_routes(router, log)
     _wallet_routes(router, platform, log, wallet_caller)
     _auditor_routes(router, platform, log, credentials)
+    examining_app.add(router, platform, log, staff.signed_in(platform, AUDITORS))
     return router
 
 
@@ -105,8 +109,8 @@ def build_app(platform: Platform, *, wallet_caller: Callable[..., Any], credenti
             yield
 
     app = FastAPI(title="Fieldgrant audit", version="0.1.0", lifespan=lifespan)
-    problem.install(app)
-    app.include_router(staff.router(platform))
+    problem.install(app, larger=BODY_LIMITS)
+    app.include_router(staff_app.router(platform))
     app.include_router(build_router(platform, log, wallet_caller=wallet_caller, credentials=credentials))
     return app
 
@@ -171,14 +175,25 @@ def _auditor_routes(router: APIRouter, platform: Platform, log: Log, credentials
         subject: Annotated[str | None, Query(max_length=64)] = None,
         field: Annotated[str | None, Query(max_length=64)] = None,
         type_: Annotated[str | None, Query(alias="type", max_length=64, examples=["release"])] = None,
+        actor: Annotated[str | None, Query(max_length=300, examples=["did:key:z6Mk…"])] = None,
+        purpose: Annotated[str | None, Query(max_length=300, examples=["https://w3id.org/dpv#DirectMarketing"])] = None,
         since: Annotated[str | None, Query(alias="from", examples=["2026-11-22T00:00:00Z"])] = None,
         until: Annotated[str | None, Query(alias="to", examples=["2026-11-23T00:00:00Z"])] = None,
         limit: Annotated[int, Query(ge=1, le=events.MAX_PAGE)] = 50,
         before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
     ) -> EventPage:
-        """Newest first, for auditors and the data protection officer. Records name fields, never values."""
+        """Newest first, for auditors and the data protection officer. Records name fields, never values.
+
+        `actor` is the DID of who read, decided or brought a value; `purpose` is an IRI.
+        """
         wanted = events.Filter(
-            subject=subject, field=field, type=type_, since=_moment(since, "from"), until=_moment(until, "to")
+            subject=subject,
+            field=field,
+            type=type_,
+            actor=actor,
+            purpose=purpose,
+            since=_moment(since, "from"),
+            until=_moment(until, "to"),
         )
         with platform.database.read() as session:
             found = events.find(session, wanted, limit=limit, before=before)

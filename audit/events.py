@@ -1,26 +1,35 @@
-"""The auditor's view of the log: records by subject, field, type and time, newest first."""
+"""The auditor's view of the log: records by subject, field, type, actor, purpose and time, newest first."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, or_, select
 
 from audit.log import ORGANISATION, LogEntry, LogRecord
 from protocol import times
 from runtime import outbox
+from runtime.outbox import Outbox
 
 MAX_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which records; None is any. `since` is part of the time asked for, `until` is not."""
+    """Which records; None is any. `since` is part of the time asked for, `until` is not.
+
+    `actor` is the DID of who read, decided or brought a value; `purpose` an IRI. Both are in the event, not in the
+    index: alone they are looked for from the newest leaf on, so narrow by subject or time where the log is long.
+    """
 
     subject: str | None = None
     field: str | None = None
     type: str | None = None
+    actor: str | None = None
+    purpose: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -70,7 +79,23 @@ def _conditions(wanted: Filter) -> list[Any]:
         conditions.append(col(LogRecord.at) >= times.iso_ms(wanted.since))
     if wanted.until is not None:
         conditions.append(col(LogRecord.at) < times.iso_ms(wanted.until))
+    if wanted.actor is not None:
+        conditions.append(_told(*(_named(Outbox.header, name, wanted.actor) for name in ("reader", "importer"))))
+    if wanted.purpose is not None:
+        said = (_named(Outbox.header, "purpose", wanted.purpose), _named(Outbox.records, "purpose", wanted.purpose))
+        conditions.append(_told(*said))
     return conditions
+
+
+def _told(*said: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The leaf's event says one of these."""
+    here = select(LogEntry.leaf_index).join(Outbox, col(Outbox.id) == col(LogEntry.outbox_id))
+    return here.where(col(LogEntry.leaf_index) == col(LogRecord.leaf_index), or_(*said)).correlate(LogRecord).exists()
+
+
+def _named(column: Any, name: str, value: str) -> ColumnElement[bool]:
+    """A member of a text in JCS. A quote inside a value is escaped there, so no value can look like a member."""
+    return col(column).contains(f"{json.dumps(name)}:{json.dumps(value, ensure_ascii=False)}", autoescape=True)
 
 
 def _bare(row: LogRecord) -> dict[str, Any]:

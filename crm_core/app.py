@@ -12,7 +12,7 @@ from crm_core.editing import item_app, organisation_app
 from crm_core.gateway import app as ingest_app
 from crm_core.gateway import touchpoints_app, uploader
 from crm_core.imports import app as import_app
-from crm_core.reading import aggregate_app, export_app
+from crm_core.reading import aggregate_app, export_app, live_app
 from crm_core.reading import app as read_app
 from crm_core.reading.history import Told, untold
 from crm_core.rights import app as rights_app
@@ -20,7 +20,7 @@ from crm_core.rights.copies import NOTHING, Beyond
 from issuer.catalogue import Catalogue
 from issuer.registry import Registry
 from protocol.consent import SubjectId
-from runtime import problem, staff
+from runtime import problem, staff, staff_app
 from runtime.platform import Platform
 from runtime.staff import Staff
 from verifier import allowance
@@ -41,7 +41,7 @@ def create(platform: Platform, catalogue: Catalogue, gate: Gate) -> FastAPI:
     """The app on its own, with errors and staff sign-in, so that it can run without the other parties."""
     app = FastAPI(title="Fieldgrant CRM", version="0.1.0", description=text.APP)
     problem.install(app, larger=BODY_LIMITS, statuses=STATUSES)
-    app.include_router(staff.router(platform))
+    app.include_router(staff_app.router(platform))
     app.include_router(router(platform, catalogue, gate))
     return app
 
@@ -60,6 +60,7 @@ def router(
     routes.include_router(item_app.router(platform, catalogue, gate, told))
     routes.include_router(organisation_app.router(platform, catalogue, gate))
     _add_fields(routes, platform, catalogue)
+    routes.include_router(live_app.router(platform, catalogue))
     registry = Registry(platform, catalogue, partial(_compile, platform, catalogue), gate.turnstile.drain)
     routes.include_router(ingest_app.router(registry))
     routes.include_router(touchpoints_app.router(platform, catalogue))

@@ -31,7 +31,7 @@ import verifier.app
 import verifier.worker
 from audit import events
 from audit.log import Log
-from fieldgrant import VERSION, beyond, glance, openapi, recovery
+from fieldgrant import VERSION, beyond, glance, openapi, origins, pages, recovery
 from issuer import wallet_auth
 from issuer.catalogue import Catalogue
 from issuer.catalogue_app import Counts
@@ -39,7 +39,7 @@ from issuer.credentials import Credential
 from issuer.live import LiveCatalogue
 from issuer.registry import Registry
 from protocol.consent import Field, SubjectId
-from runtime import problem, staff
+from runtime import problem, staff_app
 from runtime.platform import Platform
 from runtime.settings import SERVICES as PARTIES
 from verifier import allowance, impact
@@ -48,6 +48,7 @@ from verifier.gate import Gate
 __all__ = ["PARTIES", "House", "app", "credentials", "house"]
 
 Work = Callable[[threading.Event], None]
+PAGES = {"crm": "crm", "audit": "audit"}  # party → the page beside it; the wallet's has an origin of its own
 EVERYONE = "*"  # subject of a credential that concerns every customer
 
 _ABOUT = """
@@ -114,8 +115,10 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
         title="Fieldgrant", version=VERSION, description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     statuses = {**issuer.app.STATUSES, **verifier.app.STATUSES, **crm_core.app.STATUSES, **redaction.app.STATUSES}
-    problem.install(whole, larger={**crm_core.app.BODY_LIMITS, **issuer.app.BODY_LIMITS}, statuses=statuses)
-    whole.include_router(staff.router(home.platform))
+    larger = {**crm_core.app.BODY_LIMITS, **issuer.app.BODY_LIMITS, **audit.app.BODY_LIMITS}
+    problem.install(whole, larger=larger, statuses=statuses)
+    whole.add_middleware(origins.Origins)  # outermost: what is refused carries its headers too
+    whole.include_router(staff_app.router(home.platform))
     for router in routers:
         whole.include_router(router)
 
@@ -126,6 +129,9 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
 
     openapi.add(whole)
     glance.add(whole)
+    for party, page in PAGES.items():
+        if party in parties:
+            pages.add(whole, page)
     return whole
 
 

@@ -45,7 +45,7 @@ _WALLETS = frozenset(
         "/redaction/state",
     }
 )
-_STAFF = {401: ("not_signed_in",), 403: ("role",), 429: ("too_many_requests",)}
+_STAFF = {401: ("not_signed_in",), 403: ("role", "csrf", "foreign_origin"), 429: ("too_many_requests",)}
 _WALLET = {
     401: ("no_signature", "bad_signature", "stale_signature", "bad_digest", "nonce_used"),
     403: ("not_enrolled", "staff_not_wallet"),
@@ -54,7 +54,12 @@ _WALLET = {
 _EVIDENCE = ("bad_json", "bad_credential", "bad_proof", "bad_signature", "wrong_type", "expired")
 # (verb, path) → status → codes: what an operation of the issuer refuses besides
 _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
-    ("post", "/staff/sessions"): {400: ("bad_json",), 401: ("bad_sign_in",), 429: ("too_many_requests",)},
+    ("post", "/staff/sessions"): {
+        400: ("bad_json",),
+        401: ("bad_sign_in",),
+        403: ("foreign_origin",),
+        429: ("too_many_requests",),
+    },
     ("post", "/issuer/invitations"): {
         404: ("unknown_subject",),
         409: ("already_enrolled", "no_channel", "no_second_channel", "channels_replaced"),
@@ -103,6 +108,7 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
         ),
         429: ("asked_too_often", "too_many_requests"),
     },
+    ("get", "/issuer/asks"): {404: ("unknown_ask",)},
     ("get", "/issuer/asks/{id}"): {404: ("unknown_ask",)},
     ("post", "/issuer/consents/{id}/revocation"): {404: ("unknown_consent",), 409: ("consent_ended",)},
     ("post", "/issuer/grounds"): {
@@ -222,8 +228,12 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     },
     ("get", "/issuer/notices/{purpose}/{version}"): {404: ("unknown_notice",)},
     ("get", "/issuer/status/{n}"): {404: ("unknown_status_list",)},
+    ("get", "/crm/live"): {429: ("too_many_streams", "too_many_requests")},
     ("get", "/audit/checkpoint"): {404: ("log_empty",)},
     ("get", "/audit/tile/{path}"): {404: ("no_such_tile",)},
+    ("get", "/audit/provenance"): {404: ("unknown_subject",)},
+    ("get", "/audit/log"): {404: ("log_empty",), 409: ("log_shorter", "log_forked")},
+    ("post", "/audit/verifications"): {413: ("too_large",)},
     ("get", "/audit/bundles"): {404: ("unknown_subject",), 413: ("too_large", "too_many_files")},
 }
 

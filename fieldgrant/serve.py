@@ -4,6 +4,9 @@ import json
 import logging
 import secrets
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fieldgrant import compose
+from fieldgrant import compose, pages
 from fieldgrant.compose import PARTIES
 from protocol import did
 from protocol.errors import EvidenceError
@@ -21,6 +24,7 @@ from runtime.platform import Platform
 from runtime.terminal import Data, Keys
 from verifier.reconcile import Disagreement
 
+_LAST_PORT = 65535
 # whole lines, so that they can be copied
 _FIRST_LOOK = """
 To see what marketing sees (the password is in the accounts file, the token is in the first answer):
@@ -32,7 +36,7 @@ Examples:
 
   fieldgrant serve                                       all parties, with the demo's data, on port 8700
 
-  fieldgrant serve --data /srv/fg/data --keys /etc/fg/keys --port 8700
+  fieldgrant serve --data /srv/fg/data --keys /etc/fg/keys --port 8700 --wallet-port 8701
 
   fieldgrant serve --only issuer --port 8701 --data /srv/fg/data --keys /etc/fg/keys
 """
@@ -43,13 +47,22 @@ Examples:
 """
 
 
-def serve(
+def serve(  # noqa: PLR0917 - each is an option
     only: Annotated[
         list[str] | None, typer.Option("--only", help=f"One of {', '.join(PARTIES)}; repeat for more.")
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on localhost.")] = 8700,
     data: Data = None,
     keys: Keys = None,
+    wallet_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port of the wallet's page: an origin of its own. 0: none. Default: with the demo's data the port "
+            "after --port (8701), else none.",
+        ),
+    ] = None,
     seed: Annotated[bool, typer.Option(help="Without --data: start from the demo's data, made at first.")] = True,
 ) -> None:
     """Run the platform, or some of its parties, on localhost."""
@@ -57,22 +70,55 @@ def serve(
     parties = tuple(only or PARTIES)
     if strangers := sorted(set(parties) - set(PARTIES)):
         raise typer.BadParameter(f"{strangers[0]} is not a party: {', '.join(PARTIES)}", param_hint="--only")
-    _free(port)
-    if seed and data is None:
+    demo = seed and data is None
+    _free(port, "--port")
+    at = _wallet_port(wallet_port, port + 1 if demo else 0)
+    if demo:
         data, keys = _seeded(port)
-    with terminal.opened(data, keys, Disagreement) as platform:
+    with terminal.opened(data, keys, Disagreement) as platform, _wallet(at):
         home = compose.house(platform)
-        http.run(compose.app(home, parties), port, ready=lambda bound: _tell(platform, parties, bound))
+        http.run(compose.app(home, parties), port, ready=lambda bound: _tell(platform, parties, bound, at, demo=demo))
 
 
-def _free(port: int) -> None:
+def _wallet_port(asked: int | None, usual: int) -> int:
+    """Where the wallet's page is served; 0: nowhere. A port that nobody asked for is done without when it is taken."""
+    if asked is not None:
+        if asked:
+            _free(asked, "--wallet-port")
+        return asked
+    return usual if usual and usual <= _LAST_PORT and _error(usual) is None else 0
+
+
+@contextmanager
+def _wallet(port: int) -> Iterator[None]:
+    """The wallet's page for the length of the block, on a port of its own: nothing else shares its origin."""
+    if not port:
+        yield
+        return
+    server = http.server(pages.wallet_app(), port)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(timeout=http.GRACE + 5)
+
+
+def _free(port: int, option: str) -> None:
     """Refuse a port that somebody listens on, before anything is made for it."""
+    if error := _error(port):
+        raise terminal.fail(f"port {port}: {error}; choose another with {option}") from None
+
+
+def _error(port: int) -> str | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: old connections do not count
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise terminal.fail(f"port {port}: {error.strerror}; choose another with --port") from None
+            return error.strerror or "taken"
+    return None
 
 
 def _seeded(port: int) -> tuple[Path, Path]:
@@ -84,9 +130,15 @@ def _seeded(port: int) -> tuple[Path, Path]:
     return settings.data_dir, settings.keys_dir
 
 
-def _tell(platform: Platform, parties: tuple[str, ...], port: int) -> None:
+def _tell(platform: Platform, parties: tuple[str, ...], port: int, wallet: int, *, demo: bool) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_row("here", f"http://localhost:{port}/")
+    if "crm" in parties:
+        table.add_row("staff", f"http://localhost:{port}{pages.PLACES['crm']}")
+    if "audit" in parties:
+        table.add_row("auditors", f"http://localhost:{port}{pages.PLACES['audit']}")
+    if wallet:
+        table.add_row("wallet", f"http://localhost:{wallet}/")
     table.add_row("parties", ", ".join(parties))
     table.add_row("organisation", platform.controller)
     table.add_row("data", str(platform.settings.data_dir))
@@ -96,9 +148,27 @@ def _tell(platform: Platform, parties: tuple[str, ...], port: int) -> None:
     if accounts.exists():
         table.add_row("accounts", f"{accounts} (made for trying out)")
     table.add_row("stop", "Ctrl+C")
-    Console().print(table)
+    Console().print(table, soft_wrap=True)
     if accounts.exists():
         typer.echo(_FIRST_LOOK.format(port=port))
+    if demo and set(parties) >= set(PARTIES):
+        _first_look(platform, wallet)
+
+
+def _first_look(platform: Platform, wallet: int) -> None:
+    from fieldgrant.demo import first_look  # noqa: PLC0415 - only a first look needs the demo
+
+    typer.echo("To look around as staff (made for trying out):")
+    for who, address, account, password in first_look.staff_links(platform.settings):
+        typer.echo(f"  {who:8} {address}  account {account}  password {password}")
+
+    def tell(link: str) -> None:
+        way = f"http://localhost:{wallet}/#{link}" if wallet else f"fieldgrant wallet enrol '{link}'"
+        typer.echo(f"\nTo be a customer (an invitation for a new wallet, good for a day):\n  {way}")
+        typer.echo(f"  The code that it asks for comes by a second letter, into {platform.settings.mail_dir}.")
+
+    # beside: the server answers only once this has returned
+    threading.Thread(target=first_look.invite, args=(platform.settings, tell), daemon=True).start()
 
 
 def init(

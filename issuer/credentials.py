@@ -28,6 +28,7 @@ class Credential(SQLModel, table=True):
         Index("credential_of_subject", "subject", "kind"),
         Index("credential_of_did", "did", "kind"),
         Index("credential_living_until", "kind", "ended_at", "valid_until"),
+        Index("credential_by_time", "kind", "at"),
     )
 
     id: str = Field(primary_key=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from issuer import asks, attempts, credentials, enrolment, grounds, in_person, invitation, loss, signed
+from issuer import asks, attempts, credentials, enrolment, grounds, in_person, invitation, loss, recent_asks, signed
 from issuer.asks import Wish
 from issuer.credentials import Credential
 from issuer.grounds import Declaration
@@ -207,12 +207,24 @@ def _asking(registry: Registry, role: Role) -> APIRouter:
         response.status_code = 201 if new else 200
         return _shown(row, registry)
 
-    @routes.get("/asks", summary="Asks to a customer")
-    def listed_asks(staff: Anybody, subject: Annotated[str, Query(examples=[SUBJECT])]) -> Json:
-        """All asks with their standing (living, answered, refused, superseded, expired), oldest first."""
+    @routes.get("/asks", summary="Asks to a customer, or to all")
+    def listed_asks(
+        staff: Anybody,
+        subject: Annotated[str | None, Query(examples=[SUBJECT])] = None,
+        before: Annotated[str | None, Query(description="The `next` of the page before.", examples=[UUID])] = None,
+    ) -> Json:
+        """Asks with their standing (living, answered, refused, superseded, expired).
+
+        With `subject`: all to this customer, oldest first. Without: the newest first, page by page, those for purposes
+        that your role may act for; overseers see all.
+        """
         with platform.database.read() as session:
-            rows = credentials.of_kind(session, "ask", subject=SubjectId(subject))
-        return {"items": [_shown(row, registry) for row in rows]}
+            if subject is not None:
+                rows = credentials.of_kind(session, "ask", subject=SubjectId(subject))
+                return {"items": [_shown(row, registry) for row in rows]}
+            page = recent_asks.page(session, registry.catalogue, staff, before)
+            items = [{"subject": row.subject, **_shown(row, registry)} for row in page.rows]
+        return {"items": items, "next": page.next}
 
     @routes.get("/asks/{id}", summary="One ask")
     def one_ask(id: Annotated[str, Path(examples=[UUID])], staff: Anybody) -> Json:

@@ -25,6 +25,7 @@ from runtime.limits import RateLimit
 from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.staff import StaffAccount, staff_of
+from runtime.staff_session import COOKIE, ticket
 
 MAX_AGE = timedelta(seconds=120)
 PER_WALLET = "240/minute"
@@ -70,17 +71,21 @@ def wallet_caller(
 
 
 def refuse_staff(platform: Platform, request: Request, action: str) -> None:
-    """Problem 403 `staff_not_wallet` for a request with a staff token: nobody answers for a customer from a desk."""
-    if "authorization" in request.headers:
+    """Problem 403 `staff_not_wallet` for a request with a staff token or the cookie of the staff pages.
+
+    Nobody answers for a customer from a desk.
+    """
+    if "authorization" in request.headers or COOKIE in request.cookies:
         with attempts.recorded(platform, action, did=_staff_did(platform, request)):
             raise Problem(403, "staff_not_wallet", "A staff token is no wallet: sign the request instead.")
 
 
 def _staff_did(platform: Platform, request: Request) -> Did | None:
     """Whose token it is, for the record; None when it is nobody's."""
-    token = request.headers["authorization"].partition(" ")[2].strip()
-    with platform.database.read() as session, contextlib.suppress(Problem):
-        return staff_of(session, platform, token, platform.clock.now()).did
+    held = ticket(request)
+    if held is not None:
+        with platform.database.read() as session, contextlib.suppress(Problem):
+            return staff_of(session, platform, held, platform.clock.now()).did
     return None
 
 

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from sqlmodel import col, select
 
 from issuer.wallet_auth import WalletCaller, wallet_caller
-from redaction import archive_app, certificate, downstream, downstream_app, officers, status, texts
+from redaction import archive_app, board_app, certificate, downstream, downstream_app, officers, status, texts
 from redaction.disposition import DONE, Job
-from runtime import problem, staff
+from runtime import problem, staff, staff_app
 from runtime.platform import Platform
 from runtime.staff import Staff
 
@@ -24,7 +24,7 @@ def create(platform: Platform) -> FastAPI:
     """The app on its own, errors and staff sign-in included; the worker is not: whoever serves it runs that beside."""
     app = FastAPI(title="Fieldgrant redaction", version="0.1.0", description=texts.APP)
     problem.install(app, statuses=STATUSES)
-    app.include_router(staff.router(platform))
+    app.include_router(staff_app.router(platform))
     app.include_router(router(platform))
     return app
 
@@ -35,7 +35,12 @@ def router(platform: Platform) -> APIRouter:
     _add_wallet(routes, platform)
     _add_staff(routes, platform)
     whole = APIRouter()
-    for part in (routes, archive_app.router(platform), downstream_app.router(platform)):
+    for part in (
+        routes,
+        archive_app.router(platform),
+        downstream_app.router(platform),
+        board_app.router(platform),
+    ):
         whole.include_router(part)
     return whole
 

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 GRACE = 10  # seconds for the requests under way when we are told to stop
 _CUT = "fieldgrant.cut"
+_STOPPING = "fieldgrant.stopping"
 
 
 class HandedOver(H11Protocol):
@@ -25,6 +26,8 @@ class HandedOver(H11Protocol):
     whoever needs that of the last part sends it with `more_body` true and an empty one after it.
     """
 
+    _stopping = False
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """asyncio's, with the app wrapped so that a request can cut its connection."""
         super().connection_made(transport)
@@ -32,10 +35,15 @@ class HandedOver(H11Protocol):
         app = cast(ASGIApp, self.app)
 
         async def with_cut(scope: Scope, receive: Receive, send: Send) -> None:
-            scope.setdefault("extensions", {})[_CUT] = transport.abort
+            scope.setdefault("extensions", {}).update({_CUT: transport.abort, _STOPPING: lambda: self._stopping})
             await app(scope, receive, send)
 
         self.app = cast(Any, with_cut)
+
+    def shutdown(self) -> None:
+        """uvicorn's, when the server is told to stop: an answer without an end has to know."""
+        self._stopping = True
+        super().shutdown()
 
 
 class Server(uvicorn.Server):
@@ -89,6 +97,12 @@ def server(app: ASGIApp, port: int, host: str = "127.0.0.1", *, ready: Callable[
 def run(app: ASGIApp, port: int, host: str = "127.0.0.1", *, ready: Callable[[int], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then stop gracefully. `ready` gets the port once we listen (port 0: any)."""
     server(app, port, host, ready=ready).run()
+
+
+def stopping(scope: MutableMapping[str, Any]) -> bool:
+    """Whether the server of a request was told to stop; what has no end of its own then ends."""
+    told = scope.get("extensions", {}).get(_STOPPING)
+    return told is not None and bool(told())
 
 
 def cut(scope: MutableMapping[str, Any]) -> bool:

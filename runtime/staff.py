@@ -1,13 +1,13 @@
-"""Staff accounts and their sign-in: Argon2id passwords, bearer tokens stored as keyed digests, one role per account.
+"""Staff accounts and their sign-in: Argon2id passwords, sessions stored as keyed digests, one role per account.
+
+A session belongs to a bearer token or to a browser's cookie (`staff_session`); the routes are in `staff_app`.
 
 The database cannot sign in: accounts and sessions carry a MAC whose key is in the key-ring, so that whoever writes to
 the database can neither give an account another role or password nor make a session. Ends of accounts are in the
 journal: an older row that is put back whole opens nothing.
 """
 
-import hashlib
 import hmac
-import json
 import re
 import secrets
 import threading
@@ -18,34 +18,39 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import nacl.exceptions
-from fastapi import APIRouter, Depends, Request, Response, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Request, Security
+from fastapi.security import APIKeyCookie, HTTPBearer
 from nacl.pwhash import argon2id
-from pydantic import BaseModel, ConfigDict
-from pydantic import Field as BodyField
 from sqlalchemy import Column, Executable, LargeBinary, Row, Text, bindparam, delete, select
 from sqlmodel import Field, Session, SQLModel, col
 
 from protocol import event
 from protocol.did import Did
-from runtime import outbox
+from runtime import outbox, staff_session
 from runtime.clock import iso
 from runtime.journal import STAFF
 from runtime.keyring import KeyRing
 from runtime.limits import RateLimit
 from runtime.problem import Problem
+from runtime.staff_session import COOKIE, Ticket
 
 if TYPE_CHECKING:
     from runtime.platform import Platform
 
 ROLES = frozenset({"sales", "service", "marketing", "dpo", "auditor", "admin", "steward"})
 SESSION_LIFE = timedelta(hours=8)
-PER_ADDRESS = "120/minute"  # sign-ins from one network address, over all accounts
 PASSWORD_MIN, PASSWORD_MAX = 12, 1024  # characters
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 # Each Argon2id run takes 64 MiB: more at once than this would let sign-ins eat the machine.
 _HASHING = threading.BoundedSemaphore(2)
 _BEARER = HTTPBearer(auto_error=False, description="The token of POST /staff/sessions.")
+_COOKIE = APIKeyCookie(
+    name=COOKIE,
+    scheme_name="StaffCookie",
+    auto_error=False,
+    description=f"Of POST /staff/sessions with `cookie`. What changes something needs `{staff_session.HEADER}` too.",
+)
+_mac = staff_session.mac
 
 
 class StaffAccount(SQLModel, table=True):
@@ -64,7 +69,7 @@ class StaffAccount(SQLModel, table=True):
 
 
 class StaffSession(SQLModel, table=True):
-    """A bearer token's keyed digest and until when it holds."""
+    """The keyed digest of a bearer token or of a cookie, and until when it holds."""
 
     __tablename__ = "staff_session"
 
@@ -112,11 +117,13 @@ class Staff:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """What a sign-in hands out: the token itself, shown once."""
+    """What a sign-in hands out: the token itself, shown once (to a browser as a cookie, never to a script)."""
 
     token: str
     expires_at: datetime
     role: str
+    account: str
+    name: str
 
 
 def check_account(account: str) -> None:
@@ -166,11 +173,19 @@ def end_account(session: Session, platform: "Platform", account: str, at: dateti
         platform.journal.append(entry)
 
 
-def sign_in(platform: "Platform", account: str, password: str, at: datetime) -> SignedIn:
+def sign_in(
+    platform: "Platform",
+    account: str,
+    password: str,
+    at: datetime,
+    *,
+    kind: staff_session.Kind = "token",
+    instead_of: Ticket | None = None,
+) -> SignedIn:
     """Exchange a password for a token that holds for SESSION_LIFE. Problem(401, "bad_sign_in").
 
-    The same work is done for an account that does not exist. Takes the platform, not a session: the write lock must not
-    be held while a password is being hashed.
+    The token is always a new one; the session `instead_of` ends with it. The same work is done for an account that does
+    not exist. Takes the platform, not a session: the write lock must not be held while a password is being hashed.
     """
     database, keyring = platform.database, platform.keyring
     with database.read() as session:
@@ -180,7 +195,7 @@ def sign_in(platform: "Platform", account: str, password: str, at: datetime) -> 
     platform.journal.refresh()
     if row is not None and platform.journal.staff_ended(row.account, row.created_at):
         row = None  # or put an older row back
-    fits = _fits(row.password_hash if row is not None else _nobody(), password)
+    fits = _fits(row.password_hash if row is not None else nobody(), password)
     if row is None or not fits or row.ended_at is not None:
         refusal = Problem(401, "bad_sign_in", "the account or the password is wrong")
         _on_record(platform, refusal, "sign-in", row)  # for one that does not exist too: it would answer sooner
@@ -188,21 +203,30 @@ def sign_in(platform: "Platform", account: str, password: str, at: datetime) -> 
     token, expires_at = secrets.token_urlsafe(32), at + SESSION_LIFE
     with database.write() as session:
         session.execute(delete(StaffSession).where(col(StaffSession.expires_at) <= iso(at)))
-        made = StaffSession(token_hash=_digest(keyring, token), account=account, expires_at=iso(expires_at), mac=b"")
+        if instead_of is not None:
+            sign_out(session, keyring, instead_of)
+        digest = Ticket(kind, token).digest(keyring)
+        made = StaffSession(token_hash=digest, account=account, expires_at=iso(expires_at), mac=b"")
         made.mac = _mac(keyring, "session", made.token_hash, made.account, made.expires_at)
         session.add(made)
-    return SignedIn(token, expires_at, row.role)
+    return SignedIn(token, expires_at, row.role, row.account, row.name)
 
 
-def sign_out(session: Session, keyring: KeyRing, token: str) -> None:
-    """End a token. Idempotent."""
-    session.execute(delete(StaffSession).where(col(StaffSession.token_hash) == _digest(keyring, token)))
+def sign_out(session: Session, keyring: KeyRing, held: Ticket | str) -> None:
+    """End a session, of a bearer token where it is given as text. Idempotent."""
+    digest = _ticket(held).digest(keyring)
+    session.execute(delete(StaffSession).where(col(StaffSession.token_hash) == digest))
 
 
-def staff_of(session: Session, platform: "Platform", token: str, at: datetime) -> Staff:
-    """Whose token this is. Problem(401, "not_signed_in"): unknown, expired, account ended, or a MAC does not fit."""
+def expires_at(session: Session, keyring: KeyRing, held: Ticket) -> str:
+    """When a session ends (ISO, UTC): ask only for one that `staff_of` took."""
+    return session.get_one(StaffSession, held.digest(keyring)).expires_at
+
+
+def staff_of(session: Session, platform: "Platform", held: Ticket | str, at: datetime) -> Staff:
+    """Whose session this is. Problem(401, "not_signed_in"): unknown, expired, account ended, or a MAC does not fit."""
     keyring, journal = platform.keyring, platform.journal
-    digest = _digest(keyring, token)
+    digest = _ticket(held).digest(keyring)
     row = session.execute(_CALLER, {"token_hash": digest, "now": iso(at)}).first()
     if row is None:
         raise _not_signed_in()
@@ -218,22 +242,26 @@ def staff_of(session: Session, platform: "Platform", token: str, at: datetime) -
 def signed_in(
     platform: "Platform", roles: Collection[str] | None = None, *, limit: RateLimit | None = None
 ) -> Callable[..., Staff]:
-    """A FastAPI dependency: the member of staff who calls, if of one of `roles`.
+    """A FastAPI dependency: the member of staff who calls, by bearer token or cookie, if of one of `roles`.
 
-    Problem: 401 not_signed_in, 403 role, 429 too_many_requests (counted per token).
+    Problem: 401 not_signed_in, 403 role, and for a cookie csrf and foreign_origin, 429 too_many_requests (counted per
+    session).
     """
     limit = limit or RateLimit(platform.settings.token_rate)
 
     def caller(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+        request: Request, _bearer: Annotated[Any, Security(_BEARER)], _cookie: Annotated[Any, Security(_COOKIE)]
     ) -> Staff:
-        if credentials is None:
+        held = staff_session.ticket(request)
+        if held is None:
             raise _not_signed_in()
         with platform.database.read() as session:
-            staff = staff_of(session, platform, credentials.credentials, platform.clock.now())
-        limit.hit(credentials.credentials)  # after the look-up: only tokens that exist take up memory
-        if roles is not None and staff.role not in roles:
+            staff = staff_of(session, platform, held, platform.clock.now())
+        limit.hit(held.text)  # after the look-up: only sessions that exist take up memory
+        refusal = _cookie_refused(platform, request, held) if held.kind == "cookie" else None
+        if refusal is None and roles is not None and staff.role not in roles:
             refusal = Problem(403, "role", "this role may not do that")
+        if refusal is not None:
             _on_record(platform, refusal, getattr(request.scope.get("route"), "path", ""), staff)
             raise refusal
         return staff
@@ -241,60 +269,14 @@ def signed_in(
     return caller
 
 
-class SignInBody(BaseModel):
-    """What is asked for at the door."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"account": "mei", "password": "…"}]})
-
-    account: str = BodyField(max_length=64)
-    password: str = BodyField(max_length=PASSWORD_MAX)
-
-
-class SignInAnswer(BaseModel):
-    """The bearer token, told once; `expires_at` is UTC."""
-
-    token: str
-    expires_at: str
-    role: str
-
-
-class StaffAnswer(BaseModel):
-    """Who is signed in."""
-
-    account: str
-    name: str
-    role: str
-    did: str
-
-
-def router(platform: "Platform") -> APIRouter:
-    """POST /staff/sessions, DELETE /staff/sessions/current, GET /staff/me. Both account and address limit sign-ins."""
-    routes = APIRouter(prefix="/staff", tags=["staff"])
-    per_account, per_address = RateLimit(platform.settings.sign_in_rate), RateLimit(PER_ADDRESS)
-    caller = signed_in(platform)
-    _nobody()  # now, so that the first unknown account takes no longer than a known one
-
-    @routes.post("/sessions", status_code=201, summary="Sign in")
-    def sign_in_(body: SignInBody, request: Request) -> SignInAnswer:
-        """Exchange an account's password for a bearer token. Codes: bad_sign_in (401), too_many_requests (429)."""
-        per_address.hit(request.client.host if request.client else "unknown")
-        per_account.hit(body.account)
-        made = sign_in(platform, body.account, body.password, platform.clock.now())
-        return SignInAnswer(token=made.token, expires_at=iso(made.expires_at), role=made.role)
-
-    @routes.delete("/sessions/current", status_code=204, summary="Sign out")
-    def sign_out_(request: Request, _staff: Annotated[Staff, Depends(caller)]) -> Response:
-        """End the token that this request carries."""
-        with platform.database.write() as session:
-            sign_out(session, platform.keyring, request.headers["authorization"].split(None, 1)[1].strip())
-        return Response(status_code=204)
-
-    @routes.get("/me", summary="Who am I")
-    def me(staff: Annotated[Staff, Depends(caller)]) -> StaffAnswer:
-        """The account, role and DID behind the token."""
-        return StaffAnswer(account=staff.account, name=staff.name, role=staff.role, did=staff.did)
-
-    return routes
+def _cookie_refused(platform: "Platform", request: Request, held: Ticket) -> Problem | None:
+    """Why a good cookie is not enough: browsers send it along with what another page asks for."""
+    if staff_session.foreign(request, platform.settings):
+        return Problem(403, "foreign_origin", "a page of another origin may not act for a member of staff")
+    said = request.headers.get(staff_session.HEADER, "")
+    if staff_session.guarded(request) and not staff_session.csrf_fits(platform.keyring, held, said):
+        return Problem(403, "csrf", f"the {staff_session.HEADER} header is missing or of another session")
+    return None
 
 
 def _on_record(platform: "Platform", refusal: Problem, action: str, who: Staff | StaffAccount | None) -> None:
@@ -309,19 +291,13 @@ def _not_signed_in() -> Problem:
     return Problem(401, "not_signed_in", "sign in first", headers={"www-authenticate": "Bearer"})
 
 
-def _digest(keyring: KeyRing, token: str) -> bytes:
-    return _mac(keyring, "token", token)
+def _ticket(held: Ticket | str) -> Ticket:
+    return Ticket("token", held) if isinstance(held, str) else held
 
 
 def _account_mac(keyring: KeyRing, row: "StaffAccount | Row[Any]") -> bytes:
     facts = (row.account, row.name, row.role, row.did, row.password_hash, row.created_at, row.ended_at)
     return _mac(keyring, "account", *facts)
-
-
-def _mac(keyring: KeyRing, kind: str, *facts: str | bytes | None) -> bytes:
-    plain = [fact.hex() if isinstance(fact, bytes) else fact for fact in facts]
-    text = json.dumps([kind, *plain]).encode()
-    return hashlib.blake2b(text, key=keyring.secret("staff"), digest_size=32).digest()
 
 
 def _hash(password: str) -> bytes:
@@ -340,5 +316,6 @@ def _fits(stored: bytes, password: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _nobody() -> bytes:
+def nobody() -> bytes:
+    """A hash that no password fits, so that an unknown account costs the same work."""
     return _hash(secrets.token_urlsafe(32))

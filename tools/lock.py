@@ -13,7 +13,7 @@ import sys
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LOCKS = {"run": "build", "dev": "dev"}
+LOCKS = {"run": ("build",), "node": ("build", "node"), "dev": ("dev",)}  # node: run, and Node for building the pages
 
 
 def declared() -> str:
@@ -25,9 +25,10 @@ def declared() -> str:
 
 def main() -> None:
     """Compile both locks; the first line of each names the declaration that it was made from."""
-    for name, extra in LOCKS.items():
+    for name, extras in LOCKS.items():
         command = ["uv", "pip", "compile", "--universal", "--python-version", "3.11", "--generate-hashes"]
-        command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--extra", extra]
+        command += ["--no-header", "--no-annotate", "--no-emit-index-url"]
+        command += [word for extra in extras for word in ("--extra", extra)]
         command += ["pyproject.toml", *sys.argv[1:]]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:

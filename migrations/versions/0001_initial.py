@@ -126,6 +126,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest"),
     )
     with op.batch_alter_table("credential", schema=None) as batch_op:
+        batch_op.create_index("credential_by_time", ["kind", "at"], unique=False)
         batch_op.create_index("credential_living_until", ["kind", "ended_at", "valid_until"], unique=False)
         batch_op.create_index("credential_of_did", ["did", "kind"], unique=False)
         batch_op.create_index("credential_of_subject", ["subject", "kind"], unique=False)

@@ -20,7 +20,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
 
 def test_every_operation_says_what_it_does_and_what_it_refuses(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
-    assert set(document["components"]["securitySchemes"]) == {"HTTPBearer", "WalletSignature"}
+    assert set(document["components"]["securitySchemes"]) == {"HTTPBearer", "StaffCookie", "WalletSignature"}
     for path, verbs in document["paths"].items():
         for verb, said in verbs.items():
             assert said.get("summary"), (verb, path)

@@ -30,6 +30,7 @@ from runtime.outbox import OutboxEvent, pending
 from runtime.platform import Platform
 from runtime.settings import Settings
 from runtime.staff import Staff, StaffAccount, StaffSession
+from runtime.staff_session import Ticket
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 EMAIL, CITY, GIVEN, PHONE = "contact.email", "address.city", "contact.given_name", "contact.phone"
@@ -195,7 +196,7 @@ class World:
         if token is None:
             token = self._tokens[staff.account] = secrets.token_urlsafe(32)
             ring, until = self.platform.keyring, iso_ms(self.now + timedelta(days=3650))
-            digest = runtime.staff._digest(ring, token)
+            digest = Ticket("token", token).digest(ring)
             mac = runtime.staff._mac(ring, "session", digest, staff.account, until)
             held = StaffSession(token_hash=digest, account=staff.account, expires_at=until, mac=mac)
             with self.platform.database.write() as session:

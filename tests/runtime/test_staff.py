@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from runtime import problem, staff
+from runtime import problem, staff, staff_app
 from runtime.clock import FixedClock
 from runtime.limits import RateLimit
 from runtime.platform import Platform
@@ -42,7 +42,7 @@ def platform(tmp_path: Path, clock: FixedClock) -> Iterator[Platform]:
 def client(platform: Platform) -> TestClient:
     app = FastAPI()
     problem.install(app)
-    app.include_router(staff.router(platform))
+    app.include_router(staff_app.router(platform))
     only_dpo = staff.signed_in(platform, {"dpo"})
     slow = staff.signed_in(platform, limit=RateLimit("2/minute"))
 
@@ -78,7 +78,7 @@ def test_a_wrong_password_and_an_unknown_account_get_the_same_answer(client: Tes
 
 
 def test_an_unknown_account_costs_the_same_work(platform: Platform) -> None:
-    staff._nobody()
+    staff.nobody()
 
     def seconds(account: str) -> float:
         began = time.process_time()

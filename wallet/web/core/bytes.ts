@@ -48,3 +48,12 @@ export class CoreError extends Error {
     this.name = "CoreError";
   }
 }
+
+/** Standard base64, with or without line ends around it; throws CoreError `bad_base64`. */
+export function fromBase64(text: string): Bytes {
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.length % 4 !== 0) throw new CoreError("bad_base64", "not base64");
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+}
+
+export const same = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && one.every((byte, at) => byte === other[at]);

@@ -10,8 +10,11 @@ export const CONSENT_V1 = "https://ns.fieldgrant.example/consent/v1";
 
 export interface Expected {
   readonly type: string;
-  readonly issuer: string;
+  /** Who must have issued it; left out only where more than one may, and the caller looks at `signers`. */
+  readonly issuer?: string;
   readonly at: Date;
+  /** The contexts, where they are not those of our own credentials. */
+  readonly contexts?: readonly string[];
   /** Judge `validFrom` and `validUntil` too. */
   readonly dates?: boolean;
 }
@@ -25,6 +28,8 @@ export interface VerifiedCredential {
   readonly validFrom: Date;
   readonly validUntil: Date | null;
   readonly digest: string;
+  /** The DIDs whose proofs it bears. */
+  readonly signers: ReadonlySet<string>;
 }
 
 /**
@@ -35,14 +40,16 @@ export async function verify(document: JsonObject, keys: Keys, expected: Expecte
   const id = text(document.id, "id");
   const issuer = text(document.issuer, "issuer");
   const contexts = list(document["@context"]);
-  if (contexts[0] !== CREDENTIALS_V2 || contexts[1] !== CONSENT_V1 || contexts.length !== 2) {
+  const wanted = expected.contexts ?? [CREDENTIALS_V2, CONSENT_V1];
+  if (contexts.length !== wanted.length || wanted.some((one, at) => one !== contexts[at])) {
     throw new CoreError("bad_credential", "not in the contexts that we read", "@context");
   }
   const types = list(document.type);
   if (types.length !== 2 || types[0] !== "VerifiableCredential" || types[1] !== expected.type) {
     throw new CoreError("wrong_type", `not a ${expected.type}`, "type");
   }
-  if (issuer !== expected.issuer) throw new CoreError("wrong_issuer", "issued by somebody else", "issuer");
+  if (expected.issuer !== undefined && issuer !== expected.issuer)
+    throw new CoreError("wrong_issuer", "issued by somebody else", "issuer");
   const proofs = await verifyProof(document, keys, { at: expected.at });
   if (!proofs.some((proof) => proof.did === issuer)) {
     throw new CoreError("wrong_issuer", "not signed by its issuer", "proof.verificationMethod");
@@ -54,7 +61,8 @@ export async function verify(document: JsonObject, keys: Keys, expected: Expecte
     if (validUntil !== null && validUntil <= expected.at) throw new CoreError("expired", "has expired", "validUntil");
   }
   const subject = object(document.credentialSubject, "credentialSubject");
-  return { document, id, issuer, subject, validFrom, validUntil, digest: await digest(document) };
+  const signers = new Set(proofs.map((proof) => proof.did));
+  return { document, id, issuer, subject, validFrom, validUntil, digest: await digest(document), signers };
 }
 
 /** An unsigned credential of one of our types. */

@@ -77,3 +77,50 @@ export const isObject = (value: Json | undefined): value is JsonObject =>
 
 export const list = (value: Json | undefined): readonly Json[] =>
   value === undefined ? [] : Array.isArray(value) ? value : [value];
+
+const WEB_PART = /^[A-Za-z0-9._-]+$/;
+const HOST = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$/;
+const LOCAL = new Set(["localhost", "127.0.0.1"]);
+
+/** The did:web of an organisation's public address; CoreError `bad_did`. */
+export function webDid(address: string): string {
+  const url = URL.canParse(address) ? new URL(address) : null;
+  if (
+    url === null ||
+    url.username !== "" ||
+    !/^https?:$/.test(url.protocol) ||
+    url.search !== "" ||
+    url.hash !== "" ||
+    !HOST.test(url.host)
+  ) {
+    throw new CoreError("bad_did", "a did:web needs an http(s) address with nothing after its path");
+  }
+  const parts = url.pathname.split("/").filter((part) => part !== "");
+  if (!parts.every((part) => WEB_PART.test(part))) throw new CoreError("bad_did", "a path that did:web cannot carry");
+  return ["did:web", url.host.replace(":", "%3A"), ...parts].join(":");
+}
+
+/** Host and path of a did:web, as people know it; other DIDs as they are. */
+export function webName(did: string): string {
+  return did.startsWith("did:web:") ? did.slice("did:web:".length).replaceAll(":", "/").replace(/%3A/i, ":") : did;
+}
+
+/** Where a did:web keeps its document: https, but http on this very machine. CoreError `bad_did`. */
+export function webDocumentUrl(did: string): string {
+  const [host = "", ...parts] = webName(did).split("/");
+  const clean = parts.every((part) => WEB_PART.test(part) && part !== "." && part !== "..");
+  if (!did.startsWith("did:web:") || !HOST.test(host) || !clean) throw new CoreError("bad_did", "not a did:web");
+  const scheme = LOCAL.has(host.split(":")[0] ?? "") ? "http" : "https";
+  const path = parts.length === 0 ? ".well-known/did.json" : `${parts.join("/")}/did.json`;
+  return `${scheme}://${host}/${path}`;
+}
+
+/** The address of one of an organisation's services, from its document; CoreError `no_service`. */
+export function serviceAt(document: JsonObject, type: string): string {
+  for (const one of list(document.service)) {
+    if (isObject(one) && one.type === type && typeof one.serviceEndpoint === "string") {
+      return one.serviceEndpoint.replace(/\/$/, "");
+    }
+  }
+  throw new CoreError("no_service", `the organisation offers no ${type}`, "service");
+}

@@ -1,0 +1,136 @@
+import { useSignal } from "@preact/signals";
+import { label } from "../ui/i18n";
+import { Button, Dialog, ErrorNote, Field, Loading, Select } from "../ui/pieces";
+import type { PublicCatalogue } from "./api";
+import * as api from "./api";
+import { FieldTicks } from "./FieldTicks";
+import { useReading } from "./reading";
+import { t } from "./words";
+
+const BASES = ["Contract", "LegalObligation", "VitalInterest", "PublicInterest"] as const;
+const YEAR = 365 * 86_400_000;
+
+interface Props {
+  readonly onClose: () => void;
+  readonly onDone: () => void;
+}
+
+/** A draft of a statutory ground, over all customers, for one purpose that is not left to consent alone. */
+export function DeclareDialog({ onClose, onDone }: Props) {
+  const known = useReading(() => api.publicCatalogue());
+  return (
+    <Dialog title={t("grounds.declare")} onClose={onClose}>
+      <p class="soft">{t("grounds.declare.more")}</p>
+      {known.error.value !== null && <ErrorNote error={known.error.value} onAgain={known.again} />}
+      {known.data.value ? <Form terms={known.data.value} onClose={onClose} onDone={onDone} /> : <Loading lines={6} />}
+    </Dialog>
+  );
+}
+
+function Form({ terms, onClose, onDone }: Props & { readonly terms: PublicCatalogue }) {
+  const open = Object.entries(terms.purposes).filter(([, of]) => !of.consent_only);
+  const purpose = useSignal(open[0]?.[0] ?? "");
+  const fields = useSignal<readonly string[]>([]);
+  const busy = useSignal(false);
+  const error = useSignal<unknown>(null);
+  const of = terms.purposes[purpose.value];
+
+  async function sign(event: SubmitEvent) {
+    event.preventDefault();
+    const given = new FormData(event.currentTarget as HTMLFormElement);
+    const word = (name: string) => String(given.get(name) ?? "").trim();
+    busy.value = true;
+    error.value = null;
+    try {
+      await api.declare({
+        key: word("key"),
+        basis: `dpv:${word("basis")}`,
+        citation: word("citation"),
+        evidence: word("evidence"),
+        processes: [{ purpose: purpose.value, fields: fields.value }],
+        subjects: "*",
+        until_enrolled: given.has("until_enrolled"),
+        valid_until: `${word("until")}T23:59:59Z`,
+      });
+      onClose();
+      onDone();
+    } catch (problem) {
+      error.value = problem;
+      busy.value = false;
+    }
+  }
+
+  return (
+    <form class="stack" onSubmit={sign}>
+      <Select
+        label={t("ask.purpose")}
+        value={purpose.value}
+        onChange={(event) => {
+          fields.value = [];
+          purpose.value = event.currentTarget.value;
+        }}
+      >
+        {open.map(([key, one]) => (
+          <option key={key} value={key}>
+            {label(one.labels)}
+          </option>
+        ))}
+      </Select>
+      {of && <FieldTicks of={of} chosen={fields.value} onChange={(chosen) => (fields.value = chosen)} />}
+      <div class="pair">
+        <Select label={t("grounds.basis")} name="basis">
+          {BASES.map((one) => (
+            <option key={one} value={one}>
+              {t(`basis.${one}`)}
+            </option>
+          ))}
+        </Select>
+        <Field
+          label={t("grounds.key")}
+          hint={t("grounds.key.hint")}
+          name="key"
+          pattern="[a-z][a-z0-9\-]{0,63}"
+          autocapitalize="none"
+          spellcheck={false}
+          required
+        />
+      </div>
+      <Field
+        label={t("grounds.citation")}
+        hint={t("grounds.citation.hint")}
+        name="citation"
+        minLength={3}
+        maxLength={500}
+        required
+      />
+      <Field
+        label={t("grounds.evidence")}
+        hint={t("grounds.evidence.hint")}
+        name="evidence"
+        minLength={3}
+        maxLength={4000}
+        required
+      />
+      <Field
+        label={t("grounds.until")}
+        name="until"
+        type="date"
+        min={iso(Date.now() + YEAR / 365)}
+        defaultValue={iso(Date.now() + YEAR)}
+        required
+      />
+      <label class="check">
+        <input type="checkbox" name="until_enrolled" />
+        <span>{t("grounds.covers.until", { who: t("grounds.everybody"), until: t("grounds.enrolled") })}</span>
+      </label>
+      {error.value !== null && <ErrorNote error={error.value} />}
+      <p class="actions">
+        <Button kind="primary" type="submit" icon="pen" busy={busy.value} disabled={fields.value.length === 0}>
+          {t("grounds.sign")}
+        </Button>
+      </p>
+    </form>
+  );
+}
+
+const iso = (at: number): string => new Date(at).toISOString().slice(0, 10);

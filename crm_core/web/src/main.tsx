@@ -1,0 +1,62 @@
+import "../ui/tokens.css";
+import "../ui/base.css";
+import "./desk.css";
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { Empty, ErrorNote, Loading } from "../ui/pieces";
+import { AskBuilder } from "./AskBuilder";
+import { Asks } from "./Asks";
+import { Board } from "./Board";
+import { CustomerScreen } from "./Customer";
+import { Customers } from "./Customers";
+import { open, overseeing, purpose, session, trouble, watching } from "./desk";
+import { Grounds } from "./Grounds";
+import { route } from "./route";
+import { Shell } from "./Shell";
+import { SignIn } from "./SignIn";
+import { t } from "./words";
+
+function Page() {
+  if (session.value === null) return <SignIn />;
+  if (session.value === undefined) {
+    return (
+      <div class="waiting-room">
+        {trouble.value ? <ErrorNote error={trouble.value} onAgain={() => void open()} /> : <Loading />}
+      </div>
+    );
+  }
+  return (
+    <Shell>
+      <Screen />
+    </Shell>
+  );
+}
+
+function Screen() {
+  const of = purpose.value;
+  const [where, subject, what] = route.value.path;
+  if (where === "asks") return <Asks />;
+  if (where === "board" && watching.value) return <Board />;
+  if (where === "grounds" && overseeing.value) return <Grounds />;
+  if (!of) {
+    return (
+      <Empty title={t("no_purposes")} icon="lock">
+        <p>{t("no_purposes.more")}</p>
+      </Empty>
+    );
+  }
+  if (subject && what === "ask") return <AskBuilder key={subject} subject={subject} />;
+  if (subject) return <CustomerScreen key={`${subject} ${of.key}`} subject={subject} of={of} />;
+  return <Customers key={of.key} of={of} />;
+}
+
+effect(() => {
+  const here = route.value.path[0];
+  const where = t(
+    !session.value ? "sign_in" : here === "asks" || here === "grounds" || here === "board" ? here : "customers",
+  );
+  document.title = `${where} · ${t("product")}`;
+});
+
+void open();
+render(<Page />, document.getElementById("app") as HTMLElement);

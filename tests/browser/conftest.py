@@ -1,0 +1,122 @@
+"""One served organisation with its pages per module, and one browser for all; each test has a profile of its own."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.attacks.pieces import PASSWORD
+from tests.attacks.place import Place, served
+from tests.browser import chromium
+from tools import web
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_RUN_AXE = """rules => axe.run(document, {runOnly: rules}).then(found => found.violations.map(
+    one => `${one.id}: ${one.nodes.map(node => node.html.slice(0, 120)).join(' | ')}`))"""
+_TELL_CSP = "addEventListener('securitypolicyviolation', e => console.error('CSP', e.effectiveDirective, e.blockedURI))"
+
+
+@dataclass
+class Desk:
+    """A staff page in a profile of its own; whatever the browser complained of is in `complaints`."""
+
+    page: Page
+    base: str
+    complaints: list[str] = field(default_factory=list)
+
+    def go(self, where: str = "") -> Page:
+        """Open a screen: the part of the address behind `#`."""
+        self.page.goto(f"{self.base}/desk/{where}")
+        return self.page
+
+    def read_for(self, purpose: str) -> None:
+        """Choose what is read for, and wait until the list shows it."""
+        with self.page.expect_response("**/crm/customers/query"):
+            self.page.locator(".purpose select").select_option(purpose)
+        self.page.locator(".list:not(.waiting) tbody tr").first.wait_for()
+
+    def faults(self) -> list[str]:
+        """What axe finds wrong with the screen as it is, and whether it is wider than the window."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found: list[str] = self.page.evaluate(_RUN_AXE, RULES)
+        wide = self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        return [*found, *(["wider than the window"] if wide else [])]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    web.run("build")
+    os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", web.node()[0])  # its own Node needs a library that slim images lack
+    with sync_playwright() as play:
+        program = chromium.executable(play)
+        opened = play.chromium.launch(executable_path=program, headless=True, args=chromium.arguments())
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def place(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with served(tmp_path_factory.mktemp("place")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cookies(browser: Browser, place: Place) -> Callable[[str], Any]:
+    """The cookie of an account that signed in by the page; once per account, for sign-ins are counted."""
+    known: dict[str, Any] = {}
+
+    def state(account: str) -> Any:
+        if account not in known:
+            context = browser.new_context(locale="en-GB")
+            sign_in(context.new_page(), place.base, account)
+            known[account] = context.storage_state()
+            context.close()
+        return known[account]
+
+    return state
+
+
+@pytest.fixture
+def desk(browser: Browser, place: Place, cookies: Callable[[str], Any]) -> Iterator[Callable[..., Desk]]:
+    """`desk(account, **of the profile)`: a page of a member of staff; without an account, of nobody."""
+    contexts: list[BrowserContext] = []
+    opened: list[Desk] = []
+
+    def make(account: str | None = None, **profile: Any) -> Desk:
+        state = {} if account is None else {"storage_state": cookies(account)}
+        context = browser.new_context(**{"locale": "en-GB", **state, **profile})
+        context.add_init_script(_TELL_CSP)
+        made = Desk(context.new_page(), place.base)
+        made.page.set_default_timeout(20_000)
+        made.page.on("console", lambda said: _complain(made, said.type, said.text))
+        made.page.on("pageerror", lambda error: made.complaints.append(str(error)))
+        contexts.append(context)
+        opened.append(made)
+        return made
+
+    yield make
+    for context in contexts:
+        context.close()
+    for one in opened:
+        assert one.complaints == []
+
+
+def _complain(desk: Desk, kind: str, text: str) -> None:
+    if kind == "error" and "status of 401" not in text:  # who is not signed in asks the server whether they are
+        desk.complaints.append(text)
+
+
+def sign_in(page: Page, base: str, account: str, password: str = PASSWORD) -> None:
+    """Through the door, as people do."""
+    page.goto(f"{base}/desk/")
+    page.locator("[name=account]").fill(account)
+    page.locator("[name=password]").fill(password)
+    page.keyboard.press("Enter")
+    if password == PASSWORD:
+        page.locator("#content").wait_for()

@@ -1,0 +1,248 @@
+/** One request: everything that it means before the answer, and nothing ticked for the owner. */
+
+import { useSignal } from "@preact/signals";
+import { day, duration } from "../../../crm_core/web/ui/i18n";
+import { Button, Chip, Dialog, Note } from "../../../crm_core/web/ui/pieces";
+import type { Ticked } from "../core/consent";
+import type { Holding } from "../core/holding";
+import type { Offer } from "../core/offer";
+import { type Process, process } from "../core/verify";
+import { BackupDialog } from "./Backup";
+import { Fact, Title, Trouble, useAct } from "./pieces";
+import { go, to } from "./route";
+import { chosen, content, fetchAsks, wallet } from "./state";
+import {
+  fieldName,
+  list,
+  needed,
+  organisation,
+  places,
+  problem,
+  purposeName,
+  recipientName,
+  refusalMeans,
+  said,
+  sensitive,
+  t,
+} from "./words";
+
+type Outcome = "given" | "refused";
+
+export function AskScreen() {
+  const offer = chosen.value;
+  const outcome = useSignal<{ what: Outcome; warning: string } | null>(null);
+  if (outcome.value !== null) return <Answered {...outcome.value} />;
+  if (offer === null) {
+    return (
+      <>
+        <Title lead={t("ask.gone.more")}>{t("ask.gone")}</Title>
+        <a class="button" href={to("home")}>
+          {t("place.home")}
+        </a>
+      </>
+    );
+  }
+  return <Answering key={offer.ask.id} offer={offer} onDone={(what, warning) => (outcome.value = { what, warning })} />;
+}
+
+function Answering({
+  offer,
+  onDone,
+}: {
+  readonly offer: Offer;
+  readonly onDone: (what: Outcome, warning: string) => void;
+}) {
+  const ticked = useSignal<Ticked>(new Map());
+  const until = useSignal(dayOf(offer.ask.latestUntil));
+  const step = useSignal<"none" | "backup" | "decline">("none");
+  const { busy, error, run } = useAct();
+  const holding = content.value?.organisations.find((one) => one.controller === offer.controller);
+  if (holding === undefined) return null;
+  const processes = offer.ask.processes.map(process);
+  const count = [...ticked.value.values()].reduce((sum, fields) => sum + fields.size, 0);
+  const means = refusalMeans(offer.notice);
+
+  const toggle = (place: number, field: string, on: boolean) => {
+    const fields = new Set(ticked.value.get(place) ?? []);
+    if (on) fields.add(field);
+    else fields.delete(field);
+    ticked.value = new Map(ticked.value).set(place, fields);
+  };
+  const finish = (what: Outcome, act: () => Promise<unknown>) =>
+    run(async () => {
+      let warning = "";
+      try {
+        await act();
+      } catch (found) {
+        // signed and on its way all the same: said, and sent again when the wallet opens next
+        if (!waits(offer)) throw found;
+        warning = problem(found);
+      }
+      chosen.value = null;
+      onDone(what, warning);
+      void fetchAsks();
+    });
+  const sign = () =>
+    finish("given", async () =>
+      wallet.value?.consent(offer, ticked.value, lastDay(until.value, offer.ask.latestUntil)),
+    );
+  const onSign = () => {
+    if (content.value?.backup === null) step.value = "backup";
+    else void sign();
+  };
+
+  return (
+    <>
+      <Title lead={t("ask.lead", { who: organisation(offer.controller) })}>
+        {list(processes.map((one) => purposeName(holding, one.purpose)))}
+      </Title>
+      {processes.map((one, place) => (
+        <section class="card stack padded" key={one.purpose} aria-label={purposeName(holding, one.purpose)}>
+          {processes.length > 1 && <h2>{purposeName(holding, one.purpose)}</h2>}
+          <fieldset class="ticks">
+            <legend>{t("ask.fields")}</legend>
+            <p class="soft small">{t("ask.tick")}</p>
+            {inOrder(holding, one).map((field) => (
+              <label key={field}>
+                <input
+                  type="checkbox"
+                  checked={ticked.value.get(place)?.has(field) ?? false}
+                  onChange={(event) => toggle(place, field, event.currentTarget.checked)}
+                />
+                <span>{fieldName(holding, field)}</span>
+                {sensitive(holding, field) && <Chip tone="warn">{t("ask.sensitive")}</Chip>}
+                {needed(holding, one.purpose, field) && <Chip>{t("ask.needed")}</Chip>}
+              </label>
+            ))}
+          </fieldset>
+          <dl class="facts">
+            <Fact term={t("ask.what")}>{list(one.processing.map((word) => said("processing", word)))}</Fact>
+            <Fact term={t("ask.who")}>{list(one.recipients.map((did) => recipientName(holding, did)))}</Fact>
+            <Fact term={t("ask.place")}>{places([...new Set([...one.jurisdictions, ...one.locations])])}</Fact>
+            <Fact term={t("ask.data")}>{t("ask.data.for", { how: duration(one.duration) })}</Fact>
+          </dl>
+        </section>
+      ))}
+      <section class="card stack padded" aria-label={t("ask.until")}>
+        <p class="field">
+          <label for="until">{t("ask.until")}</label>
+          <input
+            id="until"
+            type="date"
+            value={until.value}
+            min={dayOf(new Date(Date.now() + 86_400_000))}
+            max={dayOf(offer.ask.latestUntil)}
+            onInput={(event) => (until.value = event.currentTarget.value)}
+          />
+          <span class="hint">{t("ask.until.hint", { last: day(offer.ask.latestUntil) })}</span>
+        </p>
+        <dl class="facts">
+          <Fact term={t("ask.no")}>{means || t("ask.no.other")}</Fact>
+          <Fact term={t("ask.end")}>{t("ask.end.any")}</Fact>
+        </dl>
+      </section>
+      <details class="card padded">
+        <summary>{t("ask.notice")}</summary>
+        <p class="notice" lang={String(offer.ask.notice.language)}>
+          {offer.notice}
+        </p>
+        <p class="faint small">{t("ask.notice.digest")}</p>
+      </details>
+      <details class="card padded">
+        <summary>{t("details")}</summary>
+        <dl class="facts mono small">
+          <Fact term={t("ask.id")}>{offer.ask.id}</Fact>
+          <Fact term={t("ask.by")}>{offer.ask.controller}</Fact>
+          <Fact term={t("ask.for")}>{offer.ask.subjectDid}</Fact>
+          <Fact term={t("ask.purposes")}>{list(processes.map((one) => one.purpose))}</Fact>
+          <Fact term={t("ask.field_ids")}>{list(processes.flatMap((one) => one.fields))}</Fact>
+          <Fact term={t("ask.recipients")}>{list(processes.flatMap((one) => one.recipients))}</Fact>
+          <Fact term={t("ask.digest")}>{offer.ask.digest}</Fact>
+        </dl>
+      </details>
+      <Trouble error={error.value} />
+      <div class="bar-actions">
+        <Button onClick={() => (step.value = "decline")} disabled={busy.value}>
+          {t("ask.decline")}
+        </Button>
+        <Button kind="primary" icon="pen" busy={busy.value} disabled={count === 0} onClick={onSign}>
+          {count === 0 ? t("ask.tick_first") : t("ask.sign", { n: count })}
+        </Button>
+      </div>
+      {step.value === "backup" && (
+        <BackupDialog
+          first
+          onClose={(made) => {
+            step.value = "none";
+            if (made) void sign();
+          }}
+        />
+      )}
+      {step.value === "decline" && (
+        <Dialog title={t("ask.decline.title")} onClose={() => (step.value = "none")}>
+          <p>{means || t("ask.no.other")}</p>
+          <p class="soft">{t("ask.decline.more")}</p>
+          <Trouble error={error.value} />
+          <div class="actions">
+            <Button
+              kind="primary"
+              busy={busy.value}
+              onClick={() => finish("refused", async () => wallet.value?.refuse(offer))}
+            >
+              {t("ask.decline")}
+            </Button>
+          </div>
+        </Dialog>
+      )}
+    </>
+  );
+}
+
+function Answered({ what, warning }: { readonly what: Outcome; readonly warning: string }) {
+  return (
+    <>
+      <Title>{t(what === "given" ? "ask.given" : "ask.refused")}</Title>
+      {warning ? (
+        <Note tone="warn" icon="alert">
+          {t("ask.waits", { why: warning })}
+        </Note>
+      ) : (
+        <Note tone="good" icon="check">
+          {t(what === "given" ? "ask.given.more" : "ask.refused.more")}
+        </Note>
+      )}
+      <div class="actions start">
+        <a class="button primary" href={to("home")}>
+          {t("done")}
+        </a>
+        {what === "given" && (
+          <a class="button" href={to("data")} onClick={() => go("data")}>
+            {t("place.data")}
+          </a>
+        )}
+      </div>
+    </>
+  );
+}
+
+/** Whether the answer to this ask is signed and waits for the organisation. */
+function waits(offer: Offer): boolean {
+  const pending = wallet.value?.holding(offer.controller).pending ?? [];
+  return pending.some((one) => JSON.stringify(one.body).includes(offer.ask.id));
+}
+
+/** What the purpose cannot do without comes first. */
+const inOrder = (holding: Holding, one: Process): string[] =>
+  one.fields.toSorted((a, b) => +needed(holding, one.purpose, b) - +needed(holding, one.purpose, a));
+
+/** The day of a moment, here, as an input has it. */
+function dayOf(at: Date): string {
+  const two = (part: number) => String(part).padStart(2, "0");
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+
+/** The end of a chosen day, never later than was asked for; undefined leaves it at that. */
+function lastDay(chosenDay: string, latest: Date): Date | undefined {
+  const end = new Date(`${chosenDay}T23:59:59`);
+  return Number.isNaN(end.getTime()) || end >= latest ? undefined : end;
+}

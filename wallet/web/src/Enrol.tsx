@@ -1,0 +1,146 @@
+/** An organisation comes into the wallet: an invitation and a code, or for a restored wallet its address. */
+
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { Button, Chip, Field, Note } from "../../../crm_core/web/ui/pieces";
+import type { Enrolling } from "../core/enrol";
+import { Fact, Title, Trouble, useAct } from "./pieces";
+import { go } from "./route";
+import { fetchAsks, invitation, wallet } from "./state";
+import { organisation, t } from "./words";
+
+export function Enrol() {
+  const { busy, error, run } = useAct();
+  const begun = useSignal<Enrolling | null>(null);
+  const begin = (link: string) =>
+    run(async () => {
+      begun.value = (await wallet.value?.begin(link)) ?? null;
+    });
+  const link = invitation.value;
+  useEffect(() => {
+    if (link === "") return;
+    invitation.value = "";
+    void begin(link);
+  }, [link]);
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    void begin(String(new FormData(event.currentTarget as HTMLFormElement).get("link") ?? ""));
+  };
+  if (begun.value !== null) return <Code begun={begun.value} onBack={() => (begun.value = null)} />;
+  return (
+    <>
+      <Title lead={t("enrol.lead")}>{t("enrol.title")}</Title>
+      <form class="card stack padded" onSubmit={submit}>
+        <p class="field">
+          <label for="link">{t("enrol.link")}</label>
+          <textarea
+            id="link"
+            name="link"
+            class="mono"
+            rows={4}
+            placeholder="fieldgrant://enrol?…"
+            autocomplete="off"
+            autocapitalize="none"
+            spellcheck={false}
+            required
+          />
+          <span class="hint">{t("enrol.hint")}</span>
+        </p>
+        <Trouble error={error.value} />
+        <div class="actions">
+          <Button kind="primary" type="submit" busy={busy.value}>
+            {t("enrol.open")}
+          </Button>
+        </div>
+      </form>
+      <Rejoin />
+    </>
+  );
+}
+
+function Code({ begun, onBack }: { readonly begun: Enrolling; readonly onBack: () => void }) {
+  const { busy, error, run } = useAct();
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const code = String(new FormData(event.currentTarget as HTMLFormElement).get("code") ?? "");
+    void run(async () => {
+      await wallet.value?.complete(begun, code);
+      await fetchAsks();
+      go("home");
+    });
+  };
+  return (
+    <>
+      <Title lead={t("enrol.code.lead")}>{t("enrol.code.title")}</Title>
+      <form class="card stack padded" onSubmit={submit}>
+        <dl class="facts">
+          <Fact term={t("organisation")}>
+            <strong>{organisation(begun.holding.controller)}</strong>{" "}
+            <Chip tone="good" icon="check">
+              {t("enrol.pinned")}
+            </Chip>
+          </Fact>
+          <Fact term={t("enrol.channel")}>{begun.channel}</Fact>
+        </dl>
+        <Field
+          label={t("enrol.code")}
+          hint={t("enrol.code.hint")}
+          name="code"
+          class="code"
+          inputMode="numeric"
+          autocomplete="one-time-code"
+          maxLength={12}
+          autofocus
+          required
+        />
+        <Trouble error={error.value} />
+        <div class="actions">
+          <Button kind="quiet" icon="back" onClick={onBack}>
+            {t("back")}
+          </Button>
+          <Button kind="primary" type="submit" busy={busy.value}>
+            {t("enrol.join")}
+          </Button>
+        </div>
+      </form>
+      <Note icon="lock">{t("enrol.pairwise")}</Note>
+    </>
+  );
+}
+
+/** After a restore from words: the organisation still knows this wallet, but the wallet does not know it. */
+function Rejoin() {
+  const { busy, error, run } = useAct();
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const address = String(new FormData(event.currentTarget as HTMLFormElement).get("address") ?? "");
+    void run(async () => {
+      await wallet.value?.rejoin(address);
+      await fetchAsks();
+      go("home");
+    });
+  };
+  return (
+    <details class="card padded">
+      <summary>{t("rejoin.title")}</summary>
+      <form class="stack" onSubmit={submit}>
+        <p class="soft">{t("rejoin.lead")}</p>
+        <Field
+          label={t("rejoin.address")}
+          name="address"
+          placeholder="https://crm.example.com"
+          autocapitalize="none"
+          autocomplete="url"
+          spellcheck={false}
+          required
+        />
+        <Trouble error={error.value} />
+        <div class="actions">
+          <Button type="submit" busy={busy.value}>
+            {t("rejoin.find")}
+          </Button>
+        </div>
+      </form>
+    </details>
+  );
+}

@@ -1,0 +1,92 @@
+/** Pieces that only the wallet has. */
+
+import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
+import { Icon } from "../../../crm_core/web/ui/icons";
+import { Button } from "../../../crm_core/web/ui/pieces";
+import { problem, t } from "./words";
+
+/** What went wrong, read out at once. */
+export function Trouble({ error, onAgain }: { readonly error: unknown; readonly onAgain?: () => void }) {
+  if (error === null || error === undefined) return null;
+  return (
+    <div class="note bad" role="alert">
+      <Icon name="alert" />
+      <p>{problem(error)}</p>
+      {onAgain && <Button onClick={onAgain}>{t("again")}</Button>}
+    </div>
+  );
+}
+
+/** An act with its state: `run` does it once at a time and keeps what went wrong. */
+export function useAct() {
+  const busy = useSignal(false);
+  const error = useSignal<unknown>(null);
+  async function run(act: () => Promise<void>): Promise<void> {
+    if (busy.value) return;
+    busy.value = true;
+    error.value = null;
+    try {
+      await act();
+    } catch (found) {
+      error.value = found;
+    } finally {
+      busy.value = false;
+    }
+  }
+  return { busy, error, run };
+}
+
+/** Something that is fetched: undefined while it is on its way. */
+export function useFetched<T>(fetch: () => Promise<T>, keys: readonly unknown[]) {
+  const value = useSignal<T | undefined>(undefined);
+  const error = useSignal<unknown>(null);
+  const load = async (): Promise<void> => {
+    error.value = null;
+    try {
+      value.value = await fetch();
+    } catch (found) {
+      error.value = found;
+    }
+  };
+  useEffect(() => {
+    value.value = undefined;
+    void load();
+  }, keys);
+  return { value, error, load };
+}
+
+/** A term and what it says. */
+export function Fact({ term, children }: { readonly term: string; readonly children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{term}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+/** The headline of a screen, with a word about it. */
+export function Title({ children, lead }: { readonly children: ComponentChildren; readonly lead?: string }) {
+  return (
+    <header class="title">
+      <h1 tabIndex={-1}>{children}</h1>
+      {lead && <p class="soft">{lead}</p>}
+    </header>
+  );
+}
+
+/** Hand a file to the owner. */
+export function download(name: string, text: string, type = "application/json"): void {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** A name for a file that says when it was made. */
+export const stamped = (name: string, extension: string): string =>
+  `${name}-${new Date().toISOString().slice(0, 10)}.${extension}`;
