@@ -1,15 +1,20 @@
 """The pages as they are served: what they may do is in their headers, and no address leads out of them."""
 
 import gzip
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+import typer
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from fieldgrant import compose, pages
+from fieldgrant import compose, pages, serve
 from fieldgrant.compose import PARTIES
+from fieldgrant.demo.stage import free_ports
 from runtime import problem
 from runtime.platform import Platform
 from runtime.settings import Settings
@@ -198,3 +203,34 @@ def test_a_preflight_that_wants_more_than_a_wallet_needs_is_not_answered(whole: 
 def test_no_answer_of_the_api_is_left_in_a_cache_unless_it_is_public(whole: TestClient) -> None:
     for path in ("/crm/customers?purpose=marketing", "/staff/me", "/issuer/wallet/asks", "/health", "/nowhere"):
         assert whole.get(path).headers["cache-control"] == "no-store"
+
+
+def test_the_staff_cookie_opens_no_wallets_route(whole: TestClient) -> None:
+    cookie = {"cookie": "__Host-fieldgrant=whatever"}
+    for method, path in (("POST", "/issuer/enrolments/challenge"), ("GET", "/issuer/wallet/asks")):
+        answer = whole.request(method, path, json={"token": "x" * 20} if method == "POST" else None, headers=cookie)
+        assert (answer.status_code, answer.json()["code"]) == (403, "staff_not_wallet")
+
+
+def test_the_wallet_has_a_port_of_its_own_for_as_long_as_the_house_is_served() -> None:
+    (port,) = free_ports(1)
+    with serve._wallet(port):
+        for _ in range(200):
+            try:
+                answer = httpx.get(f"http://localhost:{port}/", timeout=5, trust_env=False)
+                break
+            except httpx.ConnectError:
+                time.sleep(0.05)
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://localhost:{port}/", timeout=5, trust_env=False)
+
+
+def test_a_port_that_nobody_asked_for_is_done_without_and_one_that_somebody_did_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert serve._wallet_port(None, port) == 0
+        with pytest.raises(typer.Exit):
+            serve._wallet_port(port, 0)
+    assert serve._wallet_port(0, 8701) == 0
+    assert serve._wallet_port(None, 65_536) == 0
