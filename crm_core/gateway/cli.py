@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from crm_core.gateway import touchpoints
 from crm_core.gateway.touchpoints import Application
@@ -28,9 +26,8 @@ app = typer.Typer(name="touchpoint", help="Touchpoints that may upload.", no_arg
 
 Account = Annotated[str, typer.Option("--account", help="Who does it; the password is asked for.")]
 Id = Annotated[str, typer.Argument(help="The registration's id.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 
-_ID = len("urn:uuid:") + 36
 _LIST = """
 Example:
 
@@ -68,13 +65,14 @@ def list_(data: Data = None, keys: Keys = None, as_json: AsJson = False) -> None
     if as_json:
         typer.echo(json.dumps(found))
         return
-    table = Table("id", "name", "standing", "brings", "without a ground", "until")
-    table.columns[0].min_width = table.columns[0].width = _ID  # to be copied
     for one in found:
-        brings = "\n".join(f"{_key(catalogue, each)}: {', '.join(each['fields'])}" for each in one.get("processes", ()))
         until = str(one.get("valid_until", ""))[:10]
-        table.add_row(one["id"], one.get("name", ""), one["standing"], brings, one.get("ungrounded", ""), until)
-    Console().print(table)
+        typer.echo(
+            f"{one.get('name', '')}: {one['standing']}, until {until}; without a ground: {one.get('ungrounded', '')}"
+        )
+        typer.echo(f"  {one['id']}")
+        for each in one.get("processes", ()):
+            typer.echo(f"  {_key(catalogue, each)}: {', '.join(each['fields'])}")
 
 
 @app.command(epilog=_REGISTER)

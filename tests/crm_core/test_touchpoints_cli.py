@@ -49,7 +49,10 @@ def test_one_registers_another_approves_and_either_ends(where: list[str]) -> Non
     [listed] = json.loads(run(where, "list", "--json")[1])
     assert listed["standing"] == "living"
     assert json.loads(run(where, "end", made["id"], "--account", "dan")[1].splitlines()[-1])["standing"] == "revoked"
-    assert made["id"] in run(where, "list")[1]  # whole, to be copied
+    shown = run(where, "list")[1]
+    assert made["id"] in shown  # whole, to be copied
+    assert "Web form: revoked" in shown
+    assert "support: ticket.body, ticket.subject" in shown
     assert "did_used" in run(where, "register", did, *bring, "--account", "ada")[1]
 
 
