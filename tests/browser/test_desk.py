@@ -177,7 +177,7 @@ def test_a_session_that_ended_leads_to_the_door_and_says_so(desk: Open, place: P
     staff = desk()
     sign_in(staff.page, place.base, "service")
     staff.page.context.clear_cookies()
-    staff.page.get_by_label("With granted values").check()
+    staff.page.get_by_label("With granted values").click()
     expect(staff.page.get_by_text("Your sign-in has ended")).to_be_visible()
     expect(staff.page.locator(".list")).to_have_count(0)
 
