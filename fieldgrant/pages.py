@@ -54,6 +54,11 @@ released wheel, and start again.</p>
 """
 
 
+def place(name: str) -> str:
+    """Where on its origin a page lies; `/` when it was not built."""
+    return PLACES[name] if (BUILT / name / "index.html").exists() else "/"
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """One file in memory; `squeezed` is gzip where that is worth it. `lasting`: its name changes with its content."""

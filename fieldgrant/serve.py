@@ -133,10 +133,9 @@ def _seeded(port: int) -> tuple[Path, Path]:
 def _tell(platform: Platform, parties: tuple[str, ...], port: int, wallet: int, *, demo: bool) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_row("here", f"http://localhost:{port}/")
-    if "crm" in parties:
-        table.add_row("staff", f"http://localhost:{port}{pages.PLACES['crm']}")
-    if "audit" in parties:
-        table.add_row("auditors", f"http://localhost:{port}{pages.PLACES['audit']}")
+    for party, who in (("crm", "staff"), ("audit", "auditors")):
+        if party in parties and (place := pages.place(party)) != "/":
+            table.add_row(who, f"http://localhost:{port}{place}")
     if wallet:
         table.add_row("wallet", f"http://localhost:{wallet}/")
     table.add_row("parties", ", ".join(parties))

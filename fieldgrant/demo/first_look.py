@@ -10,10 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from fieldgrant import pages
 from fieldgrant.demo.cast import LINK
 from runtime.settings import Settings
 
-STAFF: Final = (("sales", "sam", "/desk/"), ("DPO", "dora", "/desk/"), ("auditor", "aron", "/auditor/"))
+STAFF: Final = (("sales", "sam", "crm"), ("DPO", "dora", "crm"), ("auditor", "aron", "audit"))  # and the page of each
 _INVITER: Final = "sina"
 _TRIES: Final = 50  # customers: some have a wallet already
 _LOG: Final = logging.getLogger(__name__)
@@ -27,12 +28,12 @@ def accounts(settings: Settings) -> Mapping[str, Mapping[str, str]]:
 
 
 def staff_links(settings: Settings) -> list[tuple[str, str, str, str]]:
-    """(who, address, account, password) of three members of staff."""
+    """(who, address, account, password) of three members of staff; those whose page was not built are sent to `/`."""
     known = accounts(settings)
     base = settings.urls["crm"]
     return [
-        (who, f"{base}{place}", account, known[account]["password"])
-        for who, account, place in STAFF
+        (who, f"{base}{pages.place(page)}", account, known[account]["password"])
+        for who, account, page in STAFF
         if account in known
     ]
 
