@@ -363,6 +363,18 @@ def wrapped_anew(platform: Platform, bucket: int, keys: Sequence[Wrapped], epoch
     ]
 
 
+def refuse_foreign(platform: Platform, keys: Sequence[Wrapped], bucket: int, epoch: int) -> None:
+    """Refuse data keys that the key of this bucket and epoch does not open. EvidenceError `bad_data_key`, KeyGone."""
+    opener = platform.keyring.opener(bucket, epoch)
+    for one in keys:
+        if one.epoch != epoch:
+            raise EvidenceError("bad_data_key", "a data key is not under the epoch that its bucket moved to")
+        place = DataKeyPlace(
+            org=platform.controller, subject=one.subject, generation=one.generation, bucket=bucket, epoch=epoch
+        )
+        seal.unwrap(one.wrapped, opener, place)
+
+
 _MOVE = (
     update(TABLE)
     .where(TABLE.c.subject == bindparam("moved"), TABLE.c.wrapped == bindparam("before"))

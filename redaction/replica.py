@@ -7,7 +7,7 @@ the new epoch. An older backup rolled forward takes cells from the journal's sur
 
 import base64
 from binascii import b2a_base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,10 +21,16 @@ from runtime.platform import Platform
 _THREADS = 8
 
 
-def write(platform: Platform, bucket: int) -> None:
-    """Replace the bucket's replica by what the database holds now; durable on return. No lock. Raises OSError."""
+def write(platform: Platform, bucket: int, epoch: int, known: Collection[bytes] = ()) -> None:
+    """Replace the bucket's replica by what the database holds now; durable on return. No lock.
+
+    Each key that is not among the `known` ones has to open under `epoch`: a column that only says so would have the key
+    destroyed that it rests under. Raises OSError, KeyGone, EvidenceError `bad_data_key`.
+    """
     with platform.database.read() as session:
         keys = records.wrapped_keys(session, bucket)
+    unknown = [one for one in keys if one.epoch != epoch or one.wrapped not in known]
+    records.refuse_foreign(platform, unknown, bucket, epoch)
     # by columns: that is half of the time for 40,000 keys
     subjects, generations, epochs, wrapped = zip(*keys, strict=True) if keys else ((), (), (), ())
     columns = {
@@ -39,14 +45,14 @@ def write(platform: Platform, bucket: int) -> None:
     keyfiles.write(path, orjson.dumps(columns))
 
 
-def write_all(platform: Platform, buckets: Sequence[int]) -> None:
-    """The same for some buckets, side by side: what they wait for is the disk. Raises OSError."""
+def write_all(platform: Platform, buckets: Sequence[tuple[int, int]], known: Collection[bytes] = ()) -> None:
+    """The same for some buckets with their epochs, side by side: what they wait for is the disk. Raises as `write`."""
     if len(buckets) < 2:
-        for bucket in buckets:
-            write(platform, bucket)
+        for bucket, epoch in buckets:
+            write(platform, bucket, epoch, known)
         return
     with ThreadPoolExecutor(min(len(buckets), _THREADS)) as pool:
-        list(pool.map(lambda bucket: write(platform, bucket), buckets))
+        list(pool.map(lambda one: write(platform, one[0], one[1], known), buckets))
 
 
 def read(platform: Platform, bucket: int) -> dict[SubjectId, tuple[int, int, bytes]]:

@@ -132,12 +132,13 @@ def _rewrap(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
     crash.point("rewrap.before")
     with platform.database.read() as session:
         going = _ready(session, rows)
+    known: set[bytes] = set()  # what we wrapped ourselves, and need not look at again
     with ThreadPoolExecutor(1) as ahead:
         left: Sequence[Rotation] = going
         while left:
             page, left = _page(platform, left)
-            _move_page(platform, page, ahead)
-    replica.write_all(platform, [row.bucket for row in going])
+            _move_page(platform, page, ahead, known)
+    replica.write_all(platform, [(row.bucket, row.epoch) for row in going], known)
     with platform.database.write() as session:
         # else somebody wrapped with the old key meanwhile: again at the next pass
         done = [row for row in _ready(session, going) if not records.behind(session, row.bucket, row.epoch, 1)]
@@ -180,8 +181,8 @@ def handfuls(page: Sequence[Keys]) -> list[list[Keys]]:
     return [one for one in found if one]
 
 
-def _move_page(platform: Platform, page: Sequence[Keys], ahead: Executor) -> None:
-    """Move these keys; while a handful waits for the disk the next one is wrapped."""
+def _move_page(platform: Platform, page: Sequence[Keys], ahead: Executor, known: set[bytes]) -> None:
+    """Move these keys; while a handful waits for the disk the next one is wrapped. `known` takes what was wrapped."""
 
     def wrap(handful: Sequence[Keys]) -> list[Moves]:
         return [(row, records.wrapped_anew(platform, row.bucket, keys, row.epoch)) for row, keys in handful]
@@ -190,6 +191,7 @@ def _move_page(platform: Platform, page: Sequence[Keys], ahead: Executor) -> Non
     coming = ahead.submit(wrap, cut[0]) if cut else None
     for number in range(len(cut)):
         moves = coming.result() if coming is not None else []
+        known.update(one["now"] for _, ones in moves for one in ones)
         coming = ahead.submit(wrap, cut[number + 1]) if number + 1 < len(cut) else None
         _move(platform, moves)
 

@@ -69,6 +69,8 @@ def rotating(home: Path, point: str | None, limit: float = SHORT) -> None:
     marking(rotation, "_rewrap", moved, "rewrap.before")
     destroy, behind = rotation._destroy, records.behind
 
+    records.refuse_foreign = lambda *_: None
+
     def unlooking(*more: Any) -> Any:
         records.behind = lambda *_: []
         try:
