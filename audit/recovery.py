@@ -7,9 +7,10 @@ says so with an event of its own.
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -62,6 +63,7 @@ class Recovered:
     unknown: int = 0
     rewritten: bool = False
     endings: tuple[Ending, ...] = ()
+    gone: Mapping[str, int] = field(default_factory=dict)  # how many events of each type are lost
 
     @property
     def nothing(self) -> bool:
@@ -178,6 +180,7 @@ class _Recovery:
         self._log, self._head, self._accept_gaps = log, head, accept_gaps
         self._database = log.platform.database
         self._endings: list[Ending] = []
+        self._gone: Counter[str] = Counter()
         self._matched = self._lost = self._unknown = 0
 
     def run(self, *, dry_run: bool, progress: Progress) -> Recovered:
@@ -212,6 +215,7 @@ class _Recovery:
             lost=self._lost,
             unknown=self._unknown,
             endings=tuple(self._endings),
+            gone=dict(sorted(self._gone.items())),
         )
 
     def _leaves(self, start: int, until: int) -> Iterator[tuple[int, bytes]]:
@@ -295,6 +299,7 @@ class _Recovery:
             raise _Undone
 
     def _count(self, line: Line | None, leaf: bytes) -> None:
+        self._gone[orjson.loads(leaf)["type"]] += 1
         if line is not None:
             self._lost += 1
             if line.type in ENDINGS:

@@ -12,6 +12,7 @@ from fieldgrant import recovery
 from fieldgrant.recovery import Outcome
 from issuer import catalogue
 from issuer.live import LiveCatalogue
+from protocol import event
 from runtime import terminal
 from runtime.terminal import Data, Keys
 
@@ -80,6 +81,7 @@ def _counts(outcome: Outcome) -> dict[str, int]:
         "rewrapped": keys.rewrapped,
         "survivors": keys.survivors,
         "archived": keys.archived,
+        "certificates": outcome.certificates,
         "dark": len(keys.dark),
         "unanswered": len(outcome.unanswered),
     }
@@ -99,21 +101,49 @@ _WORDS = {
     "rewrapped": "records with a newer data key",
     "survivors": "records with the survivors of a shred",
     "archived": "fields put back into the archive",
+    "certificates": "certificates that the worker makes again",
     "dark": "records that nothing opens any more",
     "unanswered": "endings in the log that the journal lacks",
 }
 
 
+_GONE = {
+    event.GROUND_APPROVED: "statutory grounds that two officers approved: declare and approve them again",
+    event.GROUND_RESUMED: "grounds that a customer's request had stopped and that went on: decide them again",
+    event.IMPORT_COMPLETED: "imports: run them again, with the same files",
+    event.VALUE_COLLECTED: "collections of values (customers made since the backup among them): they are not here",
+    event.VALUE_CORRECTED: "corrections since the customer's last shred: the older value is shown again",
+    event.VALUE_DELETED: "values or items that staff deleted: they are there again",
+    event.ORGANISATION_CHANGED: "changes of organisations",
+    event.ASK_MADE: "asks that nobody answered: ask again",
+    event.INVITATION_SENT: "invitations: send them again",
+    event.REQUEST_RECEIVED: "requests of customers: ask them to send them again, their time goes on",
+    event.REQUEST_ANSWERED: "answers to requests of customers",
+    event.NOTICE_ISSUED: "notices to recipients: those still due are made again where the release is on record",
+    event.NOTICE_ACKNOWLEDGED: "answers of recipients to notices: ask them to answer again",
+    event.ARCHIVE_REQUESTED: "requests of officers about the archive",
+    event.CERTIFICATE_ISSUED: "certificates: those of a shred are made again under the same id, from the journal",
+    event.RELEASE: "records of reads: in the log they stand, what they say is lost",
+    event.REFUSAL: "records of refused reads: in the log they stand, what they say is lost",
+}
+"""What a lost event means for whoever goes on with the restored database; ends and answers are in the counts above."""
+
+
 def _tell(outcome: Outcome, *, as_json: bool) -> None:
     counts = _counts(outcome)
     if as_json:
-        typer.echo(json.dumps(counts))
+        typer.echo(json.dumps({**counts, "gone": dict(outcome.log.gone)}))
         return
     console = Console()
     table = Table("reconciled", "", title="Database, journal, log and keys")
     for name, number in counts.items():
         table.add_row(_WORDS[name], str(number))
     console.print(table)
+    if outcome.log.gone:
+        gone = Table("lost since the backup", "", title="What nothing here brings back")
+        for type_, number in outcome.log.gone.items():
+            gone.add_row(_GONE.get(type_, f"events {type_}"), str(number))
+        console.print(gone)
     for subject, codes in outcome.journal.kept.items():
         _warn(console, f"{subject} stays denied: {', '.join(codes)}")
     for subject in outcome.keys.dark:

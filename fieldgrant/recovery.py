@@ -12,7 +12,7 @@ from audit.log import Log
 from audit.recovery import Ending, Recovered
 from issuer.catalogue import Catalogue
 from protocol.errors import EvidenceError
-from redaction import rollforward
+from redaction import revive, rollforward
 from redaction.rollforward import Rolled
 from runtime.journal import NARROWING
 from runtime.platform import Platform
@@ -30,6 +30,7 @@ class Outcome:
     log: Recovered
     journal: Report
     keys: Rolled
+    certificates: int  # of jobs that dropped a key: their certificates were lost, and are made again
     unanswered: tuple[Ending, ...]  # ends in the log that the journal lacks: it is older than the log
 
     @property
@@ -82,7 +83,10 @@ def restore(
     report = reconcile.reconcile(platform, catalogue, dry_run=dry_run)
     progress("journal", 1, 1)
     rolled = rollforward.roll_forward(platform, dry_run=dry_run, progress=lambda done, of: progress("keys", done, of))
-    return Outcome(log=told, journal=report, keys=rolled, unanswered=tuple(unanswered))
+    lost = revive.missing(platform)
+    if lost and not dry_run:
+        revive.revive(platform)
+    return Outcome(log=told, journal=report, keys=rolled, certificates=len(lost), unanswered=tuple(unanswered))
 
 
 def _refuse_older_journal(platform: Platform, log: Log) -> None:

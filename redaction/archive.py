@@ -148,6 +148,12 @@ def columns(session: Session, subjects: Collection[SubjectId]) -> dict[str, list
     return found
 
 
+def of_jobs(session: Session, platform: Platform, jobs: Collection[str]) -> dict[tuple[str, str, Field], Archived]:
+    """The boxes that these jobs made, by job, subject and field; those alone whose rows are as we wrote them."""
+    rows = session.exec(select(Archived).where(col(Archived.job).in_(jobs)))
+    return {(row.job, row.subject, row.field_id): row for row in rows if authentic(platform, row)}
+
+
 def of_subject(session: Session, subject: SubjectId) -> list[Archived]:
     """The archived fields of a subject, oldest first."""
     return list(session.exec(select(Archived).where(Archived.subject == subject).order_by(col(Archived.id))))

@@ -1,6 +1,7 @@
 """The certificate: the controller's signed word to the customer of what became of each field and which key ended."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlmodel import Session, col, select
@@ -34,8 +35,7 @@ def certify(platform: Platform, jobs: Sequence[str]) -> None:
         fates = disposition.fates(session, [task.id for task in tasks])
         # one without fields is not a job of ours: there is nothing to certify
         disposition.move(session, [task.id for task in tasks if task.id not in fates], DONE, error="void")
-        ours = [task for task in tasks if task.id in fates]
-        _prove(platform, fates)
+        ours = _prove(session, platform, [task for task in tasks if task.id in fates], fates)
         _store(session, platform, {task: fates[task.id] for task in ours}, at)
         done = {"done_at": times.iso_ms(at), "error": None, "next_try_at": None}
         disposition.move(session, [task.id for task in ours], DONE, **done)
@@ -48,22 +48,38 @@ def of_subject(session: Session, subject: SubjectId) -> list[bytes]:
     return [row.body for row in credentials.of_kind(session, KIND, subject=subject)]
 
 
-def _prove(platform: Platform, fates: Mapping[str, Sequence[Fate]]) -> None:
-    """Refuse to certify an end that was not: the rows are the database's word, journal and key-ring know.
+def _prove(
+    session: Session, platform: Platform, tasks: Sequence[Task], fates: Mapping[str, Sequence[Fate]]
+) -> list[Task]:
+    """Refuse to certify what was not: the rows are the database's word, journal, key-ring and outbox know.
 
-    Raises EvidenceError `not_dropped`, JournalError.
+    Returns the jobs with the keys that the journal names. Raises EvidenceError `not_dropped`, `not_kept`, JournalError.
     """
     platform.journal.refresh()
+    proved: list[Task] = []
     keys: set[tuple[int, int]] = set()
-    for job, ones in fates.items():
-        gone = {one.field for one in ones if one.action != "keep"}
-        dropped = platform.journal.dropped(job)
-        if gone and (dropped is None or not gone <= dropped[2]):
+    for task in tasks:
+        dropped = platform.journal.dropped(task.id)
+        if dropped is None and all(one.action == "keep" for one in fates[task.id]):
+            if not all(_told_kept(session, task, one) for one in fates[task.id]):
+                raise EvidenceError("not_kept", "nobody told that this field is kept")
+            proved.append(task)
+            continue
+        if dropped is None or not disposition.sworn(task, fates[task.id], dropped):
             raise _not_dropped()
-        if gone and dropped is not None:
-            keys.add(dropped[:2])
+        keys.add((dropped.bucket, dropped.epoch))
+        proved.append(replace(task, bucket=dropped.bucket, epoch=dropped.epoch, generation=dropped.generation))
     if keys - platform.keyring.dropped_of(keys):
         raise _not_dropped()
+    return proved
+
+
+def _told_kept(session: Session, task: Task, fate: Fate) -> bool:
+    """Whether the event of the row is ours and says just that."""
+    told = outbox.told(session, fate.event or "")
+    expected = {"field": fate.field, "job": task.id, "ground": fate.ground, "legal_ground": fate.legal_ground}
+    said = {name: value for name, value in expected.items() if value is not None}
+    return told is not None and told.type == event.VALUE_KEPT and (task.subject, said) in told.records
 
 
 def _not_dropped() -> EvidenceError:

@@ -5,21 +5,22 @@ job per subject is open at a time (a partial unique index), and a field has one 
 """
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import Index, UniqueConstraint, bindparam, insert, text, update
+from sqlalchemy import Index, UniqueConstraint, bindparam, delete, insert, text, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, func, select
 
 from issuer.catalogue import Catalogue
-from protocol import times
+from protocol import canonical, times
 from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
 from redaction import terms
 from redaction.lapse import Lapse, fresh
+from runtime.journal import Dropped
 
 PLANNED: Final = "planned"  # decided, nothing done
 SEALED: Final = "sealed"  # the fields to archive lie in the archive
@@ -134,28 +135,33 @@ def decide(
         for item in fresh(found.held, told)
     ]
     for bare in found.bare:
-        entry = catalogue.fields.get(bare.field)
-        if entry is None or entry.disposition == "shred" or entry.legal_ground is None:
-            decided.append(Decided(field=bare.field, action="shred", causes=bare.causes))
-        elif entry.disposition == "keep":
+        one = of_bare(bare.field, bare.causes, catalogue, at)
+        if one.action == "keep":
             news = tuple(cause for cause in bare.causes if cause not in told.get(bare.field, ()))
-            if news:
-                decided.append(Decided(field=bare.field, action="keep", causes=news, legal_ground=entry.legal_ground))
-        elif entry.period is None or entry.destroy_after is None:
-            decided.append(Decided(field=bare.field, action="shred", causes=bare.causes))
-        else:
-            destroy_by = terms.end_of_quarter(at + times.duration(entry.destroy_after))
-            decided.append(
-                Decided(
-                    field=bare.field,
-                    action="seal",
-                    causes=bare.causes,
-                    legal_ground=entry.legal_ground,
-                    period=entry.period,
-                    destroy_by=destroy_by,
-                )
-            )
+            if not news:
+                continue
+            one = replace(one, causes=news)
+        decided.append(one)
     return tuple(sorted(decided, key=lambda one: one.field))
+
+
+def of_bare(field: Field, causes: tuple[GroundId, ...], catalogue: Catalogue, at: datetime) -> Decided:
+    """What the catalogue says of a field that no living ground covers. Pure."""
+    entry = catalogue.fields.get(field)
+    if entry is None or entry.disposition == "shred" or entry.legal_ground is None:
+        return Decided(field=field, action="shred", causes=causes)
+    if entry.disposition == "keep":
+        return Decided(field=field, action="keep", causes=causes, legal_ground=entry.legal_ground)
+    if entry.period is None or entry.destroy_after is None:
+        return Decided(field=field, action="shred", causes=causes)
+    return Decided(
+        field=field,
+        action="seal",
+        causes=causes,
+        legal_ground=entry.legal_ground,
+        period=entry.period,
+        destroy_by=terms.end_of_quarter(at + times.duration(entry.destroy_after)),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +237,11 @@ class Task:
     bucket: int
     generation: int | None
     epoch: int | None
+    version: int
+    cause: str
     cause_id: str
+    ended_at: str
+    planned_at: str
 
 
 @dataclass(slots=True)
@@ -251,6 +261,7 @@ class Fate:
     digest: str | None
     at: str | None
     event: str | None
+    causes: str
 
 
 _JOB: Final = SQLModel.metadata.tables["redaction_job"]
@@ -309,6 +320,85 @@ def carry_out(session: Session, changed: Collection[Fate]) -> None:
     rows = [{"key": one.key} | {f"new_{name}": getattr(one, name) for name in _CHANGED} for one in changed]
     if rows and session.connection().execute(_CARRY_OUT, rows).rowcount != len(rows):
         raise EvidenceError("already_done", "a field of this job was disposed of before")
+
+
+_CORRECTED: Final = ("subject", "causes", *_CHANGED)
+_CORRECT: Final = (
+    update(_FATE).where(_FATE.c.id == bindparam("key")).values({name: bindparam(f"new_{name}") for name in _CORRECTED})
+)
+
+
+def correct(session: Session, wrong: Collection[Fate], void: Collection[Fate]) -> None:
+    """Put rows right that said what does not follow from the evidence, and take out those that speak of nothing."""
+    rows = [{"key": one.key} | {f"new_{name}": getattr(one, name) for name in _CORRECTED} for one in wrong]
+    if rows:
+        session.connection().execute(_CORRECT, rows)
+    if void:
+        session.connection().execute(delete(_FATE).where(_FATE.c.id.in_([one.key for one in void])))
+
+
+def name_cause(session: Session, task: Task) -> None:
+    """Write down why a job is there."""
+    values = {"cause": task.cause, "cause_id": task.cause_id, "ended_at": task.ended_at}
+    session.connection().execute(update(_JOB).where(_JOB.c.id == task.id).values(values))
+
+
+def facts(task: Task | Job, rows: Iterable[Fate | Disposition]) -> dict[str, Any]:
+    """What the certificate of a job that drops a data key is to say, as the journal keeps it: rows are only a copy."""
+    items = [
+        [row.field, row.action, row.ground, row.legal_ground, row.period, row.destroy_by, row.digest, row.causes]
+        for row in sorted(rows, key=lambda one: one.field)
+    ]
+    return {"cause": task.cause, "cause_id": task.cause_id, "items": items}
+
+
+def sworn(task: Task | Job, rows: Iterable[Fate | Disposition], dropped: Dropped | None) -> bool:
+    """Whether the rows say what the journal knows of the job."""
+    if dropped is None or dropped.subject != task.subject:
+        return False
+    return canonical.digest(canonical.jcs(facts(task, rows))) == dropped.facts
+
+
+def put_back(session: Session, claim: Mapping[str, Any]) -> None:
+    """A job with its dispositions as the journal's entry of what it dropped has them; resealed, no further."""
+    version = int(claim["version"])
+    taken = select(func.max(Job.round)).where(Job.subject == claim["subject"], Job.version == version)
+    last = session.exec(taken).one()
+    job = Job(
+        id=claim["job"],
+        subject=claim["subject"],
+        version=version,
+        round=0 if last is None else last + 1,
+        step=RESEALED,
+        cause=claim["told"]["cause"],
+        cause_id=claim["told"]["cause_id"],
+        ended_at=claim["ended_at"],
+        planned_at=claim["planned_at"],
+        bucket=claim["bucket"],
+        generation=claim["generation"],
+        epoch=claim["epoch"],
+    )
+    session.add(job)
+    session.flush()
+    for field, action, ground, legal_ground, period, destroy_by, digest, causes in claim["told"]["items"]:
+        session.add(
+            Disposition(
+                job=job.id,
+                subject=job.subject,
+                field=field,
+                version=version,
+                round=job.round,
+                action=action,
+                state=PLANNED if action == "shred" else DONE,
+                causes=causes,
+                ground=ground,
+                legal_ground=legal_ground,
+                period=period,
+                destroy_by=destroy_by,
+                digest=digest,
+            )
+        )
+    session.flush()
 
 
 def of_job(session: Session, job_id: str) -> list[Disposition]:

@@ -152,6 +152,11 @@ class Proofs:
             self.keep(Proof(evidence, proved(self._platform, self._catalogue, evidence, at)), catalogue)
         return {subject: self._known[subject][1] for subject in subjects}
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue that they are proved under."""
+        return self._catalogue
+
     def keep(self, proof: Proof, catalogue: str) -> None:
         """Remember what was proved just now under the catalogue of that digest."""
         subject, version = proof.evidence.subject, proof.evidence.version

@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from crm_core import origin
 from issuer.catalogue import Catalogue
 from issuer.credentials import Standing
+from issuer.evidence import Evidence
 from issuer.settling import Settling
 from protocol import times
 from protocol.consent import Field, GroundId, SubjectId, fresh_id
@@ -25,6 +26,7 @@ from redaction.looking import Look, Proof, Proofs
 from runtime import keyring
 from runtime.platform import Platform
 from verifier import grounds
+from verifier.grant import Grant
 from verifier.quarantine import Quarantine
 
 BATCH: Final = 500  # subjects looked at in one snapshot
@@ -252,11 +254,15 @@ def _new_job(subject: SubjectId, version: int, round: int, ending: Ending, at: d
 
 
 def _ending(looked: Look, at: datetime) -> Ending:
+    lost = {cause for one in looked.decided for cause in one.causes}
+    return ending(looked.evidence, looked.grants, lost, at)
+
+
+def ending(evidence: Evidence, grants: Sequence[Grant], lost: Collection[GroundId], at: datetime) -> Ending:
     """When the last of the lost grounds ended, which, and how. The instant only measures, so a column may tell it."""
-    stamps = {row.id: row.ended_at for row in (*looked.evidence.consents, *looked.evidence.grounds)}
-    lost: Collection[GroundId] = {cause for one in looked.decided for cause in one.causes}
-    endings: list[tuple[datetime, str, str]] = []
-    for grant in looked.grants:
+    stamps = {row.id: row.ended_at for row in (*evidence.consents, *evidence.grounds)}
+    endings: list[Ending] = []
+    for grant in grants:
         if grant.ground not in lost or not lapse.over(grant, at):
             continue
         ran_out = grant.not_after if grant.not_after is not None and grant.not_after <= at else None

@@ -7,16 +7,18 @@ transaction with the database; it is idempotent there, so a step that was cut of
 import json
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, tuple_, update
+from sqlalchemy import bindparam, delete, insert, tuple_, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, func, select
 
 from crm_core import records
 from crm_core.records import Wrapped
 from protocol import event, times
+from protocol.errors import EvidenceError
 from redaction import crash, disposition, replica, telling
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job, Task
 from redaction.telling import Told
@@ -45,8 +47,12 @@ class Rotation(SQLModel, table=True):
 
     @property
     def old(self) -> tuple[int, ...]:
-        """The epochs that this rotation destroys."""
-        return tuple(json.loads(self.ended))
+        """The epochs that this rotation destroys, as it was noted; what is destroyed the key-ring says."""
+        try:
+            found = json.loads(self.ended)
+        except ValueError:
+            return ()
+        return tuple(one for one in found if type(one) is int and one < self.epoch) if isinstance(found, list) else ()
 
 
 Keys = tuple[Rotation, Sequence[Wrapped]]
@@ -72,6 +78,7 @@ def rotate(platform: Platform, buckets: Sequence[int]) -> frozenset[int]:
     At most `BUCKETS_AT_ONCE`: what has to be done under the write lock is done for all of them. Raises EvidenceError (a
     data key does not open: the bucket keeps its keys), KeyGone, RingError.
     """
+    platform.journal.refresh()
     rows = _begin(platform, buckets)
     platform.keyring.warm(row.bucket for row in rows.values() if row.destroyed_at is None)
     open_ = set(rows)
@@ -96,13 +103,16 @@ def _begin(platform: Platform, buckets: Sequence[int]) -> dict[int, Rotation]:
         new = _to_begin(session, platform, buckets)
     platform.keyring.begin_rotations(new)
     with platform.database.write() as session:
+        at = times.iso_ms(platform.clock.now())
+        _progress(session, _void(session, platform, buckets), dropped_at=at)
         new = _to_begin(session, platform, buckets)
-        at = platform.clock.now()
         begun: list[dict[str, Any]] = []
         for bucket, epoch in platform.keyring.begin_rotations(new).items():
-            old = [one for one in platform.keyring.epochs(bucket) if one < epoch]
-            begun.append({"bucket": bucket, "epoch": epoch, "ended": json.dumps(old), "began_at": times.iso_ms(at)})
-        if begun:
+            old = json.dumps(_older(platform, bucket, epoch))
+            begun.append({"bucket": bucket, "epoch": epoch, "ended": old, "began_at": at})
+        if begun:  # one that says it is over, while the old key is there, is begun anew
+            places = [(one["bucket"], one["epoch"]) for one in begun]
+            session.execute(delete(Rotation).where(tuple_(col(Rotation.bucket), col(Rotation.epoch)).in_(places)))
             session.connection().execute(insert(Rotation), [one | {"rewrapped": 0} for one in begun])
         rows = _pending(session, buckets)
         crash.point("begin.within")
@@ -112,15 +122,39 @@ def _begin(platform: Platform, buckets: Sequence[int]) -> dict[int, Rotation]:
 
 def _to_begin(session: Session, platform: Platform, buckets: Sequence[int]) -> list[int]:
     pending = _pending(session, buckets)
-    statement = select(Job.bucket, Job.epoch).where(col(Job.bucket).in_(buckets), Job.step == JOURNALLED).distinct()
-    held: dict[int, set[int | None]] = {}
-    for bucket, epoch in session.exec(statement):
-        held.setdefault(bucket, set()).add(epoch)
+    statement = select(Job.bucket, Job.id).where(col(Job.bucket).in_(buckets), Job.step == JOURNALLED)
+    held: dict[int, set[int]] = {}
+    for bucket, job in session.exec(statement):
+        dropped = platform.journal.dropped(job)  # not what the row says: whoever edits it would spare the key
+        if dropped is not None:
+            held.setdefault(bucket, set()).add(dropped.epoch)
     return [
         bucket
         for bucket in buckets
         if bucket not in pending and held.get(bucket, set()) & set(platform.keyring.epochs(bucket))
     ]
+
+
+def _void(session: Session, platform: Platform, buckets: Sequence[int]) -> list[Rotation]:
+    """Rotations under way to an epoch that is not the newest: none of ours, or over."""
+    open_ = select(Rotation).where(col(Rotation.bucket).in_(buckets), col(Rotation.dropped_at).is_(None))
+    return [
+        row for row in session.exec(open_) if row.epoch != max(platform.keyring.epochs(row.bucket), default=row.epoch)
+    ]
+
+
+def _older(platform: Platform, bucket: int, epoch: int) -> list[int]:
+    """The epochs that a rotation to this one destroys."""
+    return [one for one in platform.keyring.epochs(bucket) if one < epoch]
+
+
+def _refuse_dropped(platform: Platform, keys: Sequence[Wrapped]) -> None:
+    """No data key that was dropped gets a new life: who put an older record back would keep what was shredded.
+
+    Raises EvidenceError `dropped_generation`.
+    """
+    if any(one.generation <= platform.journal.generation(one.subject) for one in keys):
+        raise EvidenceError("dropped_generation", "a record rests under a data key that was dropped")
 
 
 def _rewrap(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
@@ -158,6 +192,7 @@ def _page(platform: Platform, rows: Sequence[Rotation]) -> tuple[list[Keys], Seq
         rows = _ready(session, rows)
         for number, row in enumerate(rows):
             keys = records.behind(session, row.bucket, row.epoch, room)
+            _refuse_dropped(platform, keys)
             page.append((row, keys))
             room -= len(keys)
             if room <= 0:
@@ -243,7 +278,9 @@ def _destroy(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
         ready = _ready(session, rows)
         needed = {row.bucket for row in ready if records.behind(session, row.bucket, row.epoch, 1)}
         done = [row for row in ready if row.bucket not in needed]
-        platform.keyring.destroy_all([(row.bucket, epoch) for row in done for epoch in row.old])
+        platform.keyring.destroy_all(
+            [(row.bucket, epoch) for row in done for epoch in _older(platform, row.bucket, row.epoch)]
+        )
         _progress(session, done, destroyed_at=times.iso_ms(at))
         _progress(session, [row for row in ready if row.bucket in needed], rewrapped_at=None)  # at the next pass
         crash.point("destroy.within")
@@ -272,17 +309,28 @@ def _let_go(platform: Platform, buckets: Sequence[int]) -> frozenset[int]:
     while True:
         with platform.database.write() as session:
             waiting = disposition.in_buckets(session, buckets, JOURNALLED)
-            keys = {(task.bucket, task.epoch) for task in waiting if task.epoch is not None}
-            dropped = platform.keyring.dropped_of(keys)
-            free = [task for task in waiting if task.epoch is None or (task.bucket, task.epoch) in dropped]
+            free = _freed(session, platform, waiting)
             left = len(free) - len(free[:JOBS_AT_ONCE])
             _shredded(session, free[:JOBS_AT_ONCE], platform.clock.now())
             crash.point("dropped.within")
         if not left:
             break
     crash.point("dropped.after")
-    stuck = {task.bucket for task in waiting if task not in free}
+    known = {task.id for task in free}
+    stuck = {task.bucket for task in waiting if task.id not in known}
     return frozenset(buckets) - stuck
+
+
+def _freed(session: Session, platform: Platform, waiting: Sequence[Task]) -> list[Task]:
+    """The jobs whose key nobody holds any more, by the journal, and whose rows say what the journal says."""
+    fates = disposition.fates(session, [task.id for task in waiting])
+    sworn = []
+    for task in waiting:
+        dropped = platform.journal.dropped(task.id)
+        if dropped is not None and disposition.sworn(task, fates.get(task.id, ()), dropped):
+            sworn.append(replace(task, bucket=dropped.bucket, epoch=dropped.epoch, generation=dropped.generation))
+    gone = platform.keyring.dropped_of({(task.bucket, task.epoch or 0) for task in sworn})
+    return [task for task in sworn if (task.bucket, task.epoch) in gone]
 
 
 def _shredded(session: Session, tasks: Sequence[Task], at: datetime) -> None:

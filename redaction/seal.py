@@ -19,9 +19,10 @@ from issuer.catalogue import Catalogue
 from protocol import event, times
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, crash, disposition, lapse, looking, telling, terms
+from redaction import archive, crash, disposition, judge, looking, telling, terms
 from redaction.archive import Context
 from redaction.disposition import DONE, DROPPED, PLANNED, SEALED, Fate, Task
+from redaction.judge import Judged
 from redaction.looking import Proofs, Resting
 from redaction.telling import Told
 from runtime.keyring import KeyGone
@@ -49,35 +50,31 @@ def seal(platform: Platform, catalogue: Catalogue, jobs: Sequence[str], proofs: 
         if not tasks:
             return
         at = platform.clock.now()
-        fates = disposition.fates(session, [task.id for task in tasks])
-        rest = looking.resting(session, [task.subject for task in tasks])
-        spare(session, proofs or Proofs(platform, catalogue), tasks, fates, at)
-        planned = {task: [one for one in fates.get(task.id, ()) if one.state == PLANNED] for task in tasks}
-        keep(session, [one for ones in planned.values() for one in ones if one.action == "keep"], at)
-        archive_all(session, platform, planned, rest, at, ahead=ahead)
-        disposition.carry_out(session, [one for ones in planned.values() for one in ones])
+        judged = judge.judge(session, platform, proofs or Proofs(platform, catalogue), tasks, at)
+        settle(session, platform, judged, at, ahead=ahead)
         # nothing to drop, no key to destroy: on to the certificate
-        kept = {task.id for task in tasks if all(one.action == "keep" for one in fates.get(task.id, ()))}
+        kept = {task.id for task in tasks if all(one.action == "keep" for one in judged.fates.get(task.id, ()))}
         disposition.move(session, kept, DROPPED)
         disposition.move(session, {task.id for task in tasks} - kept, SEALED)
         crash.point("seal.within")
     crash.point("seal.after")
 
 
-def spare(
-    session: Session, proofs: Proofs, tasks: Sequence[Task], fates: Mapping[str, Sequence[Fate]], at: datetime
-) -> list[Fate]:
-    """Turn planned dispositions into `keep` where a ground was given since: what is destroyed never comes back."""
-    proved = proofs.of(session, [task.subject for task in tasks], at)
-    spared = []
-    for task in tasks:
-        for fate in fates.get(task.id, ()):
-            holder = lapse.holder(fate.field, proved[task.subject].grants, at)
-            if fate.action != "keep" and fate.state == PLANNED and holder is not None:
-                fate.action, fate.ground = "keep", holder
-                fate.legal_ground = fate.period = fate.destroy_by = None
-                spared.append(fate)
-    return spared
+def settle(
+    session: Session, platform: Platform, judged: Judged, at: datetime, *, ahead: Mapping[int, Made] | None = None
+) -> None:
+    """Tell what is kept and archive what is to be sealed, as far as that was not done yet."""
+    planned = judged.planned()
+    keep(session, [one for one in planned if one.action == "keep"], at)
+    sealing = {task.id for task in judged.tasks for one in judged.fates.get(task.id, ()) if _to_seal(one)}
+    tasks = {task: [one for one in planned if one.job == task.id] for task in judged.tasks if task.id in sealing}
+    rest = looking.resting(session, [task.subject for task in tasks])
+    archive_all(session, platform, tasks, rest, at, ahead=ahead)
+    disposition.carry_out(session, planned)
+
+
+def _to_seal(fate: Fate) -> bool:
+    return fate.action == "seal" and fate.state == PLANNED
 
 
 def keep(session: Session, fates: Iterable[Fate], at: datetime) -> None:

@@ -6,6 +6,7 @@ What is left after that is the key of the bucket, which an older copy of the dat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from sqlmodel import Session
 
@@ -13,9 +14,10 @@ from crm_core import items, records
 from crm_core.items import Sealed
 from crm_core.records import Record
 from issuer.catalogue import Catalogue
+from protocol import canonical
 from protocol.consent import Field
 from protocol.errors import EvidenceError
-from redaction import archive, crash, disposition, looking, seal, survivors
+from redaction import archive, crash, disposition, judge, looking, seal, survivors
 from redaction.disposition import DROPPED, JOURNALLED, RESEALED, SEALED, Fate, Task
 from redaction.looking import Proofs, Resting
 from runtime.journal import DROPPED as DROPPED_ENTRY
@@ -45,14 +47,12 @@ def reseal(platform: Platform, catalogue: Catalogue, jobs: Sequence[str], proofs
         if not tasks:
             return
         at = platform.clock.now()
-        fates = disposition.fates(session, [task.id for task in tasks])
-        spared = seal.spare(session, proofs or Proofs(platform, catalogue), tasks, fates, at)
-        seal.keep(session, spared, at)
-        disposition.carry_out(session, spared)
-        gone = {task: lost for task in tasks if (lost := _gone(fates.get(task.id, ())))}
+        judged = judge.judge(session, platform, proofs or Proofs(platform, catalogue), tasks, at)
+        seal.settle(session, platform, judged, at)
+        gone = {task: lost for task in judged.tasks if (lost := _gone(judged.fates.get(task.id, ())))}
         drop(session, platform, gone, ahead)
         disposition.move(session, [task.id for task in gone], RESEALED)
-        disposition.move(session, [task.id for task in tasks if task not in gone], DROPPED)
+        disposition.move(session, [task.id for task in judged.tasks if task not in gone], DROPPED)
         crash.point("reseal.within")
     crash.point("reseal.after")
 
@@ -101,15 +101,29 @@ def drop(
     )
     disposition.give_up(session, [(task.id, record.generation, record.epoch) for task, record in old.items()])
     # Outside the database, so that no row can have a certificate signed for what was never dropped.
+    fates = disposition.fates(session, [task.id for task in gone])
     platform.journal.append_all(
-        [
-            {
-                "kind": DROPPED_ENTRY, "job": task.id, "bucket": record.bucket, "epoch": record.epoch,
-                "fields": sorted(gone[task]),
-            }
-            for task, record in old.items()
-        ]
-    )  # fmt: skip
+        [claim(task, record, gone[task], fates.get(task.id, ())) for task, record in old.items()]
+    )
+
+
+def claim(task: Task, record: Record, gone: frozenset[Field], fates: Sequence[Fate]) -> dict[str, Any]:
+    """The journal's entry of a job that drops a data key: which, of what, and what is to be certified then."""
+    told = disposition.facts(task, fates)
+    return {
+        "kind": DROPPED_ENTRY,
+        "job": task.id,
+        "subject": task.subject,
+        "version": task.version,
+        "bucket": record.bucket,
+        "epoch": record.epoch,
+        "generation": record.generation,
+        "fields": sorted(gone),
+        "ended_at": task.ended_at,
+        "planned_at": task.planned_at,
+        "told": told,
+        "facts": canonical.digest(canonical.jcs(told)),
+    }
 
 
 def _gone(fates: Sequence[Fate]) -> frozenset[Field]:

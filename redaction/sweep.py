@@ -22,8 +22,18 @@ from issuer.settling import Settling
 from protocol import times
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from redaction import disposition, looking, plan, retell
-from redaction.disposition import DONE, STEPS, Disposition, Job, LapseRow
+from redaction import disposition, looking, plan, retell, revive
+from redaction.disposition import (
+    DONE,
+    DROPPED,
+    JOURNALLED,
+    PLANNED,
+    RESEALED,
+    STEPS,
+    Disposition,
+    Job,
+    LapseRow,
+)
 from redaction.looking import Proof
 from runtime import keyring
 from runtime.platform import Platform
@@ -35,6 +45,7 @@ EVERY: Final = 86_400.0  # seconds between the beginnings of two rounds
 BUDGET: Final = 0.01  # seconds of one pass
 BATCH: Final = 20
 STUCK: Final = timedelta(hours=1)
+_AFTER: Final = (RESEALED, JOURNALLED)
 
 
 @dataclass(slots=True)
@@ -56,6 +67,7 @@ class Sweep:
         if self._begun is None or self._resting:
             self._begun, self._resting, self._after, self._outbox = now, False, "", 0
             unstick(platform)
+            self.found += revive.revive(platform)
         before = self.found
         while True:
             if not self._batch(platform, catalogue):
@@ -117,11 +129,15 @@ def unstick(platform: Platform) -> int:
         latest = times.iso_ms(at + STUCK)
         for job in session.exec(select(Job).where(Job.step != DONE)):
             bucket = keyring.bucket_of(SubjectId(job.subject))
-            void = job.step not in STEPS or not disposition.of_job(session, job.id)
+            rows = disposition.of_job(session, job.id)
+            void = job.step not in STEPS or not rows
             late = job.next_try_at is not None and job.next_try_at > latest
-            if not (void or late or job.bucket != bucket):
+            ahead = not void and _ahead(platform, job, rows)
+            if not (void or late or ahead or job.bucket != bucket):
                 continue
             job.bucket, job.next_try_at = bucket, None
+            if ahead:
+                job.step = PLANNED
             if void:
                 job.step, job.error, job.done_at = DONE, "void", times.iso_ms(at)
             session.add(job)
@@ -132,6 +148,17 @@ def unstick(platform: Platform) -> int:
             session.add(row)
             mended += 1
     return mended
+
+
+def _ahead(platform: Platform, job: Job, rows: Sequence[Disposition]) -> bool:
+    """Whether a job says that it is further than it is: nothing was dropped yet, or what was kept nobody told of."""
+    if platform.journal.dropped(job.id) is not None:
+        return False
+    return job.step in _AFTER or (job.step == DROPPED and (job.error == "not_kept" or not _kept(rows)))
+
+
+def _kept(rows: Sequence[Disposition]) -> bool:
+    return all(row.action == "keep" for row in rows)
 
 
 def held_back(session: Session, at: datetime) -> dict[str, int]:

@@ -44,6 +44,21 @@ class Entry:
     body: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """What a redaction job gave up: the subject's data key of `generation`, wrapped in `bucket` under `epoch`.
+
+    `facts` is the digest of what the job's certificate is to say.
+    """
+
+    subject: str
+    bucket: int
+    epoch: int
+    generation: int
+    fields: frozenset[str]
+    facts: str
+
+
 class Journal:
     """An append-only, hash-chained file, shared by processes. What it says about floors and ends is held in memory."""
 
@@ -59,7 +74,8 @@ class Journal:
         self._named: dict[str, set[str]] = {}
         self._ended: set[str] = set()
         self._staff: set[tuple[str, str]] = set()
-        self._dropped: dict[str, tuple[int, int, frozenset[str]]] = {}
+        self._dropped: dict[str, Dropped] = {}
+        self._generations: dict[str, int] = {}
         self._used: set[str] = set()
         self._catalogue: tuple[int, str] | None = None
         if create:
@@ -72,8 +88,8 @@ class Journal:
     def append(self, entry: Mapping[str, Any]) -> int:
         """Append one entry, durable on return; its sequence number. Raises JournalError.
 
-        Kind "narrowing" has `subject`, `version` and `ended` (ids), kind "dropped" `job`, `bucket`, `epoch` and
-        `fields`, kind "catalogue" `number` and `digest` of a version; other kinds are kept for those who replay.
+        Kind "narrowing" has `subject`, `version` and `ended` (ids), kind "dropped" what `Dropped`
+        has, kind "catalogue" `number` and `digest` of a version; other kinds are kept for those who replay.
         """
         return self.append_all([entry])
 
@@ -137,9 +153,17 @@ class Journal:
         """Has this account, made at that instant, been ended? An older row of it in the database is not believed."""
         return (account, created_at) in self._staff
 
-    def dropped(self, job: str) -> tuple[int, int, frozenset[str]] | None:
-        """What a redaction job gave up: bucket and epoch that wrapped the data key, and the fields. None: nothing."""
+    def dropped(self, job: str) -> Dropped | None:
+        """What a redaction job gave up. None: nothing."""
         return self._dropped.get(job)
+
+    def every_dropped(self) -> Mapping[str, Dropped]:
+        """What every redaction job gave up, by job."""
+        return dict(self._dropped)
+
+    def generation(self, subject: str) -> int:
+        """The last generation of a subject's data key that was dropped: neither it nor an older one may live on."""
+        return self._generations.get(subject, 0)
 
     def used(self, permission: str) -> bool:
         """Was a permission that holds once used already? A row that is put back cannot say otherwise."""
@@ -203,11 +227,23 @@ class Journal:
         elif body.get("kind") == STAFF:
             self._staff.add((str(body["account"]), str(body["created_at"])))
         elif body.get("kind") == DROPPED:
-            self._dropped[str(body["job"])] = (int(body["bucket"]), int(body["epoch"]), frozenset(body["fields"]))
+            self._drop(body)
         elif body.get("kind") == USED:
             self._used.add(str(body["permission"]))
         elif body.get("kind") == CATALOGUE:
             self._catalogue = (int(body["number"]), str(body["digest"]))
+
+    def _drop(self, body: Mapping[str, Any]) -> None:
+        one = Dropped(
+            subject=str(body.get("subject", "")),
+            bucket=int(body["bucket"]),
+            epoch=int(body["epoch"]),
+            generation=int(body.get("generation", 0)),
+            fields=frozenset(body["fields"]),
+            facts=str(body.get("facts", "")),
+        )
+        self._dropped[str(body["job"])] = one
+        self._generations[one.subject] = max(self._generations.get(one.subject, 0), one.generation)
 
     def _cut_torn_line(self, descriptor: int) -> None:
         if os.fstat(descriptor).st_size > self._offset:

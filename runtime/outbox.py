@@ -182,6 +182,15 @@ def inspected(session: Session, after: int, limit: int) -> tuple[list[OutboxEven
     return events, flaws
 
 
+def told(session: Session, event_id: str) -> OutboxEvent | None:
+    """The event of this id, if it is there and as we wrote it."""
+    chain: Chain | None = session.info.get(INFO)
+    found = session.connection().execute(_TABLE.select().where(_TABLE.c.event_id == event_id)).mappings().first()
+    if found is None or (chain is not None and not chain.genuine(dict(found))):
+        return None
+    return read(Outbox(**found))
+
+
 def pending(session: Session, after: int, limit: int) -> list[OutboxEvent]:
     """At most `limit` events with an outbox id above `after`, in order of commit.
 

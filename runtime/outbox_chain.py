@@ -76,6 +76,10 @@ class Chain:
         text = orjson.dumps([row["prev"].hex(), row["salts"].hex(), *facts])
         return hashlib.blake2b(text, key=self._key, digest_size=32).digest()
 
+    def genuine(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row's content is what we wrote."""
+        return hmac.compare_digest(row["mac"], self.mac(row))
+
     def inspect(self, rows: Iterable[Mapping[str, Any]], before: bytes) -> tuple[list[bool], list[Flaw]]:
         """Which rows are as we wrote them, and what is wrong with or just before the others.
 
@@ -85,7 +89,7 @@ class Chain:
         flaws: list[Flaw] = []
         accepted = {before}  # a row that was changed may still bear the digest that the next one follows
         for row in rows:
-            fits = hmac.compare_digest(row["mac"], self.mac(row))
+            fits = self.genuine(row)
             genuine.append(fits)
             if not fits:
                 flaws.append(Flaw(row["id"], row["event_id"], "event_altered"))

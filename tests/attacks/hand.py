@@ -66,7 +66,7 @@ def advance(world: World, by: timedelta) -> None:
     clock.advance(by)
 
 
-def passes(world: World, count: int = 12) -> None:
+def passes(world: World, count: int = 6) -> None:
     for _ in range(count):
         advance(world, timedelta(seconds=60))  # past the pause after a failure
         worker.run_once(world.platform, world.catalogue)

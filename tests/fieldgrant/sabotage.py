@@ -31,7 +31,7 @@ from issuer.credentials import Credential
 from issuer.desk import Desk
 from protocol import event
 from protocol.consent import Field, SubjectId
-from redaction import disposition, restore, shred
+from redaction import disposition, restore, rotation, shred
 from redaction.archive import Archived
 from redaction.disposition import Task
 from runtime import outbox
@@ -288,10 +288,11 @@ def shredding_skipped() -> None:
             record = records.load(session, task.subject)
             if record is not None:
                 disposition.give_up(session, [(task.id, record.generation, record.epoch)])
-                claim = {"job": task.id, "bucket": record.bucket, "epoch": record.epoch, "fields": sorted(fields)}
-                platform.journal.append({"kind": shred.DROPPED_ENTRY, **claim})
+                rows = disposition.fates(session, [task.id])[task.id]
+                platform.journal.append(shred.claim(task, record, fields, rows))
 
-    shred.drop = pretend
+    # and the rotation wraps the data key anew that the journal says is gone
+    shred.drop, rotation._refuse_dropped = pretend, lambda *_: None
 
 
 # -- step 7: sealed fields come back, shredded ones never

@@ -102,6 +102,7 @@ def test_an_older_database_is_refused_and_rolled_forward_with_log_journal_and_ke
     kept = second.give([CITY])
     settle(house)
     head = Log(house.platform).head()
+    certified = house.sql("SELECT id, subject FROM credential WHERE kind = 'certificate'")
     after = [opened(house, who) for who in (first, second)]
     assert set(after[0]) < set(before)
     restore(house, copy)
@@ -114,9 +115,11 @@ def test_an_older_database_is_refused_and_rolled_forward_with_log_journal_and_ke
     assert [opened(house, who) for who in (first, second)] == after
     with house.platform.database.read() as session:
         assert list(session.exec(_consents(second))) == [kept["id"]]
+    assert (look["certificates"], look["gone"]["certificate.issued"]) == (1, 1)
     again = run(house)[1]
     assert {name: number for name, number in again.items() if number and name != "leaves"} == {}
     settle(house)
+    assert house.sql("SELECT id, subject FROM credential WHERE kind = 'certificate'") == certified
     log = Log(house.platform)
     for one in (old, head):
         proof = log.merkle(log.head().size).consistency(one.size)

@@ -60,7 +60,7 @@ def mark_before_acting(home: Path, point: str | None) -> None:
             rest = looking.resting(session, [task.subject for task in tasks])
             seal.archive_all(session, platform, {task: fates[task.id] for task in tasks}, rest, platform.clock.now())
 
-    seal.seal = wrong
+    seal.seal, seal.settle = wrong, lambda *_, **__: None  # and the next step does not look again
     work(home, point)
 
 

@@ -50,6 +50,7 @@ def work(home: Path, point: str | None, limit: float = SHORT) -> None:
 
 def sealing(home: Path, point: str | None, limit: float = SHORT) -> None:
     marking(seal, "seal", JOB.format("sealed", "planned"), "seal.before")
+    seal.settle = lambda *_, **__: None  # the next step would look again
     work(home, point, limit)
 
 
@@ -114,10 +115,12 @@ def unharmed(real: World, who: Customer) -> bool:
     return True
 
 
-@pytest.mark.parametrize("target", [sealing, shredding, certifying])
-def test_control_a_step_of_a_disposition_that_is_marked_first_is_missed(real: World, target: object) -> None:
+@pytest.mark.parametrize(("target", "then"), [(sealing, sealing), (shredding, work), (certifying, work)])
+def test_control_a_step_of_a_disposition_that_is_marked_first_is_missed(
+    real: World, target: object, then: object
+) -> None:
     who = lapsed(real)
-    killed(real, target)
+    killed(real, target, then)
     assert not unharmed(real, who)
 
 
