@@ -79,7 +79,9 @@ class Doors:
         """One request; how it was answered is counted by door."""
         at = more.pop("account", None)
         headers = {**(self.house.desk(at) if at else {}), **more.pop("headers", {})}
-        answer = self.http.request(method, f"{self.house.url(0)}{path}", headers=headers, **more)
+        with self.http.stream(method, f"{self.house.url(0)}{path}", headers=headers, **more) as answer:
+            if not answer.headers.get("content-type", "").startswith("text/event-stream"):  # that one never ends
+                answer.read()
         key = f"{door} {'ok' if answer.is_success else 'refused'}"
         self.answers[key] = self.answers.get(key, 0) + 1
         return answer
