@@ -38,6 +38,7 @@ GROUP: Final = 50  # subjects planned in one transaction: nobody else writes mea
 
 Ending = tuple[datetime, str, str]  # when the last of the lost grounds ended, which, and how
 Seen = tuple[int, datetime | None]  # version of the standing, and when the next ground runs out by itself
+Broken = tuple[int, str]  # version of the standing, and the code of why its evidence cannot be believed
 
 
 def due(session: Session, at: datetime, limit: int = BATCH) -> list[SubjectId]:
@@ -102,7 +103,7 @@ class _Sorted:
 
     idle: dict[SubjectId, Seen] = field(default_factory=dict)
     busy: list[SubjectId] = field(default_factory=list)
-    broken: dict[SubjectId, str] = field(default_factory=dict)
+    broken: dict[SubjectId, Broken] = field(default_factory=dict)
 
 
 def _sorted(
@@ -120,7 +121,7 @@ def _sorted(
         try:
             proof = Proof(evidence, looking.proved(platform, catalogue, evidence, at))
         except EvidenceError as error:
-            found.broken[evidence.subject] = error.code
+            found.broken[evidence.subject] = (evidence.version, error.code)
             continue
         if evidence.subject not in archived and not any(lapse.over(grant, at) for grant in proof.grants):
             # nothing ended and nothing to bring back: no need to read the record
@@ -134,7 +135,7 @@ def _sorted(
         try:
             looked = looking.look(session, platform, catalogue, proof, at, seen=seen)
         except EvidenceError as error:
-            found.broken[subject] = error.code
+            found.broken[subject] = (proof.evidence.version, error.code)
             continue
         if looked.idle:
             found.idle[subject] = (looked.version, looked.found.next_at)
@@ -293,7 +294,7 @@ def _mark(session: Session, seen: Mapping[SubjectId, Seen]) -> None:
 
 
 def _remember(
-    platform: Platform, idle: Mapping[SubjectId, Seen], broken: Mapping[SubjectId, str], at: datetime
+    platform: Platform, idle: Mapping[SubjectId, Seen], broken: Mapping[SubjectId, Broken], at: datetime
 ) -> None:
     """One transaction for all subjects with nothing to do, and for those whose evidence cannot be believed."""
     if not idle and not broken:
@@ -302,7 +303,11 @@ def _remember(
         if idle:
             # the versions that we looked at, not the present ones: whatever moved meanwhile is looked at next time
             _mark(session, idle)
-        for subject, code in broken.items():
+        present = select(Standing.subject, Standing.version).where(col(Standing.subject).in_(broken))
+        versions = dict(session.exec(present).all()) if broken else {}
+        for subject, (version, code) in broken.items():
+            if versions.get(SubjectId(subject)) != version:
+                continue  # an ending was in the journal and not yet committed as we looked: it is due again at once
             row = session.get(LapseRow, subject) or LapseRow(subject=subject, done_version=0)
             row.retry_at, row.error = times.iso_ms(at + RETRY), code
             session.add(row)

@@ -14,7 +14,8 @@ from issuer.settling import Settling
 from protocol import certificate, credential
 from protocol.certificate import Certificate
 from protocol.consent import SubjectId
-from redaction import archive, plan, replica, worker
+from protocol.errors import EvidenceError
+from redaction import archive, looking, plan, replica, worker
 from redaction.archive import Archived
 from redaction.disposition import DONE, Disposition, Job, LapseRow
 from redaction.rotation import Rotation
@@ -23,6 +24,7 @@ from runtime.keyring import bucket_of
 from runtime.session import Database
 from tests.redaction.world import CITY, EMAIL, GIVEN, NAMES, PHONE, SERVICE, VALUES, Customer, World, settle
 from verifier import quarantine
+from verifier.grant import Grant
 
 ALL = (PHONE, EMAIL, CITY)
 
@@ -341,6 +343,27 @@ def test_a_standing_below_the_journals_floor_is_left_alone(world: World) -> None
         session.add(row)
     settle(world)
     assert [row.error for row in world.rows(LapseRow)] == ["below_floor"]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_who_looks_between_the_journal_and_the_commit_of_an_ending_looks_again_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    who = world.customer()
+    given = world.consent(who, ALL)
+    proved = looking.proved
+
+    def meanwhile(*_: object) -> tuple[Grant, ...]:
+        monkeypatch.setattr(looking, "proved", proved)
+        if committed:
+            world.withdraw(who, given)
+        raise EvidenceError("below_floor", "the standing is older than the journal knows")
+
+    monkeypatch.setattr(looking, "proved", meanwhile)
+    plan.plan_due(world.platform, world.catalogue)
+    assert [row.error for row in world.rows(LapseRow)] == ([] if committed else ["below_floor"])
+    planned, _ = plan.plan_due(world.platform, world.catalogue)
+    assert planned == committed
 
 
 def test_an_old_copy_of_the_database_with_the_present_keys_opens_nothing_that_was_shredded(world: World) -> None:
