@@ -1,4 +1,8 @@
-"""One served organisation with its pages per module, and one browser for all; each test has a profile of its own."""
+"""One served organisation with its pages and one browser per module; each test has a profile of its own.
+
+Not one browser for all: as long as Playwright is open it keeps an event loop running in this thread, and whatever test
+comes afterwards could not run one of its own.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -49,7 +53,7 @@ class Desk:
         return [*found, *(["wider than the window"] if wide else [])]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     web.run("build")
     os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", web.node()[0])  # its own Node needs a library that slim images lack
