@@ -126,7 +126,7 @@ def test_a_jump_denies_and_stops_destruction_until_a_person_confirms_across_rest
     assert "checked against my watch" in told_[0]
 
 
-def test_a_clock_that_was_turned_back_while_nobody_ran_denies_and_cannot_be_confirmed(machine: Machine) -> None:
+def test_a_clock_that_was_turned_back_while_nobody_ran_denies_until_it_is_right(machine: Machine) -> None:
     house = machine.house
     gone, stays = lapsing(house)
     machine.restart()
@@ -146,7 +146,7 @@ def test_a_clock_that_was_turned_back_while_nobody_ran_denies_and_cannot_be_conf
     assert CITY not in machine.stored(gone.person)
 
 
-def test_control_without_mark_and_pause_the_same_jump_destroys(machine: Machine) -> None:
+def test_control_on_a_clock_that_did_not_jump_the_same_withdrawal_destroys(machine: Machine) -> None:
     house = machine.house
     gone, _ = lapsing(house)
     machine.restart()
