@@ -7,7 +7,7 @@ import type { Ticked } from "../core/consent";
 import type { Holding } from "../core/holding";
 import type { Offer } from "../core/offer";
 import { type Process, process } from "../core/verify";
-import { BackupDialog } from "./Backup";
+import { BackupDialog } from "./later";
 import { Fact, Title, Trouble, useAct } from "./pieces";
 import { go, to } from "./route";
 import { chosen, content, fetchAsks, wallet } from "./state";

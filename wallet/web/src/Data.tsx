@@ -6,7 +6,7 @@ import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pie
 import type { Holding } from "../core/holding";
 import { EndDialog, type Ending } from "./Ending";
 import { Fates } from "./Fates";
-import { Organisations } from "./History";
+import { Organisations } from "./Organisations";
 import { Title, useFetched } from "./pieces";
 import { to } from "./route";
 import { organisations, wallet } from "./state";

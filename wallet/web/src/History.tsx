@@ -2,19 +2,16 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { moment, number } from "../../../crm_core/web/ui/i18n";
-import { Icon } from "../../../crm_core/web/ui/icons";
-import { Button, Chip, Empty, Loading, Note, Select } from "../../../crm_core/web/ui/pieces";
+import { Button, Empty, Loading, Select } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
 import type { Happened } from "../core/record";
+import { Line, reads, refused, touched } from "./Entry";
+import { Organisations } from "./Organisations";
 import { Title, Trouble, useAct } from "./pieces";
 import { organisations, wallet } from "./state";
-import { few, fieldName, list, organisation, problem, purposeName, recipientName, said, t } from "./words";
+import { fieldName, said, t } from "./words";
 
 type Which = "all" | "reads" | "refusals";
-
-/** Whether an entry is about reading: done or refused. */
-export const reads = (item: Happened): boolean => item.kind === "release" || item.kind === "refusal";
 
 export function History() {
   const known = organisations.value;
@@ -36,27 +33,6 @@ export function History() {
         </>
       )}
     </>
-  );
-}
-
-/** Which organisation is looked at, where there are several. */
-export function Organisations({ at }: { readonly at: { value: number } }) {
-  const known = organisations.value;
-  if (known.length < 2) return <p class="soft org">{known[0] && organisation(known[0].controller)}</p>;
-  return (
-    <Select
-      label={t("organisation")}
-      value={String(at.value)}
-      onChange={(event) => {
-        at.value = Number(event.currentTarget.value);
-      }}
-    >
-      {known.map((one, place) => (
-        <option key={one.controller} value={place}>
-          {organisation(one.controller)}
-        </option>
-      ))}
-    </Select>
   );
 }
 
@@ -144,122 +120,3 @@ function Entries({ holding }: { readonly holding: Holding }) {
     </>
   );
 }
-
-/** One entry; `open` lets the owner look at its details and prove it. */
-export function Line({
-  holding,
-  item,
-  open = false,
-}: {
-  readonly holding: Holding;
-  readonly item: Happened;
-  readonly open?: boolean;
-}) {
-  const fields = touched(item).map((one) => fieldName(holding, one));
-  const body = (
-    <>
-      <span class={`dot ${refused(item) ? "bad" : item.kind === "release" ? "good" : ""}`} aria-hidden="true" />
-      <span>
-        <strong>
-          {bareRead(item) ? t("history.nothing") : said("event", item.kind)}
-          {item.role && <span class="by"> · {said("role", item.role)}</span>}
-        </strong>
-        <span class="soft">
-          {[few(fields), item.purpose ? purposeName(holding, item.purpose) : ""].filter(Boolean).join(" — ")}
-        </span>
-        <Reasons holding={holding} item={item} />
-      </span>
-      <time class="faint when" dateTime={item.time}>
-        {moment(item.time)}
-      </time>
-    </>
-  );
-  if (!open) {
-    return (
-      <li>
-        <div class="row">{body}</div>
-      </li>
-    );
-  }
-  return (
-    <li>
-      <details class="entry">
-        <summary class="row">
-          {body}
-          <Icon name="down" />
-        </summary>
-        <Proof holding={holding} item={item} />
-      </details>
-    </li>
-  );
-}
-
-function Reasons({ holding, item }: { readonly holding: Holding; readonly item: Happened }) {
-  const reasons = new Map<string, string[]>();
-  for (const [field, reason] of Object.entries(item.withheld)) {
-    reasons.set(reason, [...(reasons.get(reason) ?? []), field]);
-  }
-  return (
-    <>
-      {[...reasons].map(([reason, fields]) => (
-        <span class="faint" key={reason}>
-          {t("history.withheld", {
-            why: said("reason", reason),
-            fields: few(fields.map((one) => fieldName(holding, one))),
-          })}
-        </span>
-      ))}
-    </>
-  );
-}
-
-function Proof({ holding, item }: { readonly holding: Holding; readonly item: Happened }) {
-  const { busy, error, run } = useAct();
-  const proved = useSignal("");
-  const prove = () =>
-    run(async () => {
-      const found = await wallet.value?.prove(holding.controller, item.event);
-      if (found) proved.value = t("history.proved", { n: number(found.index + 1), size: number(found.size) });
-    });
-  return (
-    <div class="more">
-      <dl class="facts small">
-        {touched(item).length > 0 && (
-          <Pair term={t("history.fields")}>{list(touched(item).map((one) => fieldName(holding, one)))}</Pair>
-        )}
-        {item.reader && <Pair term={t("history.by")}>{item.reader}</Pair>}
-        {item.recipient && <Pair term={t("ask.who")}>{recipientName(holding, item.recipient)}</Pair>}
-        <Pair term={t("history.event")}>{item.event}</Pair>
-      </dl>
-      {error.value !== null && (
-        <Note tone="warn" icon="alert">
-          {t("history.unproved", { why: problem(error.value) })}
-        </Note>
-      )}
-      {proved.value ? (
-        <Chip tone="good" icon="check">
-          {proved.value}
-        </Chip>
-      ) : (
-        <Button busy={busy.value} icon="search" onClick={() => void prove()}>
-          {t("history.prove")}
-        </Button>
-      )}
-    </div>
-  );
-}
-
-const Pair = ({ term, children }: { readonly term: string; readonly children: string }) => (
-  <div>
-    <dt>{term}</dt>
-    <dd>{children}</dd>
-  </div>
-);
-
-/** A read that was answered without anything of the owner's. */
-const bareRead = (item: Happened): boolean => item.kind === "release" && item.released.length === 0;
-
-const refused = (item: Happened): boolean =>
-  item.kind === "refusal" || item.kind === "attempt.refused" || item.kind === "enrolment.refused" || bareRead(item);
-
-const touched = (item: Happened): string[] => [...new Set([...item.released, ...item.fields])];

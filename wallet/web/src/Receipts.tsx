@@ -7,7 +7,7 @@ import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pie
 import type { Holding } from "../core/holding";
 import type { JsonObject } from "../core/jcs";
 import type { Certificate, Receipt } from "../core/verify";
-import { Organisations } from "./History";
+import { Organisations } from "./Organisations";
 import { download, Title, useAct, useFetched } from "./pieces";
 import { organisations, wallet } from "./state";
 import { fieldName, list, problem, purposeName, recipientName, said, t } from "./words";

@@ -5,6 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button } from "../../../crm_core/web/ui/pieces";
+import { CoreError } from "../core/bytes";
 import { problem, t } from "./words";
 
 /** What went wrong, read out at once. */
@@ -90,3 +91,13 @@ export function download(name: string, text: string, type = "application/json"):
 /** A name for a file that says when it was made. */
 export const stamped = (name: string, extension: string): string =>
   `${name}-${new Date().toISOString().slice(0, 10)}.${extension}`;
+
+/** What was written into a field of a form. */
+export const told = (form: HTMLFormElement, name: string): string => String(new FormData(form).get(name) ?? "");
+
+/** A passphrase that was typed the same way twice. */
+export function twice(form: HTMLFormElement): string {
+  const passphrase = told(form, "passphrase");
+  if (passphrase !== told(form, "again")) throw new CoreError("not_the_same", "not typed the same twice", "again");
+  return passphrase;
+}

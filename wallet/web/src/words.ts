@@ -2,6 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { type Labels, type Language, label, language, texts } from "../../../crm_core/web/ui/i18n";
+import { digestOf } from "../../../crm_core/web/ui/parts";
 import { CoreError } from "../core/bytes";
 import { isObject, webName } from "../core/did";
 import type { Holding } from "../core/holding";
@@ -25,7 +26,8 @@ export const ready = computed(() => known.value.includes(language.value));
 /** Fetch the words of a language. Throws what `fetch` throws. */
 export async function learn(wanted: Language): Promise<void> {
   if (known.value.includes(wanted)) return;
-  const answer = await fetch(FILES[wanted]);
+  const path = FILES[wanted];
+  const answer = await fetch(path, { integrity: digestOf(path) ?? "" });
   Object.assign(spoken[wanted], await answer.json());
   known.value = [...known.value, wanted];
 }
