@@ -96,6 +96,14 @@ def set_up(lock: str) -> None:
     say(f"Ready after {time.monotonic() - started:.0f} s.")
 
 
+def side_by_side(words: list[str]) -> list[str]:
+    """Tests share the cores, four at most, unless somebody says how (`-n 0`: one after the other)."""
+    if any(word.startswith(("-n", "--numprocesses")) for word in words):
+        return []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ["-n", str(min(4, cores)), "--dist", "worksteal"]
+
+
 def check() -> None:
     """Everything that CI runs. All quick checks are reported before the first failure stops the run."""
     quick = {
@@ -132,7 +140,7 @@ def main() -> None:
     if given.task == "check":
         check()
     elif given.task == "test":
-        sys.exit(run(PYTHON, "-m", "pytest", *words))
+        sys.exit(run(PYTHON, "-m", "pytest", *side_by_side(words), *words))
     elif given.task == "fieldgrant":
         sys.exit(run(PYTHON, "-m", "fieldgrant", *words))
     else:
