@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
-from runtime.outbox_chain import INFO, Chain
+from runtime.outbox_chain import AFTER_COMMIT, INFO, Chain
 from runtime.turn import Turns
 
 BUSY_TIMEOUT = 10.0  # seconds that a statement waits for another process's write lock
@@ -75,9 +75,12 @@ class Database:
         """A session that holds the write lock from its first statement; commits at exit, rolls back on any error."""
         turn = self._turns.taken() if self._turns else nullcontext()
         made = Session(self._writer, expire_on_commit=False, info=self._info)
-        with turn, made as session, session.begin():
-            session.connection()  # BEGIN IMMEDIATE now: what is read here must not change until the commit
-            yield session
+        with turn, made as session:
+            with session.begin():
+                session.connection()  # BEGIN IMMEDIATE now: what is read here must not change until the commit
+                yield session
+            # no listener of SQLAlchemy's: it keeps each of them for good, and looks longer at each commit
+            session.info.pop(AFTER_COMMIT, _nothing)()
 
     def migrate(self) -> None:
         """Bring the schema to the newest version (`migrations/`), in one transaction. Two processes may run it."""
@@ -111,6 +114,10 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
