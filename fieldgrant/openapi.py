@@ -110,6 +110,8 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     },
     ("get", "/issuer/asks"): {404: ("unknown_ask",)},
     ("get", "/issuer/asks/{id}"): {404: ("unknown_ask",)},
+    ("get", "/issuer/asks/{id}/link"): {404: ("unknown_ask", "no_wallet_page"), 409: ("ask_closed",)},
+    ("post", "/issuer/asks/{id}/end"): {404: ("unknown_ask",), 409: ("ask_closed",)},
     ("post", "/issuer/consents/{id}/revocation"): {404: ("unknown_consent",), 409: ("consent_ended",)},
     ("post", "/issuer/grounds"): {
         422: ("bad_basis", "consent_only", "role_not_allowed", "bad_valid_until", "bad_evidence", "bad_request")
@@ -128,18 +130,27 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     ("post", "/issuer/catalogue/drafts/{id}/approval"): {
         403: ("role", "second_approver"),
         404: ("unknown_catalogue",),
-        409: ("draft_outdated", "foreign_catalogue"),
+        409: ("draft_outdated", "draft_withdrawn", "foreign_catalogue"),
         503: ("drain_timeout", "catalogue_missing"),
+    },
+    ("post", "/issuer/catalogue/drafts/{id}/withdrawal"): {
+        404: ("unknown_catalogue",),
+        409: ("already_published",),
     },
     ("post", "/issuer/grounds/{id}/end"): {404: ("unknown_ground",), 409: ("ground_ended",)},
     ("post", "/issuer/wallet/consents"): {
         400: _EVIDENCE,
         403: ("foreign_ask", "not_enrolled"),
-        409: ("stale_ask", "ask_outdated", "challenge_used", "id_used"),
+        409: ("stale_ask", "ask_ended", "ask_outdated", "challenge_used", "id_used"),
         410: ("challenge_expired",),
         422: ("consent_wider_than_ask",),
     },
-    ("post", "/issuer/wallet/refusals"): {400: _EVIDENCE, 403: ("foreign_ask", "not_enrolled"), 409: ("stale_ask",)},
+    ("get", "/issuer/wallet/asks/{id}"): {404: ("unknown_ask",)},
+    ("post", "/issuer/wallet/refusals"): {
+        400: _EVIDENCE,
+        403: ("foreign_ask", "not_enrolled"),
+        409: ("stale_ask", "ask_ended"),
+    },
     ("post", "/issuer/wallet/narrowings/offers"): {
         403: ("not_your_consent", "not_enrolled"),
         404: ("unknown_consent",),

@@ -9,7 +9,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from issuer import asks, attempts, credentials, enrolment, grounds, in_person, invitation, loss, recent_asks, signed
+from issuer import (
+    ask_ending,
+    asks,
+    attempts,
+    credentials,
+    enrolment,
+    grounds,
+    in_person,
+    invitation,
+    loss,
+    recent_asks,
+    signed,
+)
 from issuer.asks import Wish
 from issuer.credentials import Credential
 from issuer.grounds import Declaration
@@ -286,7 +298,7 @@ def _declaring(registry: Registry, role: Role) -> APIRouter:
 
 def _shown(row: Credential, registry: Registry) -> Json:
     """A credential as staff see it."""
-    standing = "draft" if row.kind == "ground-draft" else asks.standing_of(row, registry.platform.clock.now())
+    standing = "draft" if row.kind == "ground-draft" else ask_ending.standing(registry.platform, row)
     return {
         "id": row.id,
         "standing": standing,

@@ -23,6 +23,7 @@ from runtime import keyfiles
 
 FILE = "journal.jsonl"
 NARROWING, DROPPED, CATALOGUE, USED, STAFF = "narrowing", "dropped", "catalogue", "used", "staff"
+CLOSED = "closed"  # an ask that can no longer be answered, a draft that can no longer be approved
 
 
 class JournalError(Exception):
@@ -146,7 +147,7 @@ class Journal:
         return frozenset(self._named.get(subject, ()))
 
     def ended(self, ground: str) -> bool:
-        """Has this consent or ground been ended?"""
+        """Has this consent, ground, ask or draft been ended?"""
         return ground in self._ended
 
     def staff_ended(self, account: str, created_at: str) -> bool:
@@ -228,6 +229,8 @@ class Journal:
             self._staff.add((str(body["account"]), str(body["created_at"])))
         elif body.get("kind") == DROPPED:
             self._drop(body)
+        elif body.get("kind") == CLOSED:
+            self._ended.add(str(body["id"]))
         elif body.get("kind") == USED:
             self._used.add(str(body["permission"]))
         elif body.get("kind") == CATALOGUE:

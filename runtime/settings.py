@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     database: str = Field(default_factory=lambda data: f"sqlite:///{data['data_dir'] / 'db' / 'fieldgrant.db'}")
     base_url: str = "http://localhost:8700"
     service_urls: dict[str, str] = Field(default_factory=dict)
+    wallet_url: str | None = None  # where the wallet's page is: an origin of its own
     home_jurisdiction: str = "CN"
     languages: tuple[str, ...] = ("en", "zh-CN")
     smtp_url: str | None = None
