@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
-from audit import bundle, events, examining_app, history, proofs, worker
+from audit import bundle, events, examining_app, export_app, export_worker, history, proofs, worker
 from audit.bundle import Credentials
 from audit.examining_app import BODY_LIMITS
 from audit.log import Log
@@ -95,7 +95,9 @@ def build_router(
     _log_routes(router, log)
     _wallet_routes(router, platform, log, wallet_caller)
     _auditor_routes(router, platform, log, credentials)
-    examining_app.add(router, platform, log, staff.signed_in(platform, AUDITORS))
+    auditor = staff.signed_in(platform, AUDITORS)
+    examining_app.add(router, platform, log, credentials, auditor)
+    export_app.add(router, platform, auditor)
     return router
 
 
@@ -105,7 +107,7 @@ def build_app(platform: Platform, *, wallet_caller: Callable[..., Any], credenti
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with worker.running(log):
+        with worker.running(log), export_worker.running(log, credentials):
             yield
 
     app = FastAPI(title="Fieldgrant audit", version="0.1.0", lifespan=lifespan)
@@ -172,7 +174,7 @@ def _auditor_routes(router: APIRouter, platform: Platform, log: Log, credentials
     @router.get("/events", summary="Records of the log", dependencies=[Depends(auditor)])
     def find_events(
         *,
-        subject: Annotated[str | None, Query(max_length=64)] = None,
+        subject: Annotated[str | None, Query(max_length=200)] = None,
         field: Annotated[str | None, Query(max_length=64)] = None,
         type_: Annotated[str | None, Query(alias="type", max_length=64, examples=["release"])] = None,
         actor: Annotated[str | None, Query(max_length=300, examples=["did:key:z6Mk…"])] = None,
@@ -184,7 +186,8 @@ def _auditor_routes(router: APIRouter, platform: Platform, log: Log, credentials
     ) -> EventPage:
         """Newest first, for auditors and the data protection officer. Records name fields, never values.
 
-        `actor` is the DID of who read, decided or brought a value; `purpose` is an IRI.
+        `subject` is a reference, or the DID of a wallet; `actor` is the DID of who read, decided or brought a value;
+        `purpose` is an IRI.
         """
         wanted = events.Filter(
             subject=subject,

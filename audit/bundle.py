@@ -187,7 +187,13 @@ class _Shelf:
 
     def data(self, row: LogRecord) -> dict[str, object]:
         """What the record says."""
-        return dict(self.event(row.leaf_index)[1].records[row.place][1])
+        found = self.event(row.leaf_index)[1]
+        self._there(found, row)
+        return dict(found.records[row.place][1])
+
+    def _there(self, event_: OutboxEvent, row: LogRecord) -> None:
+        if row.place >= min(len(event_.records), len(event_.salts)):
+            raise EvidenceError("body_changed", f"the record of leaf {row.leaf_index} is gone from its event")
 
     def header(self, row: LogRecord) -> Mapping[str, object]:
         """What its event says for all of its records."""
@@ -196,6 +202,7 @@ class _Shelf:
     def file(self, row: LogRecord) -> EventFile:
         """The record with its way to the root."""
         entry, event_, links = self.event(row.leaf_index)
+        self._there(event_, row)
         body, salt = event_.bodies()[row.place], event_.salts[row.place]
         if rfc6962.record_commitment(salt, body) != row.commitment:
             raise EvidenceError("body_changed", f"the record of leaf {row.leaf_index} is not the one that was logged")

@@ -17,6 +17,7 @@ from fastapi import APIRouter, FastAPI
 from sqlmodel import Session, col, or_, select
 
 import audit.app
+import audit.export_worker
 import audit.worker
 import crm_core.app
 import crm_core.gateway.held_worker
@@ -160,6 +161,7 @@ def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[
         caller = wallet_auth.wallet_caller(platform, service="audit")
         routers.append(audit.app.build_router(platform, log, wallet_caller=caller, credentials=credentials))
         works.append(partial(audit.worker.run, log))
+        works.append(partial(audit.export_worker.run, log, credentials))
     return routers, works
 
 

@@ -243,6 +243,18 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     ("get", "/audit/checkpoint"): {404: ("log_empty",)},
     ("get", "/audit/tile/{path}"): {404: ("no_such_tile",)},
     ("get", "/audit/provenance"): {404: ("unknown_subject",)},
+    ("get", "/audit/records/{leaf}/{place}"): {404: ("not_in_log",), 409: ("body_changed",), 410: ("body_gone",)},
+    ("post", "/audit/exports"): {
+        400: ("bad_scope", "bad_datetime"),
+        429: ("too_many_exports", "too_many_requests"),
+    },
+    ("get", "/audit/exports/{id}"): {404: ("unknown_export",)},
+    ("post", "/audit/exports/{id}/cancellation"): {404: ("unknown_export",)},
+    ("post", "/audit/exports/{id}/resumption"): {
+        404: ("unknown_export",),
+        429: ("too_many_exports", "too_many_requests"),
+    },
+    ("get", "/audit/exports/{id}/bundle"): {404: ("unknown_export",), 409: ("not_ready",)},
     ("get", "/audit/log"): {404: ("log_empty",), 409: ("log_shorter", "log_forked")},
     ("post", "/audit/verifications"): {413: ("too_large",)},
     ("get", "/audit/bundles"): {404: ("unknown_subject",), 413: ("too_large", "too_many_files")},

@@ -154,6 +154,14 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("GET", "/audit/proofs"): WALLET,
     ("GET", "/audit/events"): AUDITORS,
     ("GET", "/audit/bundles"): AUDITORS,
+    ("GET", "/audit/records/{leaf}/{place}"): AUDITORS,
+    ("GET", "/audit/actors"): AUDITORS,
+    ("POST", "/audit/exports"): AUDITORS,
+    ("GET", "/audit/exports"): AUDITORS,
+    ("GET", "/audit/exports/{id}"): AUDITORS,
+    ("POST", "/audit/exports/{id}/cancellation"): AUDITORS,
+    ("POST", "/audit/exports/{id}/resumption"): AUDITORS,
+    ("GET", "/audit/exports/{id}/bundle"): AUDITORS,
     ("GET", "/audit/provenance"): AUDITORS,
     ("GET", "/audit/log"): AUDITORS,
     ("POST", "/audit/verifications"): AUDITORS,
@@ -162,7 +170,10 @@ ELSEWHERE = {
     "/staff/sessions/current": "it would sign everybody out; test_staff of the runtime has it",
     "/crm/live": "it does not end; tests/crm_core/test_live.py has it",
 }
-FILLED = {"purpose": "marketing", "version": "1", "n": "1", "path": "0/000", "subject": SUBJECT, "field": EMAIL}
+FILLED = {
+    "purpose": "marketing", "version": "1", "n": "1", "path": "0/000", "subject": SUBJECT, "field": EMAIL, "leaf": "0",
+    "place": "0",
+}  # fmt: skip
 STAFF_CODES = {"role", "not_signed_in", "staff_not_wallet"}
 
 
