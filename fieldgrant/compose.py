@@ -129,11 +129,19 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
         return {"parties": sorted(parties), "controller": home.platform.controller}
 
     openapi.add(whole)
-    glance.add(whole)
+    glance.add(whole, _doors(home.platform, parties))
     for party, page in PAGES.items():
         if party in parties:
             pages.add(whole, page)
     return whole
+
+
+def _doors(platform: Platform, parties: Collection[str]) -> dict[str, str]:
+    """Where people go in: the pages that were built, and the wallet's where the settings name it."""
+    beside = {"crm": "desk", "audit": "auditor"}
+    built = {beside[party]: pages.place(page) for party, page in PAGES.items() if party in parties}
+    wallet = platform.settings.wallet_url
+    return {name: at for name, at in built.items() if at != "/"} | ({} if wallet is None else {"wallet": wallet})
 
 
 def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[Work]]:
