@@ -85,9 +85,19 @@ export async function history(
 }
 
 /** The proof that an event is in the log, to its signed head. */
-export async function prove(client: Client, holding: Holding, signer: Signer, event: string): Promise<log.Proved> {
+export async function prove(
+  client: Client,
+  holding: Holding,
+  signer: Signer,
+  event: string,
+  vkey: string,
+): Promise<log.Proved> {
   const reply = await client.call("GET", at(holding, "FieldgrantAudit", "/audit/proofs"), signer, {
     params: { event },
   });
-  return log.prove(reply, event, await client.text(at(holding, "FieldgrantAudit", "/audit/log.vkey")));
+  return log.prove(reply, event, vkey);
 }
+
+/** The verifier key that the organisation shows for its log. */
+export const logKey = async (client: Client, holding: Holding): Promise<string> =>
+  (await client.text(at(holding, "FieldgrantAudit", "/audit/log.vkey"))).trim();

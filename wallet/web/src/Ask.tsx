@@ -4,13 +4,14 @@ import { useSignal } from "@preact/signals";
 import { day, duration } from "../../../crm_core/web/ui/i18n";
 import { Button, Chip, Dialog, Note } from "../../../crm_core/web/ui/pieces";
 import type { Ticked } from "../core/consent";
+import * as deciding from "../core/deciding";
 import type { Holding } from "../core/holding";
 import type { Offer } from "../core/offer";
 import { type Process, process } from "../core/verify";
 import { BackupDialog } from "./later";
 import { Fact, Title, Trouble, useAct } from "./pieces";
 import { go, to } from "./route";
-import { chosen, content, fetchAsks, wallet } from "./state";
+import { chosen, content, fetchAsks, unlocked, wallet } from "./state";
 import {
   fieldName,
   list,
@@ -84,7 +85,7 @@ function Answering({
     });
   const sign = () =>
     finish("given", async () =>
-      wallet.value?.consent(offer, ticked.value, lastDay(until.value, offer.ask.latestUntil)),
+      deciding.consent(unlocked(), offer, ticked.value, lastDay(until.value, offer.ask.latestUntil)),
     );
   const onSign = () => {
     if (content.value?.backup === null) step.value = "backup";
@@ -187,7 +188,7 @@ function Answering({
             <Button
               kind="primary"
               busy={busy.value}
-              onClick={() => finish("refused", async () => wallet.value?.refuse(offer))}
+              onClick={() => finish("refused", async () => deciding.refuse(unlocked(), offer))}
             >
               {t("ask.decline")}
             </Button>

@@ -4,12 +4,13 @@ import { useSignal } from "@preact/signals";
 import { day } from "../../../crm_core/web/ui/i18n";
 import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
+import * as learning from "../core/learning";
 import { EndDialog, type Ending } from "./Ending";
 import { Fates } from "./Fates";
 import { Organisations } from "./Organisations";
 import { Title, useFetched } from "./pieces";
 import { to } from "./route";
-import { organisations, wallet } from "./state";
+import { organisations, unlocked } from "./state";
 import { byField, type Given, living, type Use } from "./uses";
 import { few, fieldName, list, places, problem, purposeName, recipientName, said, t } from "./words";
 
@@ -42,7 +43,7 @@ export function Data() {
 function Organisation({ holding }: { readonly holding: Holding }) {
   const ending = useSignal<Ending | null>(null);
   const ended = useSignal(0);
-  const now = useFetched(async () => wallet.value?.refresh(holding.controller), [holding.controller]);
+  const now = useFetched(async () => learning.refresh(unlocked(), holding.controller), [holding.controller]);
   const given = living(holding);
   const end = (one: Ending) => {
     ending.value = one;
@@ -171,7 +172,10 @@ function Consents({ holding, given, onEnd }: Shown) {
 }
 
 function Grounds({ holding }: { readonly holding: Holding }) {
-  const { value, error } = useFetched(async () => wallet.value?.grounds(holding.controller), [holding.controller]);
+  const { value, error } = useFetched(
+    async () => learning.grounds(unlocked(), holding.controller),
+    [holding.controller],
+  );
   const living = value.value?.filter((one) => one.standing === "living" && one.validUntil.getTime() > Date.now());
   return (
     <section aria-labelledby="grounds">

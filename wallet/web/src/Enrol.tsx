@@ -4,9 +4,10 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Button, Chip, Field, Note } from "../../../crm_core/web/ui/pieces";
 import type { Enrolling } from "../core/enrol";
+import * as entering from "../core/entering";
 import { Fact, Title, Trouble, useAct } from "./pieces";
 import { go } from "./route";
-import { fetchAsks, invitation, wallet } from "./state";
+import { fetchAsks, invitation, unlocked } from "./state";
 import { organisation, t } from "./words";
 
 export function Enrol() {
@@ -14,7 +15,7 @@ export function Enrol() {
   const begun = useSignal<Enrolling | null>(null);
   const begin = (link: string) =>
     run(async () => {
-      begun.value = (await wallet.value?.begin(link)) ?? null;
+      begun.value = await entering.begin(unlocked(), link);
     });
   const link = invitation.value;
   useEffect(() => {
@@ -64,7 +65,7 @@ function Code({ begun, onBack }: { readonly begun: Enrolling; readonly onBack: (
     event.preventDefault();
     const code = String(new FormData(event.currentTarget as HTMLFormElement).get("code") ?? "");
     void run(async () => {
-      await wallet.value?.complete(begun, code);
+      await entering.complete(unlocked(), begun, code);
       await fetchAsks();
       go("home");
     });
@@ -115,7 +116,7 @@ function Rejoin() {
     event.preventDefault();
     const address = String(new FormData(event.currentTarget as HTMLFormElement).get("address") ?? "");
     void run(async () => {
-      await wallet.value?.rejoin(address);
+      await entering.rejoin(unlocked(), address);
       await fetchAsks();
       go("home");
     });

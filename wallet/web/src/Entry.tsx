@@ -5,9 +5,10 @@ import { moment, number } from "../../../crm_core/web/ui/i18n";
 import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button, Chip, Note } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
+import * as learning from "../core/learning";
 import type { Happened } from "../core/record";
 import { useAct } from "./pieces";
-import { wallet } from "./state";
+import { unlocked } from "./state";
 import { few, fieldName, list, problem, purposeName, recipientName, said, t } from "./words";
 
 /** Whether an entry is about reading: done or refused. */
@@ -86,7 +87,7 @@ function Proof({ holding, item }: { readonly holding: Holding; readonly item: Ha
   const proved = useSignal("");
   const prove = () =>
     run(async () => {
-      const found = await wallet.value?.prove(holding.controller, item.event);
+      const found = await learning.prove(unlocked(), holding.controller, item.event);
       if (found) proved.value = t("history.proved", { n: number(found.index + 1), size: number(found.size) });
     });
   return (

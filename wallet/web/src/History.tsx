@@ -4,11 +4,12 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Button, Empty, Loading, Select } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
+import * as learning from "../core/learning";
 import type { Happened } from "../core/record";
 import { Line, reads, refused, touched } from "./Entry";
 import { Organisations } from "./Organisations";
 import { Title, Trouble, useAct } from "./pieces";
-import { organisations, wallet } from "./state";
+import { organisations, unlocked } from "./state";
 import { fieldName, said, t } from "./words";
 
 type Which = "all" | "reads" | "refusals";
@@ -45,8 +46,7 @@ function Entries({ holding }: { readonly holding: Holding }) {
   const { busy, error, run } = useAct();
   const more = () =>
     run(async () => {
-      const page = await wallet.value?.history(holding.controller, next.value ?? undefined);
-      if (page === undefined) return;
+      const page = await learning.history(unlocked(), holding.controller, next.value ?? undefined);
       items.value = [...items.value, ...page.items];
       next.value = page.next;
     });

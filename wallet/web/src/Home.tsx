@@ -5,6 +5,7 @@ import { ago, day } from "../../../crm_core/web/ui/i18n";
 import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
+import * as learning from "../core/learning";
 import type { Happened } from "../core/record";
 import { Line, reads } from "./Entry";
 import { BackupDialog } from "./later";
@@ -183,7 +184,7 @@ async function latest(): Promise<{ holding: Holding; item: Happened }[]> {
   if (open === null) return [];
   const pages = await Promise.all(
     organisations.value.map(async (holding) => {
-      const { items } = await open.history(holding.controller, undefined, 50);
+      const { items } = await learning.history(open, holding.controller, undefined, 50);
       return items.filter(reads).map((item) => ({ holding, item }));
     }),
   );

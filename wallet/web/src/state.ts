@@ -2,7 +2,10 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { Client } from "../core/api";
+import { CoreError } from "../core/bytes";
+import * as deciding from "../core/deciding";
 import type { Content } from "../core/holding";
+import * as learning from "../core/learning";
 import type { Offer, Rejected } from "../core/offer";
 import * as session from "../core/session";
 import * as store from "../core/store";
@@ -66,13 +69,19 @@ export function opened(found: session.Opened): void {
 
 /** Send what waits, ask what is asked, and learn what happened while the wallet was closed. */
 async function catchUp(open: Wallet): Promise<void> {
-  await open.resume().catch(() => undefined);
+  await deciding.resume(open).catch(() => undefined);
   await fetchAsks();
   for (const { controller } of open.organisations) {
     if (wallet.value !== open) return;
-    await open.refresh(controller).catch(() => undefined);
-    await open.catalogue(controller).catch(() => undefined);
+    await learning.refresh(open, controller).catch(() => undefined);
+    await learning.catalogue(open, controller).catch(() => undefined);
   }
+}
+
+/** The open wallet, for acts that need one. CoreError `locked` when it was locked meanwhile. */
+export function unlocked(): Wallet {
+  if (wallet.value === null) throw new CoreError("locked", "the wallet is locked");
+  return wallet.value;
 }
 
 /** Forget the keys; what is on disk stays sealed. */
@@ -96,7 +105,7 @@ export async function erase(): Promise<void> {
 export async function fetchAsks(): Promise<void> {
   const open = wallet.value;
   if (open === null) return;
-  const found = await open.asks();
+  const found = await deciding.asks(open);
   if (wallet.value !== open) return;
   offers.value = found.offers;
   rejected.value = found.rejected;
