@@ -57,6 +57,13 @@ class HistoryItem(BaseModel):
     jurisdiction: str | None = Field(examples=["CN"])
     released: list[str] = Field(examples=[["address.city"]])
     withheld: dict[str, str] = Field(examples=[{"contact.email": "withdrawn"}], description="Field → reason.")
+    grounds: dict[str, list[str]] = Field(
+        examples=[{"urn:uuid:6f1c2c8e-4a37-4a39-9df5-2f2d8f4a2f10": ["address.city"]}],
+        description="Why: the consent or statutory ground (its id) → the fields that it released.",
+    )
+    way: str | None = Field(
+        examples=["list"], description="Of a read: list, items, history, aggregates, decision or export."
+    )
     fields: list[str] = Field(description="The fields that any other event concerns.")
     credential: str | None = Field(description="Id of the credential that the event is about.")
     leaf: int | None = Field(description="Its place in the public log; null until it is there.")
