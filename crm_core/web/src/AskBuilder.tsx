@@ -2,13 +2,13 @@ import { type Signal, useSignal, useSignalEffect } from "@preact/signals";
 import { day, duration, LANGUAGES, label, language } from "../ui/i18n";
 import { Icon } from "../ui/icons";
 import { Button, Empty, ErrorNote, Field, Loading, Note, Select } from "../ui/pieces";
+import { route, to } from "../ui/route";
 import { AskPreview, type Draft } from "./AskPreview";
 import type { Ask, PublicCatalogue, Terms } from "./api";
 import * as api from "./api";
 import { field, purpose, purposes } from "./desk";
 import { FieldTicks } from "./FieldTicks";
 import { useReading } from "./reading";
-import { route, to } from "./route";
 import { short, t } from "./words";
 
 /** Put a request together, see it as the customer will, send it. */

@@ -1,11 +1,11 @@
 import { useSignal } from "@preact/signals";
 import { ago, day, moment } from "../ui/i18n";
 import { Button, Chip, Empty, ErrorNote, Loading, Select, Table } from "../ui/pieces";
+import { to } from "../ui/route";
 import type { Ask, AskStanding } from "./api";
 import * as api from "./api";
 import { catalogue, purposeLabel, purposes } from "./desk";
 import { useReading } from "./reading";
-import { to } from "./route";
 import { named, said, short, t } from "./words";
 
 const TONES: Readonly<Partial<Record<AskStanding, "good" | "warn">>> = { living: "warn", answered: "good" };

@@ -2,14 +2,15 @@ import { useSignal } from "@preact/signals";
 import { day, label, moment } from "../ui/i18n";
 import { Icon } from "../ui/icons";
 import { Button, Chip, Dialog, ErrorNote, Loading, Note } from "../ui/pieces";
+import { to } from "../ui/route";
+import { session } from "../ui/session";
 import { Activity } from "./Activity";
 import { AsksTo } from "./Asks";
 import type { Customer, FieldEntry, PurposeEntry } from "./api";
 import * as api from "./api";
-import { fieldsOf, session } from "./desk";
+import { fieldsOf } from "./desk";
 import { Granted, LockChip } from "./Held";
 import { useReading } from "./reading";
-import { to } from "./route";
 import { PurposePicker } from "./Shell";
 import { named, nameOf, said, short, t } from "./words";
 

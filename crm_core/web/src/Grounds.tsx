@@ -1,10 +1,11 @@
 import { useSignal } from "@preact/signals";
 import { day, language } from "../ui/i18n";
 import { Button, Chip, Dialog, Empty, ErrorNote, Loading } from "../ui/pieces";
+import { session } from "../ui/session";
 import type { Ground } from "./api";
 import * as api from "./api";
 import { DeclareDialog } from "./DeclareDialog";
-import { purposeLabel, session } from "./desk";
+import { purposeLabel } from "./desk";
 import { useReading } from "./reading";
 import { named, said, t } from "./words";
 

@@ -1,8 +1,10 @@
 // Whatever changes what may be seen reaches an open page at once: the server says "look again", and every screen that
-// shows values reads them anew. It does not say what changed, nor for whom.
+// shows values reads them anew. It does not say what changed, nor for whom. A page that hears nothing any more, not even
+// the server's beat, does not know what was withdrawn meanwhile: after a while its values go.
 
 import { effect, signal } from "@preact/signals";
-import { renew, session } from "./desk";
+import { session } from "../ui/session";
+import { renew } from "./desk";
 
 const STREAM = "/crm/live";
 const LOOK = "look";

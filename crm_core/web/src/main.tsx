@@ -1,23 +1,25 @@
 import "../ui/tokens.css";
 import "../ui/base.css";
+import "../ui/shell.css";
 import "./desk.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { Empty, ErrorNote, Loading } from "../ui/pieces";
+import { route } from "../ui/route";
+import { SignIn } from "../ui/SignIn";
+import { open, session, trouble } from "../ui/session";
 import { AskBuilder } from "./AskBuilder";
 import { Asks } from "./Asks";
 import { Board } from "./Board";
 import { CustomerScreen } from "./Customer";
 import { Customers } from "./Customers";
-import { open, overseeing, purpose, session, trouble, watching } from "./desk";
+import { overseeing, purpose, watching } from "./desk";
 import { Grounds } from "./Grounds";
-import { route } from "./route";
 import { Shell } from "./Shell";
-import { SignIn } from "./SignIn";
 import { t } from "./words";
 
 function Page() {
-  if (session.value === null) return <SignIn />;
+  if (session.value === null) return <SignIn lead={t("sign_in.lead")} />;
   if (session.value === undefined) {
     return (
       <div class="waiting-room">
