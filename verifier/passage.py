@@ -4,7 +4,6 @@ import hmac
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Row
@@ -43,9 +42,11 @@ class Visit:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What one subject's allowance says to a visit. Every catalogue field is in exactly one of the two."""
+class Verdict(NamedTuple):
+    """What one subject's allowance says to a visit. Every catalogue field is in exactly one of the two.
+
+    A tuple, not a dataclass: each row that is read has one.
+    """
 
     subject: SubjectId
     released: frozenset[Field]
@@ -67,7 +68,7 @@ class Stored(NamedTuple):
     quarantined: bool
 
 
-_of_row = attrgetter(*(f"gate_{name}" for name in Stored._fields))
+_STORED = len(Stored._fields)
 
 
 class StandingMoved(Problem):
@@ -121,13 +122,13 @@ class Passage:
         return self._bench.send_deadline
 
     def judge(self, row: Row[Any], *, subject: SubjectId | None = None) -> Verdict:
-        """The verdict on a row that holds `gate.columns()`; `subject` defaults to `row.subject`.
+        """The verdict on a row that ends with `gate.columns()`; `subject` defaults to `row.subject`.
 
         Raises:
             StandingMoved: in a passage of its own (`gate.passage`); `gate.read` catches it and tries again.
         """
         who: SubjectId = row.subject if subject is None else subject
-        stored = Stored._make(_of_row(row))
+        stored = Stored._make(row[-_STORED:])
         if stored.quarantined:
             return self._nothing(who, Reason.NO_GROUND)
         flaw = self._flaw(who, stored)
