@@ -190,11 +190,12 @@ def _auditor_routes(router: APIRouter, platform: Platform, log: Log, credentials
         until: Annotated[str | None, Query(alias="to", examples=["2026-11-23T00:00:00Z"])] = None,
         limit: Annotated[int, Query(ge=1, le=events.MAX_PAGE)] = 50,
         before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
+        folded: bool = False,
     ) -> EventPage:
         """Newest first, for auditors and the data protection officer. Records name fields, never values.
 
         `subject` is a reference, or the DID of a wallet; `actor` is the DID of who read, decided or brought a value;
-        `purpose` is an IRI.
+        `purpose` is an IRI. `folded`: of each leaf the first record that matches, and how many do (`records`).
         """
         wanted = events.Filter(
             subject=subject,
@@ -206,7 +207,7 @@ def _auditor_routes(router: APIRouter, platform: Platform, log: Log, credentials
             until=_moment(until, "to"),
         )
         with platform.database.read() as session:
-            found = events.find(session, wanted, limit=limit, before=before)
+            found = events.find(session, wanted, limit=limit, before=before, folded=folded)
         return EventPage(items=list(found.items), next=found.next)
 
     @router.get("/bundles", response_class=Response, summary="The evidence bundle of one subject, as a zip")

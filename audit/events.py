@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, func, tuple_
 from sqlmodel import Session, col, or_, select
 
 from audit.log import ORGANISATION, LogEntry, LogRecord
@@ -45,8 +45,13 @@ class Found:
     next: int | None
 
 
-def find(session: Session, wanted: Filter, *, limit: int = 50, before: int | None = None) -> Found:
-    """Up to `limit` (1..200) leaves below the leaf `before`, with those of their records that match."""
+def find(
+    session: Session, wanted: Filter, *, limit: int = 50, before: int | None = None, folded: bool = False
+) -> Found:
+    """Up to `limit` (1..200) leaves below the leaf `before`, with those of their records that match.
+
+    `folded`: of each leaf only the first of them, which says how many there are (`records`).
+    """
     limit = max(1, min(limit, MAX_PAGE))
     matching = _conditions(wanted)
     leaves = select(LogRecord.leaf_index).where(*matching).distinct().order_by(col(LogRecord.leaf_index).desc())
@@ -60,12 +65,20 @@ def find(session: Session, wanted: Filter, *, limit: int = 50, before: int | Non
         .where(col(LogRecord.leaf_index).in_(shown), *matching)
         .order_by(col(LogRecord.leaf_index).desc(), col(LogRecord.place))
     )
+    counts: dict[int, int] = {}
+    if folded:
+        leaf, place = col(LogRecord.leaf_index), col(LogRecord.place)
+        first = select(leaf, func.min(place), func.count()).where(leaf.in_(shown), *matching).group_by(leaf)
+        firsts = session.exec(first).all()
+        counts = {index: count for index, _, count in firsts}
+        statement = statement.where(tuple_(leaf, place).in_([(index, place_) for index, place_, _ in firsts]))
     bodies: dict[int, outbox.OutboxEvent] = {}
     items: list[dict[str, Any]] = []
     for outbox_id, row in session.exec(statement):
         if outbox_id not in bodies:
             bodies |= {event.id: event for event in outbox.pending(session, outbox_id - 1, 1)}
-        items.append(_told_by(bodies.get(outbox_id), row))
+        item = _told_by(bodies.get(outbox_id), row)
+        items.append(item | {"records": counts[row.leaf_index]} if folded else item)
     return Found(tuple(items), shown[-1] if more else None)
 
 

@@ -236,3 +236,18 @@ def test_a_story_with_many_reads_still_begins_at_its_beginning(
     assert [one["type"] for one in told["events"]] == ["value.collected", "release", "release"]
     assert told["whole"] is False
     assert told["events"][-1]["purpose"] == MARKETING
+
+
+def test_of_a_page_that_was_read_one_line_is_listed_and_how_many_match(world: World, client: TestClient) -> None:
+    world.page("release", [(SUBJECT, {"released": [EMAIL]}), (OTHER, {"released": [CITY]})], reader=READER)
+    world.collect(CITY)
+    world.drain()
+    headers = token(world, "auditor")
+
+    def listed(**query: object) -> list[tuple[str, object, int]]:
+        told = client.get("/audit/events", params={"folded": True, **query}, headers=headers).json()["items"]
+        return [(one["type"], one["subject"], one["records"]) for one in told][:2]
+
+    assert listed() == [("value.collected", SUBJECT, 1), ("release", SUBJECT, 2)]
+    assert listed(subject=OTHER) == [("release", OTHER, 1)]
+    assert listed(field=CITY) == [("value.collected", SUBJECT, 1), ("release", OTHER, 1)]
