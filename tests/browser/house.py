@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+from fastapi import FastAPI
 
+from runtime.serve import Server, server
 from tests.attacks.pieces import CODE, LINK, free_port
 
 T = TypeVar("T")
@@ -158,3 +160,30 @@ def _pair() -> int:
         with socket.socket() as probe:
             if port < 65_535 and probe.connect_ex(("127.0.0.1", port + 1)):
                 return port
+
+
+@dataclass
+class Origin:
+    """An app alone on a port of this machine, until it is stopped."""
+
+    address: str
+    server: Server
+    thread: threading.Thread
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(30)
+
+
+@contextmanager
+def alone(app: FastAPI) -> Iterator[Origin]:
+    """An app on an origin of its own, in a thread."""
+    listening, port = threading.Event(), free_port()
+    made = server(app, port, "localhost", ready=lambda _: listening.set())
+    origin = Origin(f"http://localhost:{port}", made, threading.Thread(target=made.run, daemon=True))
+    origin.thread.start()
+    assert listening.wait(30)
+    try:
+        yield origin
+    finally:
+        origin.stop()
