@@ -1,5 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { label } from "../ui/i18n";
+import { useKept, useKeptForm } from "../ui/kept";
 import { Button, Dialog, ErrorNote, Field, Loading, Select } from "../ui/pieces";
 import type { PublicCatalogue } from "./api";
 import * as api from "./api";
@@ -29,8 +30,9 @@ export function DeclareDialog({ onClose, onDone }: Props) {
 
 function Form({ terms, onClose, onDone }: Props & { readonly terms: PublicCatalogue }) {
   const open = Object.entries(terms.purposes).filter(([, of]) => !of.consent_only);
-  const purpose = useSignal(open[0]?.[0] ?? "");
-  const fields = useSignal<readonly string[]>([]);
+  const purpose = useKept("declare.purpose", () => open[0]?.[0] ?? "");
+  const fields = useKept<readonly string[]>("declare.fields", () => []);
+  const form = useKeptForm("declare");
   const busy = useSignal(false);
   const error = useSignal<unknown>(null);
   const of = terms.purposes[purpose.value];
@@ -61,7 +63,7 @@ function Form({ terms, onClose, onDone }: Props & { readonly terms: PublicCatalo
   }
 
   return (
-    <form class="stack" onSubmit={sign}>
+    <form ref={form} class="stack" onSubmit={sign}>
       <Select
         label={t("ask.purpose")}
         value={purpose.value}

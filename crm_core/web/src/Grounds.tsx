@@ -1,5 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { day, language } from "../ui/i18n";
+import { useKept } from "../ui/kept";
 import { Button, Chip, Dialog, Empty, ErrorNote, Loading } from "../ui/pieces";
 import { session } from "../ui/session";
 import type { Ground } from "./api";
@@ -16,7 +17,7 @@ const APPROVERS = ["dpo", "admin"];
 export function Grounds() {
   const reading = useReading((stop) => api.grounds({ stop }));
   const me = useReading(() => api.me());
-  const declaring = useSignal(false);
+  const declaring = useKept("grounds.declaring", () => false);
   const order = ["draft", "living"];
   const place = (one: Ground) => (order.indexOf(one.standing) + order.length + 1) % (order.length + 1);
   const grounds = [...(reading.data.value?.items ?? [])].reverse().sort((one, other) => place(one) - place(other));

@@ -66,6 +66,6 @@ function leave(): void {
 }
 
 whenSignedOut(() => {
-  ended.value = Boolean(session.value);
+  if (session.value) ended.value = true; // several answers may say so, one after the other
   leave();
 });
