@@ -29,8 +29,8 @@ const digest = (bytes) => `sha384-${createHash("sha384").update(bytes).digest("b
 
 /**
  * Gives the first script the digest of every other file, and index.html those of the script and stylesheet that it names.
- * What would come without a digest breaks the build: a second script at first, an `import()` that is not written as
- * crm_core/web/ui/parts.tsx wants it.
+ * What would come without a digest breaks the build: an `import()` that is not written as crm_core/web/ui/parts.tsx
+ * wants it.
  */
 function integrity(base) {
   const wanted = new Set();
@@ -52,48 +52,54 @@ function integrity(base) {
       handler(_options, bundle) {
         const files = Object.values(bundle);
         const entry = files.find((file) => file.isEntry);
-        if (entry.imports.length > 0) throw new Error(`needed at first, besides the first script: ${entry.imports}`);
         const page = bundle["index.html"];
-        const rest = files.filter((file) => file !== entry && file !== page);
-        const digests = Object.fromEntries(
-          rest.map((file) => [base + file.fileName, digest(file.code ?? file.source)]),
-        );
-        const fetched = Object.entries(digests).filter(([path]) => path.endsWith(".json"));
-        const parts = partsOf(bundle, base, digests);
+        const first = inOrder(bundle, entry.fileName, new Set()).map((one) => bundle[one]);
+        const rest = files.filter((file) => !first.includes(file) && file !== page);
+        const digests = Object.fromEntries(rest.map((file) => [base + file.fileName, digestOf(file)]));
+        const parts = partsOf(bundle, base, digests, new Set(first.map((file) => file.fileName)));
         const missing = [...wanted].filter((one) => !(one in parts));
         if (missing.length > 0) throw new Error(`needed at first and no part of its own: ${missing}`);
+        const fetched = Object.entries(digests).filter(([path]) => path.endsWith(".json"));
         const filled = { __PARTS__: parts, __DIGESTS__: Object.fromEntries(fetched) };
         for (const [name, value] of Object.entries(filled)) {
           const text = JSON.stringify(JSON.stringify(value));
-          entry.code = entry.code.replaceAll(new RegExp(`["'\`]${name}["'\`]`, "g"), () => text);
+          for (const file of first)
+            file.code = file.code.replaceAll(new RegExp(`["'\`]${name}["'\`]`, "g"), () => text);
         }
         page.source = String(page.source).replace(/<(?:script|link rel="stylesheet")[^>]*>/g, (tag) => {
           const path = /(?:src|href)="([^"]+)"/.exec(tag)?.[1];
           const file = bundle[path?.slice(base.length)];
           if (!file) throw new Error(`index.html names what was not built: ${tag}`);
           const bare = tag.replace(/ crossorigin(="[^"]*")?/, "").slice(0, -1);
-          return `${bare} integrity="${digest(file.code ?? file.source)}" crossorigin="anonymous">`;
+          const whole = (text, one) => `${text} integrity="${digestOf(one)}" crossorigin="anonymous">`;
+          if (file !== entry) return whole(bare, file);
+          // what it needs comes before it: so the digest is known when the import wants it
+          const needed = first.slice(0, -1).map((one) => whole(bare.replace(path, base + one.fileName), one));
+          return [...needed.map((one) => `${one}</script>\n    `), whole(bare, file)].join("");
         });
       },
     },
   };
 }
 
-/** The scripts of each part by the name of its file, what it needs before itself; the first script is there already. */
-function partsOf(bundle, base, digests) {
+const digestOf = (file) => digest(file.code ?? file.source);
+
+/** A script and all that it imports, what is needed first in front; without those that are `there` already. */
+function inOrder(bundle, name, there) {
+  if (there.has(name)) return [];
+  there.add(name);
+  return [...bundle[name].imports.flatMap((one) => inOrder(bundle, one, there)), name];
+}
+
+/** The scripts of each part by the name of its file, what it needs before itself; those of the start are there. */
+function partsOf(bundle, base, digests, first) {
   const parts = {};
   for (const chunk of Object.values(bundle)) {
     if (!chunk.isDynamicEntry) continue;
     const name = basename(chunk.facadeModuleId).replace(/\.\w+$/, "");
     if (name in parts) throw new Error(`two parts of the name ${name}`);
-    const order = new Set();
-    const visit = (one, above) => {
-      if (bundle[one].isEntry || above.includes(one)) return;
-      for (const needed of bundle[one].imports) visit(needed, [...above, one]);
-      order.add(one);
-    };
-    visit(chunk.fileName, []);
-    parts[name] = [...order].map((one) => ({ src: base + one, integrity: digests[base + one] }));
+    const order = inOrder(bundle, chunk.fileName, new Set(first));
+    parts[name] = order.map((one) => ({ src: base + one, integrity: digests[base + one] }));
   }
   return parts;
 }

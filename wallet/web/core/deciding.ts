@@ -28,6 +28,28 @@ export async function asks(wallet: Wallet): Promise<{ offers: Offer[]; rejected:
   return found;
 }
 
+/**
+ * One ask that a link led to, and how it stands; verified and ready to be answered when it is living. CoreError
+ * `not_enrolled` for an organisation that this wallet does not know, `unknown_ask` for one made to somebody else.
+ */
+export async function found(
+  wallet: Wallet,
+  controller: string,
+  id: string,
+): Promise<{ standing: string; offer: Offer | null }> {
+  const holding = wallet.organisations.find((one) => one.controller === controller);
+  if (holding === undefined) throw new CoreError("not_enrolled", "this wallet knows no such organisation");
+  const signer = await wallet.signer(holding);
+  const url = at(holding, "FieldgrantIssuer", `/issuer/wallet/asks/${encodeURIComponent(id)}`);
+  const reply = await wallet.client.call("GET", url, signer);
+  const standing = typeof reply.standing === "string" ? reply.standing : "living";
+  if (standing !== "living") return { standing, offer: null };
+  const ask = await offers.verify(documentIn(reply, "ask"), holding, signer.did, wallet.client.now());
+  if (ask.id !== id || ask.replaces !== null) throw new CoreError("foreign_ask", "this is another request");
+  const notice = await offers.notice(wallet.client, holding, ask.notice);
+  return { standing, offer: { controller, ask, notice } };
+}
+
 /** Consent to exactly what was ticked, until `until` or as long as was asked for. `backup_first` and many others. */
 export async function consent(wallet: Wallet, offer: Offer, ticked: Ticked, until?: Date): Promise<Receipt> {
   if (wallet.content.backup === null) throw new CoreError("backup_first", "make a backup before the first consent");

@@ -35,9 +35,14 @@ export interface Happened {
   readonly role: string | null;
   readonly purpose: string | null;
   readonly recipient: string | null;
+  readonly jurisdiction?: string | null;
   readonly released: readonly string[];
   readonly withheld: Readonly<Record<string, string>>;
   readonly fields: readonly string[];
+  /** By which ground (its credential's id) which fields were read. */
+  readonly grounds?: Readonly<Record<string, readonly string[]>>;
+  /** How it was read: in a list, with items, as a history, counted in, by a decision, in an export. */
+  readonly way?: string | null;
   readonly leaf: number | null;
 }
 

@@ -69,7 +69,7 @@ export function EndDialog({
 }
 
 /** What becomes of the fields that no consent covers any more, as the organisation's catalogue has it. */
-function Consequence({ holding, fields }: { readonly holding: Holding; readonly fields: readonly string[] }) {
+export function Consequence({ holding, fields }: { readonly holding: Holding; readonly fields: readonly string[] }) {
   if (fields.length === 0) return <Note>{t("end.covered")}</Note>;
   const names = (how: string) =>
     fields.filter((field) => fateOf(holding, field).how === how).map((field) => fieldName(holding, field));

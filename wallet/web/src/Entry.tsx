@@ -1,28 +1,39 @@
-/** One entry of the history, as the screens show it: who, what, what for, and what was withheld and why. */
+/** One line of the history, as the screens show it: who, what, what for, and what was withheld and why. */
 
-import { useSignal } from "@preact/signals";
-import { moment, number } from "../../../crm_core/web/ui/i18n";
+import type { ComponentChildren } from "preact";
+import { moment } from "../../../crm_core/web/ui/i18n";
 import { Icon } from "../../../crm_core/web/ui/icons";
-import { Button, Chip, Note } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
-import * as learning from "../core/learning";
 import type { Happened } from "../core/record";
-import { useAct } from "./pieces";
-import { unlocked } from "./state";
-import { few, fieldName, list, problem, purposeName, recipientName, said, t } from "./words";
+import { few, fieldName, purposeName, said, t } from "./words";
 
 /** Whether an entry is about reading: done or refused. */
 export const reads = (item: Happened): boolean => item.kind === "release" || item.kind === "refusal";
 
-/** One entry; `open` lets the owner look at its details and prove it. */
+/** A read that was answered without anything of the owner's: they stood in a list, and every field was withheld. */
+export const bareRead = (item: Happened): boolean => item.kind === "release" && item.released.length === 0;
+
+export const refused = (item: Happened): boolean =>
+  item.kind === "refusal" || item.kind === "attempt.refused" || item.kind === "enrolment.refused" || bareRead(item);
+
+/** The fields that were read, or that an entry otherwise names. */
+export const touched = (item: Happened): string[] => [...new Set([...item.released, ...item.fields])];
+
+/** What happened, in a few words. */
+export function what(item: Happened): string {
+  if (bareRead(item)) return t("history.nothing");
+  return item.kind === "release" && item.way ? said("way", item.way) : said("event", item.kind);
+}
+
+/** One entry; with `children` it opens and shows them. */
 export function Line({
   holding,
   item,
-  open = false,
+  children,
 }: {
   readonly holding: Holding;
   readonly item: Happened;
-  readonly open?: boolean;
+  readonly children?: ComponentChildren;
 }) {
   const fields = touched(item).map((one) => fieldName(holding, one));
   const body = (
@@ -30,7 +41,7 @@ export function Line({
       <span class={`dot ${refused(item) ? "bad" : item.kind === "release" ? "good" : ""}`} aria-hidden="true" />
       <span>
         <strong>
-          {bareRead(item) ? t("history.nothing") : said("event", item.kind)}
+          {what(item)}
           {item.role && <span class="by"> · {said("role", item.role)}</span>}
         </strong>
         <span class="soft">
@@ -43,7 +54,7 @@ export function Line({
       </time>
     </>
   );
-  if (!open) {
+  if (children === undefined) {
     return (
       <li>
         <div class="row">{body}</div>
@@ -57,7 +68,7 @@ export function Line({
           {body}
           <Icon name="down" />
         </summary>
-        <Proof holding={holding} item={item} />
+        {children}
       </details>
     </li>
   );
@@ -81,54 +92,3 @@ function Reasons({ holding, item }: { readonly holding: Holding; readonly item: 
     </>
   );
 }
-
-function Proof({ holding, item }: { readonly holding: Holding; readonly item: Happened }) {
-  const { busy, error, run } = useAct();
-  const proved = useSignal("");
-  const prove = () =>
-    run(async () => {
-      const found = await learning.prove(unlocked(), holding.controller, item.event);
-      if (found) proved.value = t("history.proved", { n: number(found.index + 1), size: number(found.size) });
-    });
-  return (
-    <div class="more">
-      <dl class="facts small">
-        {touched(item).length > 0 && (
-          <Pair term={t("history.fields")}>{list(touched(item).map((one) => fieldName(holding, one)))}</Pair>
-        )}
-        {item.reader && <Pair term={t("history.by")}>{item.reader}</Pair>}
-        {item.recipient && <Pair term={t("ask.who")}>{recipientName(holding, item.recipient)}</Pair>}
-        <Pair term={t("history.event")}>{item.event}</Pair>
-      </dl>
-      {error.value !== null && (
-        <Note tone="warn" icon="alert">
-          {t("history.unproved", { why: problem(error.value) })}
-        </Note>
-      )}
-      {proved.value ? (
-        <Chip tone="good" icon="check">
-          {proved.value}
-        </Chip>
-      ) : (
-        <Button busy={busy.value} icon="search" onClick={() => void prove()}>
-          {t("history.prove")}
-        </Button>
-      )}
-    </div>
-  );
-}
-
-const Pair = ({ term, children }: { readonly term: string; readonly children: string }) => (
-  <div>
-    <dt>{term}</dt>
-    <dd>{children}</dd>
-  </div>
-);
-
-/** A read that was answered without anything of the owner's. */
-const bareRead = (item: Happened): boolean => item.kind === "release" && item.released.length === 0;
-
-export const refused = (item: Happened): boolean =>
-  item.kind === "refusal" || item.kind === "attempt.refused" || item.kind === "enrolment.refused" || bareRead(item);
-
-export const touched = (item: Happened): string[] => [...new Set([...item.released, ...item.fields])];

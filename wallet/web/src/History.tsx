@@ -2,17 +2,26 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { ago } from "../../../crm_core/web/ui/i18n";
+import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button, Empty, Loading, Select } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
 import * as learning from "../core/learning";
 import type { Happened } from "../core/record";
-import { Line, reads, refused, touched } from "./Entry";
+import type { Ground } from "../core/verify";
+import { Details } from "./Details";
+import { Line, reads, refused } from "./Entry";
+import { byField, byReader, fieldsIn, type Group } from "./groups";
 import { Organisations } from "./Organisations";
-import { Title, Trouble, useAct } from "./pieces";
+import { Title, Trouble, useAct, useFetched } from "./pieces";
 import { organisations, unlocked } from "./state";
-import { fieldName, said, t } from "./words";
+import { fieldName, list, purposeName, said, t } from "./words";
 
-type Which = "all" | "reads" | "refusals";
+const PAGE = 100;
+const WHICH = ["all", "reads", "refusals"] as const;
+const ORDERS = ["time", "reader", "field"] as const;
+type Which = (typeof WHICH)[number];
+type Order = (typeof ORDERS)[number];
 
 export function History() {
   const known = organisations.value;
@@ -41,12 +50,15 @@ function Entries({ holding }: { readonly holding: Holding }) {
   const items = useSignal<readonly Happened[]>([]);
   const next = useSignal<string | null | undefined>(undefined);
   const which = useSignal<Which>("all");
+  const order = useSignal<Order>("time");
   const reader = useSignal("");
   const field = useSignal("");
+  const purpose = useSignal("");
   const { busy, error, run } = useAct();
+  const grounds = useFetched(() => learning.grounds(unlocked(), holding.controller), [holding.controller]);
   const more = () =>
     run(async () => {
-      const page = await learning.history(unlocked(), holding.controller, next.value ?? undefined);
+      const page = await learning.history(unlocked(), holding.controller, next.value ?? undefined, PAGE);
       items.value = [...items.value, ...page.items];
       next.value = page.next;
     });
@@ -57,44 +69,33 @@ function Entries({ holding }: { readonly holding: Holding }) {
     (one) =>
       (which.value === "all" ? true : which.value === "reads" ? reads(one) : refused(one)) &&
       (reader.value === "" || one.role === reader.value) &&
-      (field.value === "" || touched(one).includes(field.value) || field.value in one.withheld),
+      (purpose.value === "" || one.purpose === purpose.value) &&
+      (field.value === "" || fieldsIn(one).includes(field.value)),
   );
-  const roles = [...new Set(items.value.flatMap((one) => (one.role ? [one.role] : [])))].sort();
-  const fields = [...new Set(items.value.flatMap((one) => [...touched(one), ...Object.keys(one.withheld)]))].sort();
+  const shown = { holding, grounds: grounds.value.value ?? null };
   return (
     <>
       <div class="filters">
-        <Select
-          label={t("history.which")}
-          value={which.value}
-          onChange={(event) => (which.value = event.currentTarget.value as Which)}
-        >
-          {(["all", "reads", "refusals"] as const).map((one) => (
-            <option key={one} value={one}>
-              {t(`history.${one}`)}
-            </option>
-          ))}
-        </Select>
-        <Select
+        <Choice label={t("history.order")} chosen={order} all={ORDERS} say={(one) => t(`history.order.${one}`)} />
+        <Choice label={t("history.which")} chosen={which} all={WHICH} say={(one) => t(`history.${one}`)} />
+        <Choice
           label={t("history.reader")}
-          value={reader.value}
-          onChange={(e) => (reader.value = e.currentTarget.value)}
-        >
-          <option value="">{t("history.anybody")}</option>
-          {roles.map((one) => (
-            <option key={one} value={one}>
-              {said("role", one)}
-            </option>
-          ))}
-        </Select>
-        <Select label={t("history.field")} value={field.value} onChange={(e) => (field.value = e.currentTarget.value)}>
-          <option value="">{t("history.any")}</option>
-          {fields.map((one) => (
-            <option key={one} value={one}>
-              {fieldName(holding, one)}
-            </option>
-          ))}
-        </Select>
+          chosen={reader}
+          all={["", ...several(items.value, (one) => [one.role ?? ""])]}
+          say={(one) => (one ? said("role", one) : t("history.anybody"))}
+        />
+        <Choice
+          label={t("history.field")}
+          chosen={field}
+          all={["", ...several(items.value, fieldsIn)]}
+          say={(one) => (one ? fieldName(holding, one) : t("history.any"))}
+        />
+        <Choice
+          label={t("history.purpose")}
+          chosen={purpose}
+          all={["", ...several(items.value, (one) => [one.purpose ?? ""])]}
+          say={(one) => (one ? purposeName(holding, one) : t("history.any"))}
+        />
       </div>
       <Trouble error={error.value} onAgain={() => void more()} />
       <section class="card" aria-busy={busy.value} aria-label={t("place.history")}>
@@ -105,9 +106,21 @@ function Entries({ holding }: { readonly holding: Holding }) {
           </Empty>
         )}
         <ul class="rows">
-          {found.map((item) => (
-            <Line key={`${item.event} ${touched(item)}`} holding={holding} item={item} open />
-          ))}
+          {order.value === "time" && found.map((item) => <Entry key={keyOf(item)} {...shown} item={item} />)}
+          {order.value === "reader" &&
+            byReader(found.filter(reads)).map((group) => (
+              <Grouped key={group.key} {...shown} group={group} title={readerName(group)} more={group.key} />
+            ))}
+          {order.value === "field" &&
+            byField(found.filter(reads)).map((group) => (
+              <Grouped
+                key={group.key}
+                {...shown}
+                group={group}
+                title={fieldName(holding, group.key)}
+                more={list(several(group.entries, (one) => [one.role ?? ""]).map((one) => said("role", one)))}
+              />
+            ))}
         </ul>
       </section>
       {next.value && (
@@ -120,3 +133,86 @@ function Entries({ holding }: { readonly holding: Holding }) {
     </>
   );
 }
+
+interface Shown {
+  readonly holding: Holding;
+  readonly grounds: readonly Ground[] | null;
+}
+
+const Entry = ({ holding, grounds, item }: Shown & { readonly item: Happened }) => (
+  <Line holding={holding} item={item}>
+    <Details holding={holding} item={item} grounds={grounds} />
+  </Line>
+);
+
+/** Everything by one reader, or about one field. */
+function Grouped({
+  group,
+  title,
+  more,
+  ...shown
+}: Shown & { readonly group: Group; readonly title: string; readonly more: string }) {
+  const [newest] = group.entries;
+  return (
+    <li>
+      <details class="entry group">
+        <summary class="row">
+          <span>
+            <strong>{title}</strong>
+            <span class="soft clip">{more}</span>
+            <span class="faint">
+              {t("history.count", { n: group.reads })} · {t("history.count.refused", { n: group.refusals })}
+            </span>
+          </span>
+          {newest && (
+            <time class="faint when" dateTime={newest.time}>
+              {ago(newest.time)}
+            </time>
+          )}
+          <Icon name="down" />
+        </summary>
+        <ul class="rows inner">
+          {group.entries.map((item) => (
+            <Entry key={keyOf(item)} {...shown} item={item} />
+          ))}
+        </ul>
+      </details>
+    </li>
+  );
+}
+
+function Choice<T extends string>({
+  label,
+  chosen,
+  all,
+  say,
+}: {
+  readonly label: string;
+  readonly chosen: { value: T };
+  readonly all: readonly T[];
+  readonly say: (one: T) => string;
+}) {
+  return (
+    <Select
+      label={label}
+      value={chosen.value}
+      onChange={(event) => {
+        chosen.value = event.currentTarget.value as T;
+      }}
+    >
+      {all.map((one) => (
+        <option key={one} value={one}>
+          {say(one)}
+        </option>
+      ))}
+    </Select>
+  );
+}
+
+const readerName = (group: Group): string => (group.role ? said("role", group.role) : t("history.nobody"));
+
+const keyOf = (item: Happened): string => `${item.event} ${fieldsIn(item)}`;
+
+/** What occurs among the entries, once each and in order. */
+const several = (items: readonly Happened[], of: (item: Happened) => readonly string[]): string[] =>
+  [...new Set(items.flatMap(of))].filter((one) => one !== "").sort();

@@ -11,7 +11,7 @@ import { Line, reads } from "./Entry";
 import { BackupDialog } from "./later";
 import { Title, useFetched } from "./pieces";
 import { go, to } from "./route";
-import { chosen, content, fetchAsks, offers, organisations, rejected, silent, tries, wallet } from "./state";
+import { asked, chosen, content, fetchAsks, offers, organisations, rejected, silent, tries, wallet } from "./state";
 import { living } from "./uses";
 import { list, organisation, purposeName, t } from "./words";
 
@@ -70,9 +70,14 @@ function Waiting() {
     <section aria-labelledby="waiting">
       <div class="head">
         <h2 id="waiting">{t("home.waiting")}</h2>
-        <Button kind="quiet" onClick={() => void fetchAsks()}>
-          {t("refresh")}
-        </Button>
+        <span>
+          <Button kind="quiet" icon="camera" onClick={() => go("enrol")}>
+            {t("home.link")}
+          </Button>
+          <Button kind="quiet" onClick={() => void fetchAsks()}>
+            {t("refresh")}
+          </Button>
+        </span>
       </div>
       {silent.value.length > 0 && (
         <Note tone="warn" icon="alert">
@@ -97,6 +102,7 @@ function Waiting() {
                   type="button"
                   class="row"
                   onClick={() => {
+                    asked.value = null;
                     chosen.value = offer;
                     go("ask");
                   }}

@@ -12,6 +12,7 @@ const PLACES: readonly (readonly [Screen, IconName])[] = [
   ["home", "wallet"],
   ["data", "person"],
   ["history", "eye"],
+  ["requests", "pen"],
   ["receipts", "check"],
   ["settings", "filter"],
 ];

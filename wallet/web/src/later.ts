@@ -27,10 +27,20 @@ export const History = part(
   () => import("./History"),
   (all) => all.History,
 );
+export const Requests = part(
+  "Requests",
+  () => import("./Requests"),
+  (all) => all.Requests,
+);
 export const Receipts = part(
   "Receipts",
   () => import("./Receipts"),
   (all) => all.Receipts,
+);
+export const ScanDialog = part(
+  "Scan",
+  () => import("./Scan"),
+  (all) => all.ScanDialog,
 );
 export const Settings = part(
   "Settings",

@@ -7,7 +7,7 @@ import { language } from "../../../crm_core/web/ui/i18n";
 import { Loading } from "../../../crm_core/web/ui/pieces";
 import { Closed, Unlock } from "./Door";
 import { Home } from "./Home";
-import { AskScreen, Data, Enrol, History, Receipts, Settings, Start } from "./later";
+import { AskScreen, Data, Enrol, History, Receipts, Requests, Settings, Start } from "./later";
 import { type Screen, screen } from "./route";
 import { Shell } from "./Shell";
 import { look, phase } from "./state";
@@ -18,6 +18,7 @@ const SCREENS: Readonly<Record<Screen, () => preact.ComponentChildren>> = {
   home: () => <Home />,
   data: () => <Data />,
   history: () => <History />,
+  requests: () => <Requests />,
   receipts: () => <Receipts />,
   settings: () => <Settings />,
   enrol: () => <Enrol />,

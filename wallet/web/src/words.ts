@@ -66,6 +66,12 @@ export const fateOf = (holding: Holding | undefined, id: string): { how: string;
   return { how: String(node.disposition ?? ""), ground: String(node.legal_ground ?? "") };
 };
 
+/** The fields for which a right value can be proposed: those of which a customer has one. */
+export const correctable = (holding: Holding): string[] =>
+  Object.entries(part(holding, "fields"))
+    .filter(([, node]) => isObject(node) && node.item === null && node.many === false)
+    .map(([id]) => id);
+
 export const sensitive = (holding: Holding | undefined, id: string): boolean => {
   const node = part(holding, "fields")[id];
   return isObject(node) && node.sensitive === true;
@@ -79,6 +85,12 @@ const purposeEntry = (holding: Holding | undefined, iri: string): JsonObject | u
 /** A purpose in the organisation's words; its key, as the history has it, will do too. */
 export const purposeName = (holding: Holding | undefined, iri: string): string =>
   labelled(purposeEntry(holding, iri) ?? part(holding, "purposes")[iri], iri.split("#")[1] ?? iri);
+
+/** The IRI of a purpose that is told by its key or by its IRI. */
+export function purposeIri(holding: Holding | undefined, told: string): string {
+  const entry = part(holding, "purposes")[told];
+  return isObject(entry) && typeof entry.iri === "string" ? entry.iri : told;
+}
 
 /** Whether a purpose cannot do without a field. */
 export const needed = (holding: Holding | undefined, iri: string, field: string): boolean => {
