@@ -58,3 +58,5 @@ async function newest(request: Request): Promise<Response> {
 async function kept(path: string, request: Request): Promise<Response> {
   return (await caches.match(path, { cacheName: CACHE })) ?? fetch(request);
 }
+
+export {};

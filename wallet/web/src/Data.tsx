@@ -209,8 +209,10 @@ function Consents({ holding, given, onEnd, onChange }: Shown & { readonly onChan
                   <span class="faint">{t("until", { when: day(one.until) })}</span>
                 </span>
                 {one.held.standing === "sent" && <Chip tone="warn">{t("sent")}</Chip>}
-                <Button onClick={() => onChange(one)}>{t("data.change")}</Button>
-                <Button onClick={() => onEnd({ kind: "consent", consent: one })}>{t("data.withdraw")}</Button>
+                <span class="acts">
+                  <Button onClick={() => onChange(one)}>{t("data.change")}</Button>
+                  <Button onClick={() => onEnd({ kind: "consent", consent: one })}>{t("data.withdraw")}</Button>
+                </span>
               </div>
             </li>
           ))}

@@ -89,7 +89,7 @@ export function Details({
               {t("why.formal")}
             </Button>
           )}
-          {purpose && (theirs.length > 0 || (mine.length === 0 && item.released.length > 0)) && (
+          {purpose && (theirs.length > 0 || (behind.length === 0 && item.released.length > 0)) && (
             <Button
               icon="pen"
               onClick={() => {

@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button } from "../../../crm_core/web/ui/pieces";
 import { CoreError } from "../core/bytes";
@@ -68,11 +68,20 @@ export function Fact({ term, children }: { readonly term: string; readonly child
   );
 }
 
-/** The headline of a screen, with a word about it. */
+/** The headline of a screen, with a word about it. Whoever comes to the screen begins here, unless they type already. */
 export function Title({ children, lead }: { readonly children: ComponentChildren; readonly lead?: string }) {
+  const line = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    const at = document.activeElement;
+    if (at === null || at === document.body || !line.current?.closest("main")?.contains(at)) {
+      line.current?.focus({ preventScroll: true });
+    }
+  }, []);
   return (
     <header class="title">
-      <h1 tabIndex={-1}>{children}</h1>
+      <h1 ref={line} tabIndex={-1}>
+        {children}
+      </h1>
       {lead && <p class="soft">{lead}</p>}
     </header>
   );
