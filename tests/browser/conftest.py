@@ -25,6 +25,28 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _RUN_AXE = """rules => axe.run(document, {runOnly: rules}).then(found => found.violations.map(
     one => `${one.id}: ${one.nodes.map(node => node.html.slice(0, 120)).join(' | ')}`))"""
+_CUT = """() => {
+  const scrolls = node => /auto|scroll/.test(getComputedStyle(node).overflowX);
+  const hides = node => /hidden|clip/.test(getComputedStyle(node).overflowX);
+  const found = [];
+  const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (words.nextNode()) {
+    const text = words.currentNode;
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    const box = range.getBoundingClientRect();
+    if (!text.data.trim() || box.width < 2 || !text.parentElement.checkVisibility({visibilityProperty: true})) continue;
+    let edge = innerWidth, unseen = false, scrolled = false;
+    for (let node = text.parentElement; node; node = node.parentElement) {
+      const around = node.getBoundingClientRect();
+      if (hides(node) && around.width < 3) unseen = true;
+      if (scrolls(node) && node.scrollWidth > node.clientWidth) scrolled = true;
+      if (hides(node) && !scrolled) edge = Math.min(edge, around.right);
+    }
+    if (!unseen && !scrolled && (box.right > edge + 1 || box.left < -1)) found.push(text.data.trim().slice(0, 60));
+  }
+  return found;
+}"""
 _TELL_CSP = "addEventListener('securitypolicyviolation', e => console.error('CSP', e.effectiveDirective, e.blockedURI))"
 
 
@@ -51,10 +73,15 @@ class Seen:
 
     def faults(self) -> list[str]:
         """What axe finds wrong with the screen as it is, and whether it is wider than the window."""
-        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        if not self.page.evaluate("'axe' in globalThis"):
+            self.page.evaluate(AXE.read_text(encoding="utf-8"))
         found: list[str] = self.page.evaluate(_RUN_AXE, RULES)
         wide = self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
         return [*found, *(["wider than the window"] if wide else [])]
+
+    def cut(self) -> list[str]:
+        """Words that reach out of the window, or out of a box that hides what does not fit."""
+        return list(self.page.evaluate(_CUT))
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, Route, expect
 from fieldgrant import pages
 from tests.browser.conftest import Seen
 from tests.browser.house import House, Origin, alone
+from tests.browser.kept import Kept, brought_back, open_ask, saved
 from tests.browser.pocket import PASSPHRASE, Pocket
 from tests.browser.words import Words
 
@@ -19,39 +19,9 @@ Profile = Callable[..., Seen]
 LEAST = 0.05  # seconds that one guess costs at the very least, on a machine faster than any
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What a customer has of their wallet outside the browser: the file and the words."""
-
-    file: Path
-    words: str
-    subject: str
-
-
 @pytest.fixture(scope="module")
 def kept(browser: Browser, house: House, tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    """A wallet that joined, with a consent to marketing, saved both ways; its browser is gone."""
-    context = browser.new_context(locale="en-GB")
-    mine = Pocket(Seen.in_(context).page, Words("wallet", "en-GB"))
-    invited, file = house.invite(), tmp_path_factory.mktemp("kept") / "wallet.fieldgrant"
-    mine.page.goto(invited.link)
-    known = house.letters()
-    mine.create()
-    mine.join(house.code(known))
-    subject = house.newest()
-    ask(house, subject)
-    mine.button("backup.make").click()
-    words = mine.write_words()
-    mine.button("refresh").click()
-    open_ask(mine)
-    mine.page.get_by_role("checkbox", name=re.compile("^E-mail address")).check()
-    mine.button("ask.sign", n=1).click()
-    mine.heading("ask.given").wait_for()
-    mine.to("settings")
-    mine.section("settings.backup").get_by_role("button", name=mine.words("backup.make")).click()
-    mine.save_file().save_as(file)
-    context.close()
-    return Kept(file, " ".join(words), subject)
+    return saved(browser, house, tmp_path_factory.mktemp("kept"))
 
 
 @pytest.fixture
@@ -59,24 +29,6 @@ def page_alone(browser: Browser) -> Iterator[Origin]:
     """The wallet's page on an origin of its own, without any organisation; it can be stopped."""
     with alone(pages.wallet_app()) as origin:
         yield origin
-
-
-def ask(house: House, subject: str) -> None:
-    processes = [{"purpose": "marketing", "fields": ["contact.email", "address.city"]}]
-    made = house.call("mei", "POST", "/issuer/asks", {"subject": subject, "processes": processes})
-    assert made.is_success, made.text
-
-
-def open_ask(mine: Pocket) -> None:
-    mine.section("home.waiting").get_by_role("listitem").get_by_role("button").first.click()
-
-
-def brought_back(seen: Seen, address: str, kept: Kept) -> Pocket:
-    mine = Pocket(seen.page, Words("wallet", "en-GB"))
-    mine.page.goto(address)
-    mine.from_file(kept.file)
-    mine.opened()
-    return mine
 
 
 def allowed(mine: Pocket) -> None:
