@@ -160,7 +160,8 @@ class Passage:
             "jurisdiction": visit.jurisdiction,
             "query": dict(query),
         }
-        records: list[Entry] = [(verdict.subject, told(verdict, asked)) for verdict, asked in entries]
+        telling = Telling()
+        records: list[Entry] = [(verdict.subject, telling.of(verdict, asked)) for verdict, asked in entries]
         # A page without rows is a read too: its record names nobody.
         records = records or [(None, {"released": []})]
         event_id = self._bench.recorder.record(event.RELEASE, header=header, records=records)
@@ -244,11 +245,42 @@ class Passage:
 
 def told(verdict: Verdict, asked: frozenset[Field]) -> dict[str, Any]:
     """What is on record of one subject's part in a read: names of fields, never a value."""
-    return {
-        "released": sorted(asked & verdict.released),
-        "withheld": {field: verdict.reasons[field].value for field in sorted(asked - verdict.released)},
-        "version": verdict.version,
-        "grounds": {
-            ground: sorted(used) for ground, fields in sorted(verdict.grounds.items()) if (used := asked & fields)
-        },
-    }
+    return Telling().of(verdict, asked)
+
+
+class Telling:
+    """The same for many subjects: what they have in common, mostly all but the ground's name, is sorted once."""
+
+    __slots__ = ("_fields", "_reasons")
+
+    def __init__(self) -> None:
+        self._fields: dict[tuple[frozenset[Field], frozenset[Field]], list[Field]] = {}
+        self._reasons: dict[tuple[int, frozenset[Field]], tuple[Mapping[Field, Reason], dict[Field, str]]] = {}
+
+    def of(self, verdict: Verdict, asked: frozenset[Field]) -> dict[str, Any]:
+        """What is on record of one of them."""
+        return {
+            "released": self._both(asked, verdict.released),
+            "withheld": self._withheld(verdict, asked),
+            "version": verdict.version,
+            "grounds": {
+                ground: used
+                for ground, fields in sorted(verdict.grounds.items())
+                if (used := self._both(asked, fields))
+            },
+        }
+
+    def _both(self, asked: frozenset[Field], fields: frozenset[Field]) -> list[Field]:
+        known = self._fields.get((asked, fields))
+        if known is None:
+            known = self._fields[asked, fields] = sorted(asked & fields)
+        return known
+
+    def _withheld(self, verdict: Verdict, asked: frozenset[Field]) -> dict[Field, str]:
+        key = (id(verdict.reasons), asked)  # the reasons are kept beside, so that nothing else gets their identity
+        known = self._reasons.get(key)
+        if known is None:
+            why = verdict.reasons
+            known = why, {field: why[field].value for field in sorted(asked - verdict.released)}
+            self._reasons[key] = known
+        return known[1]
