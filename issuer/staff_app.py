@@ -110,7 +110,9 @@ class GroundBody(BaseModel):
     citation: str = Field(min_length=3, max_length=500, examples=["PIPL art. 13(2), GDPR art. 6(1)(b)"])
     evidence: str = Field(min_length=3, max_length=4000, examples=["Customer contract, general terms 2026, clause 4"])
     processes: list[ProcessBody] = Field(min_length=1, max_length=16)
-    subjects: list[str] | str = Field("*", description="References of customers, or `*` for all.", examples=["*"])
+    subjects: list[str] | str = Field(
+        "*", description="References of customers, 1000 at most, or `*` for all.", examples=["*"], max_length=1000
+    )
     until_enrolled: bool = Field(False, description="Ends for a customer when they enrol a wallet.")
     roles: frozenset[str] | None = Field(None, description="Only these readers; left out: all whom the purpose allows.")
     valid_until: AwareDatetime = Field(examples=["2027-11-22T00:00:00Z"])

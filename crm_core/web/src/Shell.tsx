@@ -3,8 +3,8 @@ import { Frame } from "../ui/Frame";
 import { label } from "../ui/i18n";
 import { Note, Select } from "../ui/pieces";
 import { route, to } from "../ui/route";
-import { overseeing, purpose, purposes, readFor, watching } from "./desk";
-import { connected } from "./live";
+import { importing, overseeing, purpose, purposes, readFor, watching } from "./desk";
+import { connected, lost } from "./live";
 import { t } from "./words";
 
 /** What stands around every screen, and whether the page hears of changes. */
@@ -13,7 +13,8 @@ export function Shell({ children }: { readonly children: ComponentChildren }) {
   const screens = [
     "customers",
     "asks",
-    ...(overseeing.value ? (["grounds"] as const) : []),
+    ...(overseeing.value ? (["grounds", "catalogue"] as const) : []),
+    ...(importing.value ? (["import"] as const) : []),
     ...(watching.value ? (["board"] as const) : []),
   ] as const;
   return (
@@ -29,7 +30,7 @@ export function Shell({ children }: { readonly children: ComponentChildren }) {
     >
       {connected.value === false && (
         <Note tone="warn" icon="alert">
-          {t("live.note")}
+          {t(lost.value ? "live.lost" : "live.note")}
         </Note>
       )}
       {children}

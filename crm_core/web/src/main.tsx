@@ -2,19 +2,17 @@ import "../ui/tokens.css";
 import "../ui/base.css";
 import "../ui/shell.css";
 import "./desk.css";
+import "./screens.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { Empty, ErrorNote, Loading } from "../ui/pieces";
 import { route } from "../ui/route";
 import { SignIn } from "../ui/SignIn";
 import { open, session, trouble } from "../ui/session";
-import { AskBuilder } from "./AskBuilder";
-import { Asks } from "./Asks";
-import { Board } from "./Board";
 import { CustomerScreen } from "./Customer";
 import { Customers } from "./Customers";
-import { overseeing, purpose, watching } from "./desk";
-import { Grounds } from "./Grounds";
+import { importing, overseeing, purpose, watching } from "./desk";
+import { AskBuilder, Asks, Board, Catalogue, Grounds, Import } from "./later";
 import { Shell } from "./Shell";
 import { t } from "./words";
 
@@ -40,6 +38,8 @@ function Screen() {
   if (where === "asks") return <Asks />;
   if (where === "board" && watching.value) return <Board />;
   if (where === "grounds" && overseeing.value) return <Grounds />;
+  if (where === "catalogue" && overseeing.value) return <Catalogue />;
+  if (where === "import" && importing.value) return <Import />;
   if (!of) {
     return (
       <Empty title={t("no_purposes")} icon="lock">
@@ -52,11 +52,11 @@ function Screen() {
   return <Customers key={of.key} of={of} />;
 }
 
+const NAMED = ["asks", "grounds", "catalogue", "import", "board"] as const;
+
 effect(() => {
-  const here = route.value.path[0];
-  const where = t(
-    !session.value ? "sign_in" : here === "asks" || here === "grounds" || here === "board" ? here : "customers",
-  );
+  const here = NAMED.find((one) => one === route.value.path[0]);
+  const where = t(session.value ? (here ?? "customers") : "sign_in");
   document.title = `${where} · ${t("product")}`;
 });
 
