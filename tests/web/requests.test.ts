@@ -107,7 +107,8 @@ describe("a right that is asked for", () => {
     };
     const found = await requests.ask(wallet, DID, "rectification", { values: { "address.city": "Beijing" } });
     expect(found.fields).toEqual(["address.city"]);
-    const claim = (asked[0]?.credentialSubject as JsonObject).makesRequest as JsonObject;
+    const claim = (asked[0] as JsonObject & { credentialSubject: JsonObject }).credentialSubject
+      .makesRequest as JsonObject;
     expect(claim.correctionDigest).toBe(await digestOf(fromBase64(sealed)));
     const plain = await box.open({ key: pair.privateKey, public: open }, fromBase64(sealed));
     expect(JSON.parse(new TextDecoder().decode(plain))).toEqual({

@@ -1,12 +1,12 @@
 /** A copy of what is held, opened in this browser: in memory while it is looked at, and nowhere else. */
 
-import { label } from "../../../crm_core/web/ui/i18n";
+import { day, label, moment, number } from "../../../crm_core/web/ui/i18n";
 import { Button, Dialog, Note } from "../../../crm_core/web/ui/pieces";
 import { isObject, list as several } from "../core/did";
 import type { Holding } from "../core/holding";
 import type { Json, JsonObject } from "../core/jcs";
 import { download, stamped } from "./pieces";
-import { correctable, fieldName, said, t } from "./words";
+import { correctable, fieldName, kindOf, list, said, t } from "./words";
 
 const PARTS = ["items", "recipients", "archived", "waiting", "papers", "history"] as const;
 
@@ -38,13 +38,15 @@ export function CopyDialog({
             <div key={field}>
               <dt>{isObject(row.labels) ? label(row.labels as Record<string, string>) : fieldName(holding, field)}</dt>
               <dd>
-                {shown(row.value)}
-                <span class="faint small block">{sources(row)}</span>
-                {kind === "access" && may.has(field) && (
-                  <button type="button" class="link small" onClick={() => onCorrect(field)}>
-                    {t("copy.correct")}
-                  </button>
-                )}
+                {shown(row.value, kindOf(holding, field))}
+                <span class="faint small block">
+                  {sources(row)}{" "}
+                  {kind === "access" && may.has(field) && (
+                    <button type="button" class="link" onClick={() => onCorrect(field)}>
+                      {t("copy.correct")}
+                    </button>
+                  )}
+                </span>
               </dd>
             </div>
           );
@@ -74,7 +76,11 @@ export function CopyDialog({
   );
 }
 
-const shown = (value: Json | undefined): string => several(value).map(String).join(", ");
+function shown(value: Json | undefined, kind: string): string {
+  if (typeof value === "number") return number(value);
+  if (kind === "date") return day(String(value));
+  return kind === "datetime" ? moment(String(value)) : list(several(value).map(String));
+}
 
 /** Where a value came from, the newest last. */
 function sources(row: JsonObject): string {

@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { Mark } from "../../../crm_core/web/ui/icons";
 import { Button, Field, Note } from "../../../crm_core/web/ui/pieces";
 import { CoreError } from "../core/bytes";
+import { known } from "../core/passkey";
 import * as session from "../core/session";
 import { Door } from "./Door";
 import { Trouble, told, twice, useAct } from "./pieces";
@@ -51,13 +52,26 @@ function Create({ onBack }: { readonly onBack: () => void }) {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
-    void run(async () => opened(await session.create(twice(form))));
+    const passkey = new FormData(form).has("passkey");
+    void run(async () => {
+      const passphrase = twice(form);
+      const made = await session.create(passphrase);
+      // a wallet without its passkey is a wallet all the same: settings offer it again
+      if (passkey) await session.addPasskey(passphrase).catch(() => undefined);
+      opened(made);
+    });
   };
   return (
     <form class="card door-card" onSubmit={submit}>
       <h1>{t("create.title")}</h1>
       <p class="soft">{t("create.lead")}</p>
       <NewPassphrase />
+      {known() && (
+        <label class="tick">
+          <input type="checkbox" name="passkey" />
+          <span>{t("create.passkey")}</span>
+        </label>
+      )}
       <Trouble error={error.value} />
       <Ways onBack={onBack} busy={busy.value} word={t("start.create")} />
     </form>

@@ -72,6 +72,12 @@ export const correctable = (holding: Holding): string[] =>
     .filter(([, node]) => isObject(node) && node.item === null && node.many === false)
     .map(([id]) => id);
 
+/** The type of a field's values, as the catalogue has it. */
+export const kindOf = (holding: Holding, id: string): string => {
+  const node = part(holding, "fields")[id];
+  return isObject(node) ? String(node.type) : "text";
+};
+
 export const sensitive = (holding: Holding | undefined, id: string): boolean => {
   const node = part(holding, "fields")[id];
   return isObject(node) && node.sensitive === true;
