@@ -94,7 +94,7 @@ function Entries({ holding }: { readonly holding: Holding }) {
           label={t("history.purpose")}
           chosen={purpose}
           all={["", ...several(items.value, (one) => [one.purpose ?? ""])]}
-          say={(one) => (one ? purposeName(holding, one) : t("history.any"))}
+          say={(one) => (one ? purposeName(holding, one) : t("history.any_purpose"))}
         />
       </div>
       <Trouble error={error.value} onAgain={() => void more()} />
