@@ -107,13 +107,15 @@ class Bench:
 class Passage:
     """The gate held open for one read: shared lock, judging, recording. One thread at a time."""
 
-    __slots__ = ("_bench", "_handed_over", "_hold", "_mac", "_now", "_recorded", "_waited_for", "visit")
+    __slots__ = (
+        "_bench", "_handed_over", "_hold", "_journal", "_mac", "_now", "_part", "_recorded", "_waited_for", "visit",
+    )  # fmt: skip
 
     def __init__(self, visit: Visit, bench: Bench, hold: Hold, at: datetime, waited_for: Collection[SubjectId]) -> None:
         """`at`: when it began, the instant that it judges by; `waited_for`: below the floor for too long already."""
         self.visit = visit
         self._bench, self._hold, self._now, self._waited_for = bench, hold, iso(at), waited_for
-        self._mac = bench.mac(bench.part)
+        self._part, self._journal, self._mac = bench.part, bench.journal, bench.mac(bench.part)
         self._handed_over = self._recorded = False
 
     @property
@@ -127,8 +129,12 @@ class Passage:
         Raises:
             StandingMoved: in a passage of its own (`gate.passage`); `gate.read` catches it and tries again.
         """
-        who: SubjectId = row.subject if subject is None else subject
-        stored = Stored._make(row[-_STORED:])
+        return self.judge_stored(row.subject if subject is None else subject, Stored._make(row[-_STORED:]))
+
+    def judge_stored(self, who: SubjectId, stored: Stored) -> Verdict:
+        """The same for the gate's columns alone. Raises the same."""
+        if self._good(who, stored):
+            return self._read(who, stored)
         if stored.quarantined:
             return self._nothing(who, Reason.NO_GROUND)
         flaw = self._flaw(who, stored)
@@ -183,6 +189,20 @@ class Passage:
         """Let go of the lock; harmless when repeated."""
         self._hold.release()
 
+    def _good(self, who: SubjectId, stored: Stored) -> bool:
+        """Is this row what we wrote last, under what is in effect? Whatever is not is looked at more closely."""
+        mask, reasons, grounds, change, version, part, mac, quarantined = stored
+        if quarantined or mac is None or part != self._part or type(version) is not int:
+            return False
+        journal = self._journal
+        if version < journal.floor(who):
+            return False
+        try:
+            expected = self._mac(who, mask, reasons, grounds, change, version, journal.mark(who))
+            return hmac.compare_digest(expected, mac)
+        except (TypeError, ValueError, AttributeError):  # values of types that we never write
+            return False
+
     def _flaw(self, subject: SubjectId, stored: Stored) -> Cause | Literal["outdated"] | None:
         """What shows that this row is not what we wrote last; every subject has its rows from its first moment."""
         if stored.mac is None:
@@ -224,7 +244,7 @@ class Passage:
     def _read(self, subject: SubjectId, stored: Stored) -> Verdict:
         if self.visit.processing != USE:
             return self._nothing(subject, Reason.PURPOSE, stored.version)
-        reading, journal = self._bench.reading, self._bench.journal
+        reading, journal = self._bench.reading, self._journal
         released, reasons = reading.mask(stored.mask, stored.reasons)
         grounds = reading.grounds(stored.grounds)
         if stored.next_change_at is not None and stored.next_change_at <= self._now:
@@ -236,7 +256,7 @@ class Passage:
             lost = frozenset[Field]().union(*(grounds[ground] for ground in ended))
             reasons = {**reasons, **dict.fromkeys(lost, Reason.WITHDRAWN)}
             released, grounds = released - lost, {key: grounds[key] for key in grounds if key not in ended}
-        return Verdict(subject=subject, released=released, reasons=reasons, version=stored.version, grounds=grounds)
+        return Verdict(subject, released, reasons, stored.version, grounds)
 
     def _nothing(self, subject: SubjectId, why: Reason, version: int = 0) -> Verdict:
         reasons = dict.fromkeys(self._bench.reading.fields, why)
