@@ -5,8 +5,8 @@ import type { Node, Part, Story } from "../core/tale";
 import { counted, nameOf } from "./tellings";
 import { t } from "./words";
 
-const WIDTH = 208;
-const HEIGHT = 58;
+const WIDTH = 216;
+const HEIGHT = 66;
 const GAP = 14;
 const HEAD = 26;
 const AISLE = 92;
@@ -22,6 +22,8 @@ interface Heading {
   readonly x: number;
   readonly y: number;
 }
+
+const ORDER: readonly Part[] = ["origin", "value", "end", "ground", "purpose", "other"];
 
 /** Where a node leads: the events that it stands for. */
 export function address(one: Node, story: Story): string {
@@ -75,35 +77,56 @@ export function Graph({ nodes, story }: { readonly nodes: readonly Node[]; reado
           </text>
         ))}
       </g>
-      {placed.map((one) => (
-        <a
-          key={one.id}
-          href={address(one, story)}
-          aria-label={`${t(`part.${one.part}`)}: ${nameOf(one)}, ${counted(one)}`}
-        >
-          <g class={`node ${one.part}`}>
-            <rect x={one.x} y={one.y} width={WIDTH} height={HEIGHT} rx="8" />
-            <text x={one.x + 14} y={one.y + 24}>
-              {fitted(nameOf(one))}
-            </text>
-            <text class="more" x={one.x + 14} y={one.y + 43}>
-              {fitted(one.part === "value" ? counted(one) : `${counted(one)} · ${day(one.last)}`, 32)}
-            </text>
-          </g>
-        </a>
+      {ORDER.filter((part) => placed.some((one) => one.part === part)).map((part) => (
+        // biome-ignore lint/a11y/useSemanticElements: nodes of a drawing are no set of inputs
+        // biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: a group in SVG is not interactive
+        <g key={part} role="group" aria-label={t(`part.${part}`)}>
+          {placed
+            .filter((one) => one.part === part)
+            .map((one) => (
+              <Box key={one.id} one={one} to={address(one, story)} />
+            ))}
+        </g>
       ))}
     </svg>
   );
 }
 
-/** As many letters as a node has room for; a Chinese one takes the room of nearly two. */
-function fitted(text: string, room = 25): string {
-  let used = 0;
-  for (const [at, letter] of [...text].entries()) {
-    used += letter > "\u2e80" ? 1.8 : 1;
-    if (used > room) return `${[...text].slice(0, at).join("")}…`;
+/** A node: what it is in one line or two, and how often. */
+function Box({ one, to: where }: { readonly one: Placed; readonly to: string }) {
+  const lines = wrapped(nameOf(one));
+  const top = lines.length > 1 ? 20 : 26;
+  return (
+    <a href={where} class={`node ${one.part}`}>
+      <rect x={one.x} y={one.y} width={WIDTH} height={HEIGHT} rx="8" />
+      {lines.map((line, at) => (
+        <text key={line} x={one.x + 14} y={one.y + top + 16 * at}>
+          {`${line} `}
+        </text>
+      ))}
+      <text class="more" x={one.x + 14} y={one.y + top + 16 * lines.length + 3}>
+        {when(one)}
+      </text>
+    </a>
+  );
+}
+
+/** How often, and when last. */
+const when = (one: Node): string => (one.part === "value" ? counted(one) : `${counted(one)} · ${day(one.last)}`);
+
+const ROOM = 27;
+const room = (text: string): number => [...text].reduce((used, letter) => used + (letter > "\u2e80" ? 1.8 : 1), 0);
+
+/** In two lines at most, broken between words, or between Chinese letters. */
+function wrapped(text: string): string[] {
+  const pieces = text.match(/[\u2e80-\uffff]|[^\s\u2e80-\uffff]+\s*/g) ?? [text];
+  const lines = [""];
+  for (const piece of pieces) {
+    const last = lines.at(-1) ?? "";
+    if (last && lines.length < 2 && room(last + piece.trim()) > ROOM) lines.push(piece);
+    else lines[lines.length - 1] = last + piece;
   }
-  return text;
+  return lines.map((line) => line.trim());
 }
 
 function way(one: Placed, other: Placed, narrow: boolean): string {
@@ -153,7 +176,7 @@ function aside(nodes: readonly Node[]) {
       }
       y += GAP;
     }
-    height = Math.max(height, y);
+    height = Math.max(height, y - 2 * GAP + 2);
   });
   return { placed, headings, width: 3 * WIDTH + 2 * AISLE + 2, height };
 }
@@ -163,7 +186,7 @@ function stacked(nodes: readonly Node[]) {
   const placed: Placed[] = [];
   const headings: Heading[] = [];
   let y = 0;
-  for (const part of ["origin", "value", "end", "ground", "purpose", "other"] as const) {
+  for (const part of ORDER) {
     const mine = of(nodes, part);
     if (mine.length === 0) continue;
     headings.push({ part, x: 1, y: y + 13 });
@@ -174,7 +197,7 @@ function stacked(nodes: readonly Node[]) {
     }
     y += GAP;
   }
-  return { placed, headings, width: WIDTH + 52, height: y };
+  return { placed, headings, width: WIDTH + 52, height: y - 2 * GAP + 2 };
 }
 
 function useNarrow(): boolean {

@@ -21,7 +21,7 @@ export function PaperCard({ paper, controller, at }: PaperProps) {
   const signed = useSignal<Signed | null>(null);
   useSignalEffect(() => {
     let mine = true;
-    void verifyPaper(paper, controller).then((found) => {
+    void verifyPaper(paper, controller, at).then((found) => {
       if (mine) signed.value = found;
     });
     return () => {

@@ -46,7 +46,7 @@ function Pick({ subject = "", field = "" }: { subject?: string | undefined; fiel
       }}
     >
       <Filters words={{ person: subject }} names={["person"]} />
-      <Select label={t("field")} name="field" value={field}>
+      <Select label={t("field")} name="field" {...(field ? { value: field } : {})}>
         {fields().map(([id, text]) => (
           <option key={id} value={id}>
             {text}

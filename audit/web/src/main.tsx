@@ -6,12 +6,13 @@ import { effect } from "@preact/signals";
 import { render } from "preact";
 import { Frame } from "../../../crm_core/web/ui/Frame";
 import { Icon } from "../../../crm_core/web/ui/icons";
-import { Empty, ErrorNote, Loading } from "../../../crm_core/web/ui/pieces";
+import { ErrorNote, Loading } from "../../../crm_core/web/ui/pieces";
 import { route, to } from "../../../crm_core/web/ui/route";
 import { SignIn } from "../../../crm_core/web/ui/SignIn";
 import { open, session, trouble } from "../../../crm_core/web/ui/session";
 import { allowed } from "./audit";
 import { ExportScreen, Exports, LogScreen, ProvenanceScreen, RecordScreen, Verify } from "./later";
+import { Head } from "./parts";
 import { Search } from "./Search";
 import { kept, view } from "./watch";
 import { number, t } from "./words";
@@ -51,14 +52,14 @@ function Page() {
 function Refused() {
   const who = session.value;
   return (
-    <div class="card">
-      <Empty title={t("refused")} icon="lock">
-        <p>{t("refused.more", { name: who?.name ?? "", account: who?.account ?? "" })}</p>
+    <>
+      <Head title={t("refused")} lead={t("refused.more", { name: who?.name ?? "", account: who?.account ?? "" })} />
+      <p>
         <a class="button" href="/desk/">
           {t("refused.desk")}
         </a>
-      </Empty>
-    </div>
+      </p>
+    </>
   );
 }
 
