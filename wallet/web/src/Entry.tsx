@@ -47,7 +47,7 @@ export function Line({
         <span class="soft">
           {[few(fields), item.purpose ? purposeName(holding, item.purpose) : ""].filter(Boolean).join(" — ")}
         </span>
-        <Reasons holding={holding} item={item} />
+        {(children !== undefined || bareRead(item)) && <Reasons holding={holding} item={item} />}
       </span>
       <time class="faint when" dateTime={item.time}>
         {moment(item.time)}

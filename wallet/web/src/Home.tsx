@@ -40,7 +40,7 @@ export function Home() {
       <Latest />
       <p class="foot">
         <a class="button" href={to("enrol")}>
-          <Icon name="plus" />
+          <Icon name="camera" />
           {t("home.enrol")}
         </a>
       </p>
@@ -70,14 +70,9 @@ function Waiting() {
     <section aria-labelledby="waiting">
       <div class="head">
         <h2 id="waiting">{t("home.waiting")}</h2>
-        <span>
-          <Button kind="quiet" icon="camera" onClick={() => go("enrol")}>
-            {t("home.link")}
-          </Button>
-          <Button kind="quiet" onClick={() => void fetchAsks()}>
-            {t("refresh")}
-          </Button>
-        </span>
+        <Button kind="quiet" onClick={() => void fetchAsks()}>
+          {t("refresh")}
+        </Button>
       </div>
       {silent.value.length > 0 && (
         <Note tone="warn" icon="alert">
