@@ -32,10 +32,15 @@ class House:
 
     home: Path
     port: int
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | None
     lines: list[str]
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
     _tokens: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def standing(cls, home: Path, port: int) -> "House":
+        """One that somebody else started in `home`, with the wallet's page beside it."""
+        return cls(home, port, None, [f"wallet http://localhost:{port + 1}/"])
 
     @property
     def base(self) -> str:
@@ -68,6 +73,8 @@ class House:
         """A member of staff invites a customer who has no wallet; the link lies in their letter."""
         for subject in self._customers():
             known = self.letters()
+            if self.call("sina", "GET", f"/issuer/enrolments?subject={subject}").json()["enrolled"]:
+                continue  # whoever is invited all the same finds a refused attempt in their history
             if self.call("sina", "POST", "/issuer/invitations", {"subject": subject}).status_code == 201:
                 return self._invited(self.letter(LINK, known))
         raise AssertionError("no customer without a wallet is left")

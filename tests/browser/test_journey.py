@@ -38,6 +38,8 @@ def test_a_consent_is_asked_for_given_used_seen_ended_and_proved(
     expect(staff.page.get_by_text(invited.email)).to_have_count(0, timeout=1_000)
     sees_the_end(mine, names)
     holds_the_certificate(mine, names)
+    auditor = profile(locale=locale, accept_downloads=True)
+    proves(auditor.page, Words("audit", locale), house, subject, tmp_path)
 
 
 def joins(mine: Pocket, house: House, invited: Invited) -> str:
@@ -52,17 +54,17 @@ def joins(mine: Pocket, house: House, invited: Invited) -> str:
     return house.newest()
 
 
-def sign_in(page: Page, desk: Words, house: House, account: str) -> None:
-    page.goto(f"{house.base}/desk/")
-    page.get_by_label(desk("account"), exact=True).fill(account)
-    page.get_by_label(desk("password"), exact=True).fill(house.password(account))
-    page.get_by_role("button", name=desk("sign_in"), exact=True).click()
-    page.get_by_role("heading", name=desk("customers"), exact=True).wait_for()
+def sign_in(page: Page, words: Words, address: str, account: str, password: str) -> None:
+    page.goto(address)
+    page.get_by_label(words("account"), exact=True).fill(account)
+    page.get_by_label(words("password"), exact=True).fill(password)
+    page.get_by_role("button", name=words("sign_in"), exact=True).click()
+    page.get_by_role("navigation").wait_for()
 
 
 def asks(page: Page, desk: Words, house: House, subject: str, names: tuple[str, ...]) -> None:
     """Marketing begins at a lock, and puts a request together; afterwards the customer's screen is open."""
-    sign_in(page, desk, house, "mei")
+    sign_in(page, desk, f"{house.base}/desk/", "mei", house.password("mei"))
     page.get_by_label(desk("reading_for")).select_option("marketing")
     page.goto(f"{house.base}/desk/#/customers/{subject}")
     page.get_by_role("button", name=desk("lock.no_ground")).first.click()
@@ -123,6 +125,22 @@ def holds_the_certificate(mine: Pocket, names: tuple[str, ...]) -> None:
     expect(certificate.get_by_text(mine.words("receipts.signed"))).to_be_visible()
     certificate.get_by_role("button", name=mine.words("history.prove")).click()
     expect(certificate.get_by_text(mine.words.like("receipts.proved", r"\d"))).to_be_visible()
+
+
+def proves(page: Page, words: Words, house: House, subject: str, folder: Path) -> None:
+    """An auditor has the evidence packed, takes it along, and verifies it from the file."""
+    sign_in(page, words, f"{house.base}/auditor/", "aron", house.password("aron"))
+    page.get_by_role("navigation").get_by_role("link", name=words("exports"), exact=True).click()
+    page.get_by_label(words("person")).fill(subject)
+    page.get_by_role("button", name=words("exports.do"), exact=True).click()
+    fetch = page.get_by_role("link", name=words("export.fetch"), exact=True)
+    fetch.wait_for()
+    with page.expect_download() as taken:
+        fetch.click()
+    taken.value.save_as(folder / "bundle.zip")
+    page.get_by_role("navigation").get_by_role("link", name=words("verify"), exact=True).click()
+    page.get_by_label(words("verify.drop")).set_input_files(folder / "bundle.zip")
+    expect(page.get_by_role("heading", name=words("verdict.valid"), exact=True)).to_be_visible(timeout=20_000)
 
 
 def lines(mine: Pocket, section: str, text: str) -> Locator:
