@@ -6,11 +6,11 @@ import type { Json, JsonObject } from "../../../wallet/web/core/jcs";
 import type { Exhibit } from "./api";
 import * as api from "./api";
 import { PaperCard } from "./Paper";
-import { Fact, Head, Id, Raw, Save, Trouble, Who, Zone } from "./parts";
+import { Fact, Facts, Head, Id, Raw, Save, Trouble, Who } from "./parts";
 import { type Outcome, type Outcomes, proveRecord, STEPS, type Step } from "./proving";
 import { useReading } from "./reading";
 import { fieldsOf } from "./Search";
-import { event, exact, named, purposeName, reason, t } from "./words";
+import { country, event, exact, named, processing, purposeName, reason, t } from "./words";
 
 /** One record: what it says, which credentials it rests on, and that it is in the log. */
 export function RecordScreen({ leaf, place }: { readonly leaf: string; readonly place: string }) {
@@ -54,7 +54,7 @@ function Found({ found }: { readonly found: Exhibit }) {
       </Head>
       <div class="columns">
         <div class="stack">
-          <Facts found={found} />
+          <What found={found} />
           <Fields found={found} />
           <section class="stack tight" aria-labelledby="papers">
             <h2 id="papers">{t("record.papers")}</h2>
@@ -94,20 +94,20 @@ const word = (node: JsonObject | undefined, name: string): string => {
   return typeof value === "string" || typeof value === "number" ? String(value) : "";
 };
 
-function Facts({ found }: { readonly found: Exhibit }) {
+function What({ found }: { readonly found: Exhibit }) {
   const { header, data, subject, time, event: id } = found.record;
   const did = word(header, "reader") || word(header, "importer");
   const purpose = word(header, "purpose") || word(data, "purpose");
   const code = word(data, "code") || word(header, "code");
   const plain = [
-    ["record.processing", word(header, "processing").replace("dpv:", "")],
-    ["record.jurisdiction", word(header, "jurisdiction")],
+    ["record.processing", processing(word(header, "processing"))],
+    ["record.jurisdiction", country(word(header, "jurisdiction"))],
     ["record.source", word(header, "source") || word(data, "source")],
     ["record.version", word(data, "version")],
     ["record.code", code && reason(code)],
   ] as const;
   return (
-    <dl class="card facts-list">
+    <Facts>
       <Fact name={t("record.time")}>
         <time dateTime={time}>{exact(time)}</time>
         <code class="faint">{time}</code>
@@ -147,8 +147,7 @@ function Facts({ found }: { readonly found: Exhibit }) {
       <Fact name={t("record.id")}>
         <Id id={String(id)} what={t("record.id")} whole />
       </Fact>
-      <Zone />
-    </dl>
+    </Facts>
   );
 }
 

@@ -14,6 +14,18 @@ export const known = (key: string): key is Key => key in en;
 export const said = (key: string, otherwise: Key, filling: Readonly<Record<string, string | number>> = {}): string =>
   t(known(key) ? key : otherwise, filling);
 
+/** What is done with a value, by its term of the vocabulary. */
+export const processing = (term: string): string => {
+  const key = `processing.${term.replace("dpv:", "")}`;
+  return known(key) ? t(key) : term;
+};
+
+/** A country by its name; whatever is no country as it is. */
+export function country(code: string): string {
+  if (!/^[A-Z]{2}$/.test(code)) return code;
+  return new Intl.DisplayNames(language.value, { type: "region", fallback: "code" }).of(code) ?? code;
+}
+
 /** What a type of event is called. */
 export const event = (type: string): string => said(`type.${type}`, "type.other", { type });
 
