@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def _locks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path | None:
+def _locks(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
     """The folder that all workers of this run share; without workers nobody has to wait."""
-    return None if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    return tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else None
 
 
 @pytest.fixture(autouse=True)
