@@ -109,7 +109,7 @@ function Entries({ holding }: { readonly holding: Holding }) {
           {order.value === "time" && found.map((item) => <Entry key={keyOf(item)} {...shown} item={item} />)}
           {order.value === "reader" &&
             byReader(found.filter(reads)).map((group) => (
-              <Grouped key={group.key} {...shown} group={group} title={readerName(group)} more={group.key} />
+              <Grouped key={group.key} {...shown} group={group} title={readerName(group)} more={brief(group.key)} />
             ))}
           {order.value === "field" &&
             byField(found.filter(reads)).map((group) => (
@@ -210,6 +210,9 @@ function Choice<T extends string>({
 }
 
 const readerName = (group: Group): string => (group.role ? said("role", group.role) : t("history.nobody"));
+
+/** Enough of a DID to tell two apart; the whole of it stands behind each entry. */
+const brief = (did: string): string => (did.length > 32 ? `${did.slice(0, 16)}…${did.slice(-6)}` : did);
 
 const keyOf = (item: Happened): string => `${item.event} ${fieldsIn(item)}`;
 
