@@ -21,7 +21,7 @@ from sqlmodel import Session
 from starlette.types import Receive, Scope, Send
 
 from crm_core import records, seal
-from crm_core.reading import planner
+from crm_core.reading.gathering import Gathered
 from crm_core.reading.query import Query
 from crm_core.reading.snapshot import Snapshot
 from crm_core.seal import Value
@@ -139,12 +139,12 @@ def gate_open() -> None:
 
 def _looks_behind(when: Callable[[Query], bool]) -> None:
     """The values that decide are opened whatever the gate says, in queries of this kind."""
-    now, page, look = threading.local(), planner._page, Snapshot.look
+    now, more, look = threading.local(), Gathered.more, Snapshot.look
 
-    def paged(read: Snapshot, query: Query, *rest: Any) -> Any:
+    def gathered(self: Gathered, read: Snapshot, query: Query) -> None:
         now.leaks = when(query)
         try:
-            return page(read, query, *rest)
+            more(self, read, query)
         finally:
             now.leaks = False
 
@@ -153,7 +153,7 @@ def _looks_behind(when: Callable[[Query], bool]) -> None:
             return records.open_readable(self.platform, seen.record, fields)[0]
         return look(self, seen, fields)
 
-    planner._page, Snapshot.look = paged, leaking  # type: ignore[method-assign]
+    Gathered.more, Snapshot.look = gathered, leaking  # type: ignore[method-assign]
 
 
 @protection
