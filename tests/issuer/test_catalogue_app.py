@@ -109,9 +109,7 @@ def test_a_version_goes_from_yaml_to_effect(desk: Desk, shelf: Shelf, customer: 
     )
 
 
-def test_a_draft_that_was_withdrawn_cannot_be_approved_not_even_in_an_older_database(
-    desk: Desk, shelf: Shelf
-) -> None:
+def test_a_draft_that_was_withdrawn_cannot_be_approved_not_even_in_an_older_database(desk: Desk, shelf: Shelf) -> None:
     made = desk.call("dora", "POST", "/catalogue/rollbacks", json={"number": 0, "version": "as before"}).json()
     path = f"/catalogue/drafts/{made['id']}"
     assert desk.call("dan", "POST", f"{path}/withdrawal").json()["code"] == "role"
