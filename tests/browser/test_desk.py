@@ -16,7 +16,7 @@ Open = Callable[..., Desk]
 VIEWS = [
     (locale, {"locale": locale, "viewport": {"width": width, "height": 800}, "color_scheme": scheme})
     for locale in ("en-GB", "zh-CN")
-    for width, scheme in ((1280, "light"), (360, "dark"))
+    for width, scheme in ((1280, "light"), (640, "light"), (360, "dark"))  # 640: 1280 at 200 %
 ]
 WORDS = {"en-GB": ("Sign in", "Customers"), "zh-CN": ("登录", "客户")}
 
