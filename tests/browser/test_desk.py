@@ -124,6 +124,7 @@ def test_a_customer_without_a_wallet_is_invited_and_cannot_be_asked(desk: Open, 
     expect(page.get_by_text("The invitation is on its way")).to_be_visible()
 
 
+@pytest.mark.alone
 def test_a_withdrawn_value_leaves_open_pages_within_a_second(desk: Open, place: Place) -> None:
     leaving = place.enrolled()
     given = leaving.give(place.asked(leaving), (EMAIL, CITY))
