@@ -108,7 +108,19 @@ def run(test: str, commit: str) -> Result:
     log, rounds = folder / f"{name}.log", folder / f"{name}.rounds"
     rounds.unlink(missing_ok=True)
     started, at = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    command = [sys.executable, "-m", "pytest", "-m", "torture", "-o", "timeout=0", "-p", "no:cacheprovider", test]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "torture",
+        "-o",
+        "timeout=0",
+        "-p",
+        "no:cacheprovider",
+        "-rP",
+        test,
+    ]
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603
             command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from fieldgrant.cli import main
@@ -17,11 +19,18 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["fieldgrant.serve", "tests.attacks.forked"])
 
 
+Before = Callable[[], None]  # a module's function: what is done in the process first
+
+
+def nothing() -> None:
+    """The server as it is."""
+
+
 class Forked:
     """What a House asks of a server process (see `subprocess.Popen`)."""
 
-    def __init__(self, words: list[str], environment: dict[str, str], log: Path) -> None:
-        self._process = PROCESSES.Process(target=_run, args=(words, environment, log))
+    def __init__(self, before: Before, words: list[str], environment: dict[str, str], log: Path) -> None:
+        self._process = PROCESSES.Process(target=_run, args=(before, words, environment, log))
         self._process.start()
 
     def poll(self) -> int | None:
@@ -44,15 +53,16 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(words: list[str], environment: dict[str, str], log: Path) -> None:
+def _run(before: Before, words: list[str], environment: dict[str, str], log: Path) -> None:
     os.environ.update(environment)
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    before()
     sys.argv = ["fieldgrant", *words]
     main()
 
 
-def start(house: House, n: int, *parties: str) -> None:
+def start(house: House, n: int, *parties: str, before: Before = nothing) -> None:
     """As `House.start`."""
-    house.start(n, *parties, process=Forked)
+    house.start(n, *parties, process=partial(Forked, before))
