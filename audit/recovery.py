@@ -24,7 +24,7 @@ from audit.tiles import WIDTH
 from protocol import event, note, times
 from protocol import log as rfc6962
 from protocol.errors import EvidenceError
-from runtime import crash, outbox
+from runtime import crash, dialect, outbox
 from runtime.outbox import Outbox, OutboxEvent
 
 BATCH = WIDTH
@@ -339,11 +339,13 @@ class _Recovery:
         waiting = session.exec(select(Outbox.id).where(col(Outbox.id) > after).order_by(col(Outbox.id).desc())).all()
         for id_ in waiting:  # from the last on, so that no number is there twice
             session.execute(update(Outbox).where(col(Outbox.id) == id_).values(id=(id_ or 0) + count))
-        if session.get_bind().dialect.name == "sqlite":  # the next event comes behind them
-            top = {"top": max([after, *(id_ or 0 for id_ in waiting)]) + count}
+        top = {"top": max([after, *(id_ or 0 for id_ in waiting)]) + count}
+        if dialect.is_sqlite(session):  # the next event comes behind them
             done = session.execute(text("UPDATE sqlite_sequence SET seq = max(seq, :top) WHERE name = 'outbox'"), top)
             if done.rowcount == 0:  # type: ignore[attr-defined]
                 session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', :top)"), top)
+        else:
+            session.execute(text("SELECT setval('outbox_id_seq', GREATEST(nextval('outbox_id_seq'), :top))"), top)
         return after + 1
 
     def _finish(self) -> None:

@@ -386,9 +386,9 @@ def move(session: Session, moves: Sequence[Mapping[str, Any]]) -> None:
     """Put data keys under their new epoch; one that was changed since it was read stays as it is now."""
     connection = session.connection()
     compiled = _MOVE.compile(dialect=connection.dialect)
-    names = compiled.positiontup or ()
+    names = compiled.positiontup
     if moves:  # past SQLAlchemy's own handling of parameters: the write lock is held meanwhile
-        connection.exec_driver_sql(str(compiled), list(map(itemgetter(*names), moves)))
+        connection.exec_driver_sql(str(compiled), list(map(itemgetter(*names), moves)) if names else list(moves))
 
 
 def rewrap_bucket(session: Session, platform: Platform, bucket: int, epoch: int) -> int:

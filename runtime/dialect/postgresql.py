@@ -1,0 +1,151 @@
+"""PostgreSQL: one primary, writers in turns by an advisory lock, readers with a snapshot of their own.
+
+A writing transaction is READ COMMITTED and its first statement waits for the lock, so that each later statement sees
+what the writer before it committed. Under REPEATABLE READ the snapshot would be older than the wait. The server queues
+those who wait in the order in which they came, and gives up the turn of a process that dies.
+"""
+
+import select as polling
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
+
+import psycopg
+import psycopg.sql
+from sqlalchemy import URL, Connection, Engine, Integer, create_engine, event
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.types import BigInteger
+from sqlmodel import SQLModel
+
+from runtime.dialect import DatabaseError
+
+# Advisory locks of this database, as (class, number): `FGRT` in hexadecimal, then which.
+LOCKS: Final = 0x46475254
+WRITING: Final = 1
+GATE: Final = 2
+
+LOCK_TIMEOUT = 10.0  # seconds that a statement waits for a lock, as on SQLite
+_SETTINGS: Final = {
+    "synchronous_commit": "on",  # what is acknowledged is on disk, and with the synchronous standby where there is one
+    "lock_timeout": f"{int(LOCK_TIMEOUT * 1000)}",
+    "statement_timeout": "60000",
+    "idle_in_transaction_session_timeout": "60000",  # whoever stands still with the write lock loses it
+    "client_connection_check_interval": "1000",  # a dead client's statement must not go on waiting for the lock
+    "search_path": "public,pg_temp",
+}
+_CONNECT: Final[dict[str, Any]] = {
+    "application_name": "fieldgrant",
+    "connect_timeout": 5,
+    "target_session_attrs": "read-write",  # of several hosts the primary: no replica ever decides
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+# A trigger or a rule that somebody puts on our tables runs in our own transactions: it could delete the record of each
+# read before it is committed; a policy could hide a row from us. Our schema has none, so each writer looks for them.
+_PREPARE: Final = """
+PREPARE fieldgrant_foreign AS SELECT count(*) FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relname = ANY ({tables})
+  AND (c.relkind <> 'r' OR c.relhasrules OR c.relrowsecurity OR (c.relhastriggers AND EXISTS (
+    SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)))
+"""
+_TAKE: Final = f"SELECT pg_catalog.pg_advisory_xact_lock({LOCKS}, {WRITING}); EXECUTE fieldgrant_foreign"
+
+
+class _Long(BigInteger):
+    """Integers are 64 bits wide on both engines."""
+
+    render_bind_cast = True
+
+
+class _Types(PGTypeCompiler):
+    def visit_INTEGER(self, type_: Any, **_: Any) -> str:  # noqa: N802, PLR6301 - SQLAlchemy's name
+        return "BIGINT"
+
+
+class PostgreSQL:
+    """The database of a URL; `host` may name several servers of which one is the primary."""
+
+    def __init__(self, url: URL) -> None:
+        self.engine = _engine(url)
+        self.reader = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self.writer = self.engine.execution_options(fieldgrant_writes=True)
+        event.listen(self.writer, "begin", _take_turn)
+
+    def turn(self) -> AbstractContextManager[None]:  # noqa: PLR6301 - of the Protocol
+        """Nothing: the server keeps the queue."""
+        return nullcontext()
+
+    def fit(self) -> None:
+        """Text must sort by its code points, as in Python and on SQLite: pages are read on from a key."""
+        with self.reader.connect() as connection:
+            encoding, above = connection.execute(sql("SELECT current_setting('server_encoding'), 'a' > 'B'")).one()
+        if encoding != "UTF8" or not above:
+            raise DatabaseError(
+                "unfit_database",
+                "make it with CREATE DATABASE … ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0",
+            )
+
+    def checkpoint(self) -> bool:  # noqa: PLR6301 - of the Protocol
+        """The server's own write-ahead log is recycled by the server. Values in it are sealed."""
+        return False
+
+
+def connect_args(url: URL) -> dict[str, Any]:
+    """What libpq is told beside the URL; what the URL says itself comes first."""
+    options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+    told = {name: value for name, value in _CONNECT.items() if name not in url.query}
+    return {**told, "options": f"{options} {url.query.get('options', '')}".strip()}
+
+
+def _engine(url: URL) -> Engine:
+    engine = create_engine(
+        url.difference_update_query(["options"]),
+        hide_parameters=True,  # a failed statement must not carry a value into a log
+        pool_size=16,
+        max_overflow=48,
+        pool_timeout=LOCK_TIMEOUT,
+        pool_use_lifo=True,
+        pool_recycle=1800,
+        isolation_level="READ COMMITTED",
+        connect_args=connect_args(url),
+    )
+    engine.dialect.colspecs = {**engine.dialect.colspecs, Integer: _Long}
+    engine.dialect.type_compiler_instance = _Types(engine.dialect)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "checkout", _alive)
+    return engine
+
+
+def _prepare(raw: Any, _record: ConnectionPoolEntry) -> None:
+    tables = psycopg.sql.Literal(sorted(SQLModel.metadata.tables))
+    raw.execute(psycopg.sql.SQL(_PREPARE).format(tables=tables))
+    raw.commit()
+
+
+def _take_turn(connection: Connection) -> None:
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, psycopg.Connection)  # noqa: S101 - narrows the type for mypy
+    looked = raw.execute(_TAKE)
+    looked.nextset()
+    if looked.fetchone() != (0,):
+        raise DatabaseError("foreign_code", "a table of this database has a trigger, a rule or a policy: not ours")
+
+
+def _alive(raw: Any, _record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+    """A connection whose server has gone is replaced before it is used; a look at its socket is all it costs."""
+    if broken(raw):
+        raise DisconnectionError("the server has closed this connection")
+
+
+def broken(raw: "psycopg.Connection[Any]") -> bool:
+    """Has the server closed this idle connection, as far as this machine knows?"""
+    if raw.closed or raw.broken:
+        return True
+    poll = polling.poll()
+    poll.register(raw.fileno(), polling.POLLIN | polling.POLLRDHUP)
+    ready = poll.poll(0)
+    return bool(ready) and bool(ready[0][1] & (polling.POLLRDHUP | polling.POLLHUP | polling.POLLERR))
