@@ -57,7 +57,7 @@ def _databases_end_with_their_test(request: pytest.FixtureRequest) -> Iterator[N
 
 def _make_template() -> None:
     """Every database of the tests begins as a copy of this one, whose schema is the newest."""
-    from runtime.session import Database  # noqa: PLC0415 - after the mapping is there
+    from runtime.session import Database
 
     with psycopg.connect(os.environ[mapping.SERVER], autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {mapping.TEMPLATE}")

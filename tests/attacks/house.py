@@ -5,7 +5,6 @@ import os
 import secrets
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -33,6 +32,7 @@ from runtime import serve, staff
 from runtime.platform import Platform
 from runtime.settings import Settings
 from runtime.staff import Staff
+from tests.engine import hand
 from verifier import allowance
 from wallet.keystore import Strength
 from wallet.wallet import Wallet
@@ -207,7 +207,7 @@ class House:
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """What somebody does who may write anything into the database, and has no key and no journal."""
-        with closing(sqlite3.connect(self.file, timeout=20)) as connection:
+        with closing(hand.connect(self.file, timeout=20)) as connection:
             rows = connection.execute(statement, values).fetchall()
             connection.commit()
             return rows

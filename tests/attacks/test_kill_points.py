@@ -5,9 +5,7 @@ The withdrawal's bytes are sent again, as a wallet does that got no answer; what
 
 import multiprocessing
 import os
-import shutil
 import signal
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -30,6 +28,7 @@ from runtime.problem import Problem
 from runtime.settings import Settings
 from tests.attacks.house import CITY, House, Signed, built
 from tests.attacks.test_crashes import nothing_doubled
+from tests.engine import hand
 from verifier.reconcile import Disagreement
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -183,15 +182,13 @@ def test_a_reconciliation_killed_at_a_step_is_taken_up_by_the_next(house: House,
     given = wallet.give([CITY])
     drain.drain_all(Log(house.platform))
     copy = house.home / "copy.db"
-    with closing(sqlite3.connect(house.file)) as live, closing(sqlite3.connect(copy)) as target:
+    with closing(hand.connect(house.file)) as live, closing(hand.connect(copy)) as target:
         live.backup(target)
     house.own.registry.withdraw(canonical.jcs(wallet.withdrawal(given)), wallet.signer.did)
     drain.drain_all(Log(house.platform))
     old = Log(house.platform).head()
     house.platform.close()
-    for path in house.file.parent.glob("fieldgrant.db-*"):
-        path.unlink()
-    shutil.copy(copy, house.file)
+    hand.copied(copy, house.file)
     assert run(reconcile, house.home, house.url(0), point) == KILLED
     assert run(reconcile, house.home, house.url(0), None) == 0
     for name in ("platform", "own"):

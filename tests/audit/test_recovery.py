@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from protocol.keys import Ed25519Signer
 from runtime.outbox_chain import INFO, START
 from tests.audit import rfc6962
 from tests.audit.world import OTHER, SUBJECT, World
+from tests.engine import hand
 
 
 @contextlib.contextmanager
@@ -25,17 +25,17 @@ def restored(world: World) -> Iterator[None]:
     """What happens inside is lost from the database; log and journal keep what they have."""
     file = world.platform.settings.db_dir / "fieldgrant.db"
     copy = file.with_suffix(".backup")
-    with contextlib.closing(sqlite3.connect(file)) as live, contextlib.closing(sqlite3.connect(copy)) as backup:
+    with contextlib.closing(hand.connect(file)) as live, contextlib.closing(hand.connect(copy)) as backup:
         live.backup(backup)
     yield
     world.platform.database.dispose()
-    with contextlib.closing(sqlite3.connect(copy)) as backup, contextlib.closing(sqlite3.connect(file)) as live:
+    with contextlib.closing(hand.connect(copy)) as backup, contextlib.closing(hand.connect(file)) as live:
         backup.backup(live)
     world.platform.database._info[INFO].replaced(START)  # whoever serves after a restore is another process
 
 
 def sql(world: World, statement: str, *values: object) -> None:
-    with contextlib.closing(sqlite3.connect(world.platform.settings.db_dir / "fieldgrant.db")) as live:
+    with contextlib.closing(hand.connect(world.platform.settings.db_dir / "fieldgrant.db")) as live:
         live.execute(statement, values)
         live.commit()
 

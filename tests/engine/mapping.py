@@ -48,7 +48,9 @@ def ensured(file: Path, template: str = TEMPLATE) -> str:
             try:
                 server.execute(made.format(sql.Identifier(name), sql.Identifier(template)))
                 server.execute(
-                    sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(str(file.absolute())))
+                    sql.SQL("COMMENT ON DATABASE {} IS {}").format(
+                        sql.Identifier(name), sql.Literal(str(file.absolute()))
+                    )
                 )
             except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 pass  # another process was first
@@ -64,6 +66,12 @@ def dropped(below: Path) -> None:
         ).fetchall()
         for (name,) in found:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def dropped_one(file: Path) -> None:
+    """Drop the database that stands for a file."""
+    with psycopg.connect(os.environ[SERVER], autocommit=True) as server:
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name_of(file))))
 
 
 def opened(url: str) -> runtime.dialect.Dialect:

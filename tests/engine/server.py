@@ -79,7 +79,8 @@ def run(program: str, *arguments: str) -> None:
 
 def place() -> Path:
     """A new directory of the server's user; short, since it holds a socket."""
-    home = Path(tempfile.mkdtemp(prefix="fgpg-", dir="/tmp"))
+    memory = Path("/dev/shm")
+    home = Path(tempfile.mkdtemp(prefix="fgpg-", dir=memory if os.access(memory, os.W_OK) else None))
     if os.geteuid() == 0:
         os.chown(home, _NOBODY, _NOBODY)
     home.chmod(0o755)

@@ -18,6 +18,7 @@ from protocol import canonical, event, proof
 from protocol.errors import EvidenceError
 from redaction import lapse
 from runtime.problem import Problem
+from tests.engine import hand
 from tests.issuer.catalogue_stage import Edit, Shelf, open_shelf, with_field, without, without_purpose
 from tests.verifier.stage import CITY, EMAIL, FAMILY, GIVEN, PHONE, Customer, look, make
 from verifier import grounds, reconcile
@@ -376,13 +377,10 @@ def test_a_database_rolled_back_to_before_a_version_opens_nothing_until_the_jour
 ) -> None:
     monkeypatch.setattr(live, "PATIENCE", 0.1)
     shelf.give(customer, [EMAIL, PHONE])
-    shelf.sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    shutil.copy(database(shelf), tmp_path / "older.db")
+    hand.copied(database(shelf), tmp_path / "older.db")
     shelf.publish(without("marketing", PHONE))
     shelf.platform.close()
-    for path in database(shelf).parent.glob("fieldgrant.db*"):
-        path.unlink()
-    shutil.copy(tmp_path / "older.db", database(shelf))
+    hand.copied(tmp_path / "older.db", database(shelf))
     other = shelf.again()
     assert refused(other.see, customer.subject) == "catalogue_missing"
     reconcile.reconcile(other.platform, other.catalogue)

@@ -8,7 +8,6 @@ import atexit
 import contextlib
 import functools
 import shutil
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -37,6 +36,7 @@ from runtime.outbox import OutboxEvent, pending
 from runtime.platform import Platform
 from runtime.session import Database
 from runtime.settings import Settings
+from tests.engine import hand
 
 START = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 PHONE, EMAIL, CITY, GIVEN = map(Field, ("contact.phone", "contact.email", "address.city", "contact.given_name"))
@@ -203,7 +203,7 @@ class World:
     def copy(self, name: str) -> Path:
         """A copy of the whole database, as a backup makes it."""
         target = self.settings.home / name
-        with sqlite3.connect(self.settings.db_dir / "fieldgrant.db") as source, sqlite3.connect(target) as copy:
+        with hand.connect(self.settings.db_dir / "fieldgrant.db") as source, hand.connect(target) as copy:
             source.backup(copy)
         return target
 

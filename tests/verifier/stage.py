@@ -1,7 +1,6 @@
 """A real platform with the real registry and a real gate: wallets sign, and attackers write to the database."""
 
 import secrets
-import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from runtime.outbox import OutboxEvent, pending
 from runtime.platform import Platform
 from runtime.settings import Settings
 from runtime.staff import Staff
+from tests.engine import hand
 from verifier import allowance
 from verifier.gate import Gate, Passage, Reader, Verdict
 
@@ -214,7 +214,7 @@ class Stage:
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """What an attacker who may write to the database does."""
-        with closing(sqlite3.connect(self.platform.settings.db_dir / "fieldgrant.db", timeout=10)) as connection:
+        with closing(hand.connect(self.platform.settings.db_dir / "fieldgrant.db", timeout=10)) as connection:
             rows = connection.execute(statement, values).fetchall()
             connection.commit()
             return rows

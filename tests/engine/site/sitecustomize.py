@@ -27,7 +27,7 @@ class _Late(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
-        from tests.engine import mapping  # noqa: PLC0415
+        from tests.engine import mapping
 
         mapping.install()
 
