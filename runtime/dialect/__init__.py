@@ -23,8 +23,9 @@ class DatabaseError(Exception):
 class Dialect(Protocol):
     """What a Database needs of an engine.
 
-    `engine`: the pool of connections that the two share. `reader`: its transactions see one snapshot, taken at their first statement, and cannot write. `writer`: its
-    transactions hold the one write lock from their beginning to their end, each sees what the one before it committed.
+    `engine`: the pool of connections that the two share. `reader`: its transactions see one snapshot, taken at their
+    first statement, and cannot write. `writer`: its transactions hold the one write lock from their beginning to their
+    end, each sees what the one before it committed.
     """
 
     engine: Engine
@@ -52,6 +53,8 @@ def opened(url: str) -> Dialect:
 
         return SQLite(parsed)
     if parsed.drivername == "postgresql+psycopg":
+        if parsed.password:  # addresses are shown, kept and logged
+            raise DatabaseError("password_in_url", "leave it out: it is taken from PGPASSWORD, PGPASSFILE or ~/.pgpass")
         from runtime.dialect.postgresql import PostgreSQL  # noqa: PLC0415
 
         return PostgreSQL(parsed)

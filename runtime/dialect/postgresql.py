@@ -7,6 +7,7 @@ those who wait in the order in which they came, and gives up the turn of a proce
 
 import select as polling
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any, Final
 
 import psycopg
@@ -14,12 +15,14 @@ import psycopg.sql
 from sqlalchemy import URL, Connection, Engine, Integer, create_engine, event
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.types import BigInteger
 from sqlmodel import SQLModel
 
 from runtime.dialect import DatabaseError
+from runtime.problem import Problem
 
 # Advisory locks of this database, as (class, number): `FGRT` in hexadecimal, then which.
 LOCKS: Final = 0x46475254
@@ -46,13 +49,22 @@ _CONNECT: Final[dict[str, Any]] = {
 }
 # A trigger or a rule that somebody puts on our tables runs in our own transactions: it could delete the record of each
 # read before it is committed; a policy could hide a row from us. Our schema has none, so each writer looks for them.
-_PREPARE: Final = """
-PREPARE fieldgrant_foreign AS SELECT count(*) FROM pg_catalog.pg_class AS c
-WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relname = ANY ({tables})
-  AND (c.relkind <> 'r' OR c.relhasrules OR c.relrowsecurity OR (c.relhastriggers AND EXISTS (
-    SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)))
+_TAKE: Final = """
+SELECT pg_catalog.pg_advisory_xact_lock({lock}, {number}), (
+  SELECT count(*) FROM pg_catalog.pg_class AS c
+  WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relname = ANY ({tables})
+    AND (c.relkind <> 'r' OR c.relhasrules OR c.relrowsecurity OR (c.relhastriggers AND EXISTS (
+      SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal))))
 """
-_TAKE: Final = f"SELECT pg_catalog.pg_advisory_xact_lock({LOCKS}, {WRITING}); EXECUTE fieldgrant_foreign"
+
+
+class AdvisoryError(Problem):
+    """The lock of the gate cannot be had: without it nothing may be read, and nothing be acknowledged."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503, "database_unavailable", "The database cannot be reached. Try again.", headers={"Retry-After": "2"}
+        )
 
 
 class _Long(BigInteger):
@@ -62,7 +74,7 @@ class _Long(BigInteger):
 
 
 class _Types(PGTypeCompiler):
-    def visit_INTEGER(self, type_: Any, **_: Any) -> str:  # noqa: N802, PLR6301 - SQLAlchemy's name
+    def visit_INTEGER(self, type_: Any, **_: Any) -> str:  # noqa: N802 - SQLAlchemy's name
         return "BIGINT"
 
 
@@ -75,7 +87,7 @@ class PostgreSQL:
         self.writer = self.engine.execution_options(fieldgrant_writes=True)
         event.listen(self.writer, "begin", _take_turn)
 
-    def turn(self) -> AbstractContextManager[None]:  # noqa: PLR6301 - of the Protocol
+    def turn(self) -> AbstractContextManager[None]:
         """Nothing: the server keeps the queue."""
         return nullcontext()
 
@@ -89,7 +101,7 @@ class PostgreSQL:
                 "make it with CREATE DATABASE … ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0",
             )
 
-    def checkpoint(self) -> bool:  # noqa: PLR6301 - of the Protocol
+    def checkpoint(self) -> bool:
         """The server's own write-ahead log is recycled by the server. Values in it are sealed."""
         return False
 
@@ -115,24 +127,32 @@ def _engine(url: URL) -> Engine:
     )
     engine.dialect.colspecs = {**engine.dialect.colspecs, Integer: _Long}
     engine.dialect.type_compiler_instance = _Types(engine.dialect)
-    event.listen(engine, "connect", _prepare)
+    engine.dialect.do_rollback = _leave  # type: ignore[method-assign]
     event.listen(engine, "checkout", _alive)
     return engine
-
-
-def _prepare(raw: Any, _record: ConnectionPoolEntry) -> None:
-    tables = psycopg.sql.Literal(sorted(SQLModel.metadata.tables))
-    raw.execute(psycopg.sql.SQL(_PREPARE).format(tables=tables))
-    raw.commit()
 
 
 def _take_turn(connection: Connection) -> None:
     raw = connection.connection.dbapi_connection
     assert isinstance(raw, psycopg.Connection)  # noqa: S101 - narrows the type for mypy
-    looked = raw.execute(_TAKE)
-    looked.nextset()
-    if looked.fetchone() != (0,):
+    row = raw.execute(_taking(), prepare=True).fetchone()
+    if row is None or row[1] != 0:
         raise DatabaseError("foreign_code", "a table of this database has a trigger, a rule or a policy: not ours")
+
+
+@cache
+def _taking() -> psycopg.sql.Composed:
+    tables = psycopg.sql.Literal(sorted(SQLModel.metadata.tables))
+    return psycopg.sql.SQL(_TAKE).format(lock=LOCKS, number=WRITING, tables=tables)
+
+
+def _leave(raw: Any) -> None:
+    """A reading transaction has nothing to undo, and psycopg forgets its prepared statements at each rollback."""
+    status = raw.pgconn.transaction_status
+    if raw.read_only and status == psycopg.pq.TransactionStatus.INTRANS:
+        raw.commit()
+    elif status != psycopg.pq.TransactionStatus.IDLE:
+        raw.rollback()
 
 
 def _alive(raw: Any, _record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
@@ -149,3 +169,20 @@ def broken(raw: "psycopg.Connection[Any]") -> bool:
     poll.register(raw.fileno(), polling.POLLIN | polling.POLLRDHUP)
     ready = poll.poll(0)
     return bool(ready) and bool(ready[0][1] & (polling.POLLRDHUP | polling.POLLHUP | polling.POLLERR))
+
+
+def plain(url: str, *, lock_timeout: float = LOCK_TIMEOUT) -> "psycopg.Connection[tuple[Any, ...]]":
+    """A connection of its own, for the locks of the gate; each statement is a transaction. Raises AdvisoryError."""
+    parsed = make_url(url)
+    told: dict[str, Any] = {**parsed.translate_connect_args(username="user", database="dbname"), **parsed.query}
+    told |= connect_args(parsed)
+    hosts = told.get("host")
+    if isinstance(hosts, tuple):  # several servers, as SQLAlchemy writes them
+        pairs = [one.partition(":")[::2] for one in hosts]
+        told |= {"host": ",".join(host for host, _ in pairs), "port": ",".join(port for _, port in pairs)}
+    told["options"] = f"{told['options']} -c lock_timeout={int(lock_timeout * 1000)}"
+    told["options"] += f" -c statement_timeout={int(lock_timeout * 1000) + 1000}"
+    try:
+        return psycopg.connect(**told, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise AdvisoryError from error

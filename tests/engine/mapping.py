@@ -11,11 +11,11 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-import runtime.dialect
+from runtime import dialect
 
 SERVER = "FIELDGRANT_TEST_POSTGRES"  # libpq's words for the server's database `postgres`
 TEMPLATE = "fieldgrant_template"
-_REAL = runtime.dialect.opened
+_REAL = dialect.opened
 
 
 def on() -> bool:
@@ -74,7 +74,7 @@ def dropped_one(file: Path) -> None:
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name_of(file))))
 
 
-def opened(url: str) -> runtime.dialect.Dialect:
+def opened(url: str) -> dialect.Dialect:
     """As `runtime.dialect.opened`, with files mapped."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
@@ -85,4 +85,4 @@ def opened(url: str) -> runtime.dialect.Dialect:
 def install() -> None:
     """From here on, in this process."""
     if on():
-        runtime.dialect.opened = opened
+        dialect.opened = opened

