@@ -37,7 +37,7 @@ Database = Annotated[
     typer.Option(
         "--database",
         metavar="URL",
-        help="postgresql+psycopg://role@host/name, its password in PGPASSWORD or ~/.pgpass; default: a file of the data.",
+        help="postgresql+psycopg://role@host/name, its password in PGPASSWORD or ~/.pgpass. Default: a file.",
     ),
 ]
 REFUSALS: tuple[type[Exception], ...] = (

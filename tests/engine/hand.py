@@ -5,6 +5,7 @@ as its superuser, and takes the same few words: `execute` with `?`, REPLACE INTO
 """
 
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -137,3 +138,13 @@ def _upsert(table: str, rest: str) -> str:
     every = [column.name for column in SQLModel.metadata.tables[table].columns]
     change = ", ".join(f"{name} = excluded.{name}" for name in every)
     return f"INSERT INTO {table}{rest} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {change}"
+
+
+def copied_home(source: Path, target: Path, **options: Any) -> None:
+    """A copy of a whole organisation that nobody has open, its database with it."""
+    shutil.copytree(source, target, **options)
+    if mapping.on():
+        mapping.ensured(target / _FILE, mapping.ensured(source / _FILE))
+
+
+_FILE = Path("data/db/fieldgrant.db")

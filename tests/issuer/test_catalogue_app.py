@@ -1,7 +1,6 @@
 """Staff and the catalogue over HTTP and at the terminal: drafts, diff, impact, approval, rolling back, transfers."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from protocol import event
 from protocol.consent import Jurisdiction
 from protocol.did import Did
 from runtime.problem import Problem
+from tests.engine import hand
 from tests.issuer.catalogue_stage import Shelf, open_shelf, with_field, without, without_purpose
 from tests.verifier.stage import CITY, EMAIL, GIVEN, PHONE, Customer, make
 from verifier import impact
@@ -39,7 +39,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shelf(tmp_path: Path, bare: Path) -> Iterator[Shelf]:
-    shutil.copytree(bare, tmp_path / "home")
+    hand.copied_home(bare, tmp_path / "home")
     made = open_shelf(tmp_path / "home")
     yield made
     made.platform.close()

@@ -1,7 +1,6 @@
 """Versions of the catalogue in effect: signed by two, seen by every process at once, never revived, never hidden."""
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shelf(tmp_path: Path, bare: Path) -> Iterator[Shelf]:
-    shutil.copytree(bare, tmp_path / "home")
+    hand.copied_home(bare, tmp_path / "home")
     made = open_shelf(tmp_path / "home")
     yield made
     made.platform.close()

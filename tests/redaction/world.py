@@ -85,7 +85,7 @@ class World:
 
     def __init__(self, home: Path, clock: Clocks | None = None) -> None:
         self.settings = settings_in(home)
-        shutil.copytree(_fresh(), home, dirs_exist_ok=True)
+        hand.copied_home(_fresh(), home, dirs_exist_ok=True)
         self.platform = Platform.open(self.settings, clock)
         self.catalogue = _catalogue()
 
