@@ -149,6 +149,11 @@ def _with_its_parent() -> Callable[[], None] | None:
     return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
+def connected(server: Server, *, port: int = 5432) -> "psycopg.Connection[tuple[object, ...]]":
+    """A connection of the superuser's to one of the servers in this directory."""
+    return psycopg.connect(server.conninfo, port=port, autocommit=True)
+
+
 def psql(server: Server, *statements: str, database: str = "postgres") -> Sequence[tuple[object, ...]]:
     """Run statements as the superuser, each on its own; the rows of the last one."""
     rows: Sequence[tuple[object, ...]] = ()
