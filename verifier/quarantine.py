@@ -27,8 +27,8 @@ class Quarantine(SQLModel, table=True):
 def put(session: Session, subject: SubjectId, cause: Cause, at: datetime) -> bool:
     """Put a subject under quarantine and tell it once; False when it was there already."""
     row = {"subject": subject, "cause": cause, "at": iso(at)}
-    added = session.connection().execute(dialect.insert(session, Quarantine).values(row).on_conflict_do_nothing())
-    if added.rowcount != 1:
+    insert = dialect.insert(session, Quarantine).values(row).on_conflict_do_nothing().returning(Quarantine.subject)
+    if session.connection().execute(insert).first() is None:
         return False
     data = {"state": "quarantined", "cause": cause}
     outbox.emit(session, event.SUBJECT_QUARANTINED, at=at, records=[(subject, data)])
