@@ -69,7 +69,12 @@ class Platform:
         if keyring.org != controller:
             raise RingError("wrong_org", "this key-ring belongs to another organisation (base_url)")
         journal = Journal(settings.journal_dir)
-        database = Database(settings.database, Chain(keyring.secret(KEY)), owner=settings.database_owner)
+        database = Database(
+            settings.database,
+            Chain(keyring.secret(KEY)),
+            owner=settings.database_owner,
+            reader=settings.database_reader,
+        )
         database.migrate()
         signer = keyring.signer("controller", did=controller, verification_method=f"{controller}#key-1")
         services = {_SERVICE_TYPES[name]: url for name, url in settings.urls.items()}
@@ -120,7 +125,7 @@ def _check_places(settings: Settings) -> None:
 
 
 def _used(settings: Settings) -> bool:
-    database = Database(settings.database)
+    database = Database(settings.database, reader=settings.database_reader)
     try:
         with database.read() as session:
             return inspect(session.connection()).has_table("outbox") and bool(pending(session, 0, 1))

@@ -19,15 +19,18 @@ _MIGRATING = threading.Lock()  # Alembic's environment is global to the process
 class Database:
     """One database by URL. Threads never share a connection; several processes may hold the same database."""
 
-    def __init__(self, url: str, chain: Chain | None = None, *, owner: str | None = None) -> None:
+    def __init__(
+        self, url: str, chain: Chain | None = None, *, owner: str | None = None, reader: str | None = None
+    ) -> None:
         """`url` is SQLAlchemy's, e.g. `sqlite:///data/db/fieldgrant.db`; the directory is made if it is missing.
 
         `chain`: what ties the events of the outbox together, handed to every session. `owner`: the URL by which the
-        schema is changed, where the role of `url` owns nothing. Raises DatabaseError.
+        schema is changed, where the role of `url` owns nothing; `reader`: that by which it is read. Raises
+        DatabaseError.
         """
         self._info = {} if chain is None else {INFO: chain}
         self._owner = owner
-        self._dialect = dialect.opened(url)
+        self._dialect = dialect.opened(url, reader)
         self.engine: Engine = self._dialect.engine
 
     @contextmanager
@@ -71,3 +74,4 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+        self._dialect.reader.dispose()

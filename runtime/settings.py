@@ -25,7 +25,9 @@ class Settings(BaseSettings):
     journal_dir: Path = Field(default_factory=lambda data: data["data_dir"] / "journal")
     mail_dir: Path = Path("out/mail")
     database: str = Field(default_factory=lambda data: f"sqlite:///{data['data_dir'] / 'db' / 'fieldgrant.db'}")
-    database_owner: str | None = None  # where the role of `database` owns nothing: by whom the schema is changed
+    # where the roles of a PostgreSQL database are apart (`fieldgrant database`): who changes the schema, and who reads
+    database_owner: str | None = None
+    database_reader: str | None = None
     base_url: str = "http://localhost:8700"
     service_urls: dict[str, str] = Field(default_factory=dict)
     home_jurisdiction: str = "CN"

@@ -45,19 +45,23 @@ class Dialect(Protocol):
         ...
 
 
-def opened(url: str) -> Dialect:
-    """The engine of a URL of SQLAlchemy's. Raises DatabaseError `unknown_database`."""
+def opened(url: str, reader: str | None = None) -> Dialect:
+    """The engine of a URL of SQLAlchemy's; `reader` as for Database. Raises DatabaseError.
+
+    Codes: `unknown_database`, `password_in_url`.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         from runtime.dialect.sqlite import SQLite  # noqa: PLC0415 - only one of the two is ever needed
 
         return SQLite(parsed)
     if parsed.drivername == "postgresql+psycopg":
-        if parsed.password:  # addresses are shown, kept and logged
+        reading = None if reader is None else make_url(reader)
+        if parsed.password or (reading is not None and reading.password):  # addresses are shown, kept and logged
             raise DatabaseError("password_in_url", "leave it out: it is taken from PGPASSWORD, PGPASSFILE or ~/.pgpass")
         from runtime.dialect.postgresql import PostgreSQL  # noqa: PLC0415
 
-        return PostgreSQL(parsed)
+        return PostgreSQL(parsed, reading)
     raise DatabaseError("unknown_database", "use sqlite:///… or postgresql+psycopg://…")
 
 

@@ -41,7 +41,7 @@ _SETTINGS: Final = {
 _CONNECT: Final[dict[str, Any]] = {
     "application_name": "fieldgrant",
     "connect_timeout": 5,
-    "target_session_attrs": "read-write",  # of several hosts the primary: no replica ever decides
+    "target_session_attrs": "primary",  # of several hosts the primary: no replica ever decides
     "tcp_user_timeout": 10_000,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -53,7 +53,8 @@ _TAKE: Final = """
 SELECT pg_catalog.pg_advisory_xact_lock({lock}, {number}), (
   SELECT count(*) FROM pg_catalog.pg_class AS c
   WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relname = ANY ({tables})
-    AND (c.relkind <> 'r' OR c.relhasrules OR c.relrowsecurity OR (c.relhastriggers AND EXISTS (
+    AND (c.relkind <> 'r' OR (c.relhasrules AND EXISTS (
+      SELECT FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = c.oid)) OR c.relrowsecurity OR (c.relhastriggers AND EXISTS (
       SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal))))
 """
 
@@ -81,9 +82,11 @@ class _Types(PGTypeCompiler):
 class PostgreSQL:
     """The database of a URL; `host` may name several servers of which one is the primary."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, reader: URL | None = None) -> None:
+        """`reader`: the URL by which it is read, where that is another role's."""
         self.engine = _engine(url)
-        self.reader = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        reading = self.engine if reader is None else _engine(reader)
+        self.reader = reading.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self.writer = self.engine.execution_options(fieldgrant_writes=True)
         event.listen(self.writer, "begin", _take_turn)
 

@@ -74,12 +74,12 @@ def dropped_one(file: Path) -> None:
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name_of(file))))
 
 
-def opened(url: str) -> dialect.Dialect:
+def opened(url: str, reader: str | None = None) -> dialect.Dialect:
     """As `runtime.dialect.opened`, with files mapped."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
         url = url_of(Path(str(parsed.database)))
-    return _REAL(url)
+    return _REAL(url, reader)
 
 
 def install() -> None:
