@@ -6,6 +6,7 @@
     python3 dev.py test                      every test (more words go to pytest: dev.py test -k withdraw)
     python3 dev.py serve --port 8700         the platform on localhost with the demo's data
     python3 dev.py check                     what CI runs: style, types, layers, tests, coverage
+    python3 dev.py bench                     how fast it is, against what others use; writes out/bench.json
     python3 dev.py fieldgrant -- --help      any command of the product itself
 
 Everything is installed into .venv/ beside this file, from versions locked with hashes; Node, which builds the
@@ -66,6 +67,11 @@ def wanted(lock: str) -> str:
     return f"{lock} {digest.hexdigest()}"
 
 
+def peers() -> str:
+    """The lock with what we measure ourselves against; where there is none their rows say that they are missing."""
+    return "bench" if (ROOT / "requirements" / "bench.lock").is_file() else "dev"
+
+
 def pages() -> None:
     """Build the pages when their sources are newer."""
     if not web.fresh():
@@ -74,13 +80,13 @@ def pages() -> None:
 
 
 def set_up(lock: str) -> None:
-    """Make `.venv` and install the locked versions, once; `dev` holds all of `node`, and `node` all of `run`."""
+    """Make `.venv` and install the locked versions, once; `bench` holds all of `dev`, that of `node`, that of `run`."""
     if sys.version_info < (3, 11):  # noqa: UP036 - who runs this may have an older one
         sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Try python3.11 dev.py …")
     if lock == "run" and not web.fresh() and not web.machine_node():
         lock = "node"
-    larger = {"run": ("run", "node", "dev"), "node": ("node", "dev"), "dev": ("dev",)}
-    if PYTHON.exists() and installed() in map(wanted, larger[lock]):
+    larger = ("run", "node", "dev", peers())
+    if PYTHON.exists() and installed() in map(wanted, larger[larger.index(lock) :]):
         pages()
         return
     started = time.monotonic()
@@ -94,6 +100,14 @@ def set_up(lock: str) -> None:
     must(*pip, "--no-deps", "--no-build-isolation", "--editable", ".")
     STAMP.write_text(wanted(lock), encoding="utf-8")
     say(f"Ready after {time.monotonic() - started:.0f} s.")
+
+
+def side_by_side(words: list[str]) -> list[str]:
+    """Tests share the cores, four at most, unless somebody says how (`-n 0`: one after the other)."""
+    if any(word.startswith(("-n", "--numprocesses")) for word in words):
+        return []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ["-n", str(min(4, cores)), "--dist", "worksteal"]
 
 
 def check() -> None:
@@ -124,15 +138,17 @@ def check() -> None:
 def main() -> None:
     """Read the task, set up what it needs, run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["demo", "test", "serve", "check", "fieldgrant"])
+    parser.add_argument("task", choices=["demo", "test", "serve", "check", "bench", "fieldgrant"])
     parser.add_argument("words", nargs=argparse.REMAINDER, help="go on to the task")
     given = parser.parse_args()
     words = [word for word in given.words if word != "--"]
-    set_up("dev" if given.task in ("test", "check") else "run")
+    set_up({"test": "dev", "check": "dev", "bench": peers()}.get(given.task, "run"))
     if given.task == "check":
         check()
     elif given.task == "test":
-        sys.exit(run(PYTHON, "-m", "pytest", *words))
+        sys.exit(run(PYTHON, "-m", "pytest", *side_by_side(words), *words))
+    elif given.task == "bench":
+        sys.exit(run(PYTHON, "-m", "bench", *words))
     elif given.task == "fieldgrant":
         sys.exit(run(PYTHON, "-m", "fieldgrant", *words))
     else:

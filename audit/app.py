@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
-from audit import bundle, events, examining_app, history, proofs, worker
+from audit import bundle, events, examining_app, export_app, export_worker, history, proofs, worker
 from audit.bundle import Credentials
 from audit.examining_app import BODY_LIMITS
 from audit.log import Log
@@ -57,6 +57,13 @@ class HistoryItem(BaseModel):
     jurisdiction: str | None = Field(examples=["CN"])
     released: list[str] = Field(examples=[["address.city"]])
     withheld: dict[str, str] = Field(examples=[{"contact.email": "withdrawn"}], description="Field → reason.")
+    grounds: dict[str, list[str]] = Field(
+        examples=[{"urn:uuid:6f1c2c8e-4a37-4a39-9df5-2f2d8f4a2f10": ["address.city"]}],
+        description="Why: the consent or statutory ground (its id) → the fields that it released.",
+    )
+    way: str | None = Field(
+        examples=["list"], description="Of a read: list, items, history, aggregates, decision or export."
+    )
     fields: list[str] = Field(description="The fields that any other event concerns.")
     credential: str | None = Field(description="Id of the credential that the event is about.")
     leaf: int | None = Field(description="Its place in the public log; null until it is there.")
@@ -95,7 +102,9 @@ def build_router(
     _log_routes(router, log)
     _wallet_routes(router, platform, log, wallet_caller)
     _auditor_routes(router, platform, log, credentials)
-    examining_app.add(router, platform, log, staff.signed_in(platform, AUDITORS))
+    auditor = staff.signed_in(platform, AUDITORS)
+    examining_app.add(router, platform, log, credentials, auditor)
+    export_app.add(router, platform, auditor)
     return router
 
 
@@ -105,7 +114,7 @@ def build_app(platform: Platform, *, wallet_caller: Callable[..., Any], credenti
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with worker.running(log):
+        with worker.running(log), export_worker.running(log, credentials):
             yield
 
     app = FastAPI(title="Fieldgrant audit", version="0.1.0", lifespan=lifespan)
@@ -172,7 +181,7 @@ def _auditor_routes(router: APIRouter, platform: Platform, log: Log, credentials
     @router.get("/events", summary="Records of the log", dependencies=[Depends(auditor)])
     def find_events(
         *,
-        subject: Annotated[str | None, Query(max_length=64)] = None,
+        subject: Annotated[str | None, Query(max_length=200)] = None,
         field: Annotated[str | None, Query(max_length=64)] = None,
         type_: Annotated[str | None, Query(alias="type", max_length=64, examples=["release"])] = None,
         actor: Annotated[str | None, Query(max_length=300, examples=["did:key:z6Mk…"])] = None,
@@ -181,10 +190,12 @@ def _auditor_routes(router: APIRouter, platform: Platform, log: Log, credentials
         until: Annotated[str | None, Query(alias="to", examples=["2026-11-23T00:00:00Z"])] = None,
         limit: Annotated[int, Query(ge=1, le=events.MAX_PAGE)] = 50,
         before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
+        folded: bool = False,
     ) -> EventPage:
         """Newest first, for auditors and the data protection officer. Records name fields, never values.
 
-        `actor` is the DID of who read, decided or brought a value; `purpose` is an IRI.
+        `subject` is a reference, or the DID of a wallet; `actor` is the DID of who read, decided or brought a value;
+        `purpose` is an IRI. `folded`: of each leaf the first record that matches, and how many do (`records`).
         """
         wanted = events.Filter(
             subject=subject,
@@ -196,7 +207,7 @@ def _auditor_routes(router: APIRouter, platform: Platform, log: Log, credentials
             until=_moment(until, "to"),
         )
         with platform.database.read() as session:
-            found = events.find(session, wanted, limit=limit, before=before)
+            found = events.find(session, wanted, limit=limit, before=before, folded=folded)
         return EventPage(items=list(found.items), next=found.next)
 
     @router.get("/bundles", response_class=Response, summary="The evidence bundle of one subject, as a zip")

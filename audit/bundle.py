@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
@@ -11,6 +11,7 @@ from audit import container, drain, readme, selection, statement
 from audit.event_file import EventFile
 from audit.log import ORGANISATION, Head, Log, LogEntry, LogRecord
 from audit.provenance import mentions
+from audit.scope import Scope
 from audit.selection import Paper
 from audit.statement import Claim
 from audit.tree import Merkle
@@ -23,16 +24,36 @@ from runtime.outbox import OutboxEvent
 
 Credentials = Callable[[Session, SubjectId], Iterable[tuple[str, bytes]]]
 """Composition's answer to: which signed credentials (kind, exact bytes) concern this subject?"""
+Told = Callable[[str, int, int], None]
+"""Hears how far an export is: `reading` or `proving`, how many of how many records; `packing` at the end."""
 NOBODY = {"field": ""}  # in the place of a record that was lost: it concerns no field
 GROUNDS = (event.GROUND_APPROVED, event.GROUND_ENDED, event.CONSENT_SHUT)
 
 
-def export(log: Log, credentials: Credentials, *, subject: SubjectId, field: Field | None, by: str, role: str) -> bytes:
+def export(
+    log: Log,
+    credentials: Credentials,
+    *,
+    subject: SubjectId,
+    field: Field | None,
+    by: str,
+    role: str,
+    scope: Scope | None = None,
+) -> bytes:
     """Record the export, drain, and return the zip: the same bytes for the same record of the export and head.
 
-    Raises EvidenceError: `unknown_subject` and `unknown_field` when the log has nothing about them, those of `drain`,
-    `body_changed` when a stored record is not the one that was logged, `too_large` and `too_many_files` (then ask for
-    one field).
+    Raises EvidenceError: those of `begin` and `write`.
+    """
+    wanted = scope or Scope(field=field)
+    name = begin(log, subject=subject, scope=wanted, by=by, role=role)
+    with log.platform.database.read() as session:
+        return write(log, session, credentials, subject=subject, scope=wanted, export_id=name)
+
+
+def begin(log: Log, *, subject: SubjectId, scope: Scope, by: str, role: str, key: str | None = None) -> str:
+    """Put an export on record, in the log too; its event's id. With a `key` once, however often it is begun.
+
+    Raises EvidenceError: `unknown_subject` and `unknown_field` when the log has nothing about them, those of `drain`.
     """
     log.introduce()
     drain.drain_all(log)
@@ -41,22 +62,35 @@ def export(log: Log, credentials: Credentials, *, subject: SubjectId, field: Fie
         known = select(LogRecord.seq).where(LogRecord.subject == subject).limit(1)
         if session.exec(known).first() is None:
             raise EvidenceError("unknown_subject", "the log holds nothing about this subject", field="subject")
-        about = known.where(col(LogRecord.fields).contains(f" {field} ", autoescape=True))
-        if field is not None and session.exec(about).first() is None:
+        about = known.where(col(LogRecord.fields).contains(f" {scope.field} ", autoescape=True))
+        if scope.field is not None and session.exec(about).first() is None:
             raise EvidenceError("unknown_field", "the log holds nothing about this field of the subject", field="field")
-        data = {"fields": [field]} if field is not None else {}
+        data: dict[str, object] = {"fields": [scope.field]} if scope.field is not None else {}
+        if told := scope.told():
+            data["scope"] = told
         header = {"reader": by, "role": role}
         at = platform.clock.now()
-        name = outbox.emit(session, event.BUNDLE_EXPORTED, at=at, header=header, records=[(subject, data)])
+        records = [(subject, data)]
+        name = outbox.emit(session, event.BUNDLE_EXPORTED, at=at, header=header, records=records, key=key)
     drain.drain_all(log)
-    with platform.database.read() as session:
-        return write(log, session, credentials, subject=subject, field=field, export_id=name)
+    return name
 
 
 def write(
-    log: Log, session: Session, credentials: Credentials, *, subject: SubjectId, field: Field | None, export_id: str
+    log: Log,
+    session: Session,
+    credentials: Credentials,
+    *,
+    subject: SubjectId,
+    scope: Scope,
+    export_id: str,
+    told: Told = lambda *_: None,
 ) -> bytes:
-    """The zip as of the export with this event id, which is in the log. Raises as `export`."""
+    """The zip as of the export with this event id, which is in the log; `told` hears how far it is, and may raise.
+
+    Raises EvidenceError: `body_changed` when a stored record is not the one that was logged, `too_large` and
+    `too_many_files` (then ask for one field, or less of the reads).
+    """
     last = session.exec(select(LogEntry).where(LogEntry.event_id == export_id)).one()
     rows = session.exec(
         select(LogRecord)
@@ -65,13 +99,22 @@ def write(
     ).all()
     shelf = _Shelf(log, session)
     lost = {place for place, row in enumerate(rows) if shelf.lost(row)}
-    records = [(row.type, NOBODY if place in lost else shelf.data(row)) for place, row in enumerate(rows)]
-    shown, papers = selection.select(records, credentials(session, subject), subject=subject, field=field)
-    shown -= lost
+    records: list[tuple[str, Mapping[str, object]]] = []
+    hidden = set(lost)
+    for place, row in enumerate(rows):
+        told("reading", place, len(rows))
+        records.append((row.type, NOBODY if place in lost else shelf.data(row)))
+        if place not in lost and not scope.shows(row.type, row.at, shelf.header(row), records[-1][1]):
+            hidden.add(place)
+    shown, papers = selection.select(records, credentials(session, subject), subject=subject, field=scope.field)
+    shown -= hidden
     files = _papers(papers)
-    for row in [*(rows[place] for place in sorted(shown)), *_organisation(session, shelf, papers, last.leaf_index)]:
+    proved = [*(rows[place] for place in sorted(shown)), *_organisation(session, shelf, papers, last.leaf_index)]
+    for count, row in enumerate(proved):
+        told("proving", count, len(proved))
         one = shelf.file(row)
         files[one.name()] = one.write()
+    told("packing", len(proved), len(proved))
     files |= {
         "checkpoint": shelf.head.note,
         "controller.json": canonical.jcs(log.platform.document),
@@ -79,13 +122,13 @@ def write(
         "README.txt": readme.TEXT.encode(),
     }
     listed = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    told: dict[str, object] = {"v": 1, "subject": subject, "field": field, "files": listed}
-    if missing := [rows[place].seq for place in sorted(lost) if _may_concern(rows[place], field)]:
-        told["lost"] = missing
-    manifest = canonical.jcs(told)
+    contents: dict[str, object] = {"v": 1, "subject": subject, "field": scope.field, "files": listed}
+    if missing := [rows[place].seq for place in sorted(lost) if _may_concern(rows[place], scope.field)]:
+        contents["lost"] = missing
+    manifest = canonical.jcs(contents)
     claim = Claim(
         subject=subject,
-        field=field,
+        scope=scope,
         exported=rows[-1].at,
         origin=log.origin,
         size=shelf.head.size,
@@ -106,7 +149,7 @@ def one(log: Log, session: Session, row: LogRecord) -> tuple[Head, EventFile]:
     return shelf.head, shelf.file(row)
 
 
-def _may_concern(row: LogRecord, field: Field | None) -> bool:
+def _may_concern(row: LogRecord, field: str | None) -> bool:
     """A record whose event is gone: as far as the log's index still tells what it was about."""
     return field is None or not row.fields.strip() or f" {field} " in row.fields
 
@@ -144,11 +187,22 @@ class _Shelf:
 
     def data(self, row: LogRecord) -> dict[str, object]:
         """What the record says."""
-        return dict(self.event(row.leaf_index)[1].records[row.place][1])
+        found = self.event(row.leaf_index)[1]
+        self._there(found, row)
+        return dict(found.records[row.place][1])
+
+    def _there(self, event_: OutboxEvent, row: LogRecord) -> None:
+        if row.place >= min(len(event_.records), len(event_.salts)):
+            raise EvidenceError("body_changed", f"the record of leaf {row.leaf_index} is gone from its event")
+
+    def header(self, row: LogRecord) -> Mapping[str, object]:
+        """What its event says for all of its records."""
+        return self.event(row.leaf_index)[1].header
 
     def file(self, row: LogRecord) -> EventFile:
         """The record with its way to the root."""
         entry, event_, links = self.event(row.leaf_index)
+        self._there(event_, row)
         body, salt = event_.bodies()[row.place], event_.salts[row.place]
         if rfc6962.record_commitment(salt, body) != row.commitment:
             raise EvidenceError("body_changed", f"the record of leaf {row.leaf_index} is not the one that was logged")

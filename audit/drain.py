@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, update
 from sqlmodel import Session, col, func, select
 
-from audit import chain
+from audit import agreement, chain
 from audit.log import ORGANISATION, Head, Log, LogCheckpoint, LogEntry, LogRecord, leaf_count
 from audit.provenance import fields_of
 from protocol import log as rfc6962
@@ -16,6 +16,7 @@ from protocol.event import ATTEMPT_REFUSED
 from runtime import crash, outbox
 from runtime.outbox import Outbox, OutboxEvent
 from runtime.outbox_chain import Flaw
+from runtime.platform import Platform
 
 RECORDS = 500  # per transaction
 _LAST = (
@@ -81,6 +82,19 @@ def drained_until(session: Session) -> int:
     SQLite has one writer at a time, so ids become visible in their order and nothing can appear below this one.
     """
     return session.exec(select(func.max(LogEntry.outbox_id))).one() or 0
+
+
+def waiting_flaws(platform: Platform) -> list[Flaw]:
+    """What is wrong with the rows of the outbox that were not logged yet; the drain will put it on record."""
+    found: list[Flaw] = []
+    with platform.database.read() as session:
+        after = drained_until(session)
+        while True:
+            events, flaws = outbox.inspected(session, after, RECORDS)
+            found += flaws
+            if not events:
+                return found
+            after = events[-1].id
 
 
 def absorb(session: Session, events: Iterable[OutboxEvent]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -191,6 +205,11 @@ def _publish(log: Log, head: Head) -> None:
     with database.write() as session:
         at = times.iso_ms(log.platform.clock.now())
         session.add(LogCheckpoint(size=head.size, root=head.root, note=head.note, at=at))
+        reached = agreement.reached(log, session, head)
+    crash.point("agree.before")
+    if reached is not None:
+        agreement.advance(log, reached)
+    crash.point("agree.after")
 
 
 def chain_head(session: Session, subject: str) -> tuple[int, bytes]:

@@ -1,15 +1,17 @@
-"""What an auditor does at a desk, over HTTP: follow one value, watch the log grow, have a bundle checked."""
+"""What an auditor does at a desk, over HTTP: look at one record, follow one value, watch the log, check a bundle."""
 
 import asyncio
 import base64
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
-from audit import events, verify
+from audit import actors, exhibit, story, verify
+from audit.bundle import Credentials
 from audit.graph import graph
 from audit.log import Log
 from protocol.errors import EvidenceError
@@ -21,8 +23,43 @@ BUNDLE_MAX: Final = 32 * 1024 * 1024
 PATH: Final = "/audit/verifications"
 BODY_LIMITS: Final = {PATH: BUNDLE_MAX}
 """For the `problem.install` of whoever composes the apps."""
-RECORDS: Final = 2_000  # of one value's story, the newest
+_MISSING: Final = {"not_in_log": 404, "body_gone": 410}
 _VERDICT: Final = {0: "valid", 1: "invalid", 2: "incomplete"}
+
+
+class Record(BaseModel):
+    """One record, everything that proves it, and the signed credentials that it names.
+
+    `file` is what a bundle has of it (`events/NNNNN.json`); its proof leads to `checkpoint`. `records` says how many
+    the event has: one for each subject. `controller` is the organisation's own word of its keys.
+    """
+
+    record: dict[str, Any] = Field(
+        examples=[{"leaf": 41, "place": 0, "sequence": 7, "type": "release", "time": "2026-11-22T08:00:00.123Z"}]
+    )
+    records: int
+    file: dict[str, Any]
+    checkpoint: str = Field(examples=["crm.example.com/audit\n42\n…\n\n— crm.example.com/audit …\n"])
+    credentials: list[dict[str, Any]] = Field(
+        examples=[[{"kind": "consent", "id": "urn:uuid:…", "digest": "zQm…", "document": {}}]]
+    )
+    controller: dict[str, Any]
+
+
+class Actor(BaseModel):
+    """A member of staff, and the DID under which the records know them."""
+
+    did: str = Field(examples=["did:key:z6Mk…"])
+    account: str = Field(examples=["mei"])
+    name: str
+    role: str = Field(examples=["marketing"])
+    ended: bool
+
+
+class Actors(BaseModel):
+    """Everybody who ever had an account, by name."""
+
+    items: list[Actor]
 
 
 class Graph(BaseModel):
@@ -49,6 +86,7 @@ class Growth(BaseModel):
     origin: str = Field(examples=["crm.example.com/audit"])
     size: int
     root: str
+    key: str = Field(examples=["crm.example.com/audit+1a2b3c4d+AbCd…"], description="The log's verifier key.")
     checkpoint: str
     since: int | None
     consistency: list[str] = Field(description="Empty without `since`, and where nothing came since.")
@@ -64,11 +102,36 @@ class Verdict(BaseModel):
     )
 
 
-def add(router: APIRouter, platform: Platform, log: Log, auditor: Callable[..., Staff]) -> None:
+def add(
+    router: APIRouter, platform: Platform, log: Log, credentials: Credentials, auditor: Callable[..., Staff]
+) -> None:
     """Add the routes to the router of `/audit`."""
+    _add_record(router, log, credentials, auditor)
     _add_story(router, platform, auditor)
     _add_growth(router, log, auditor)
     _add_verification(router, log, auditor)
+
+
+def _add_record(router: APIRouter, log: Log, credentials: Credentials, auditor: Callable[..., Staff]) -> None:
+    @router.get("/records/{leaf}/{place}", summary="One record and its proof", dependencies=[Depends(auditor)])
+    def record(
+        leaf: Annotated[int, Path(ge=0, le=2**53 - 1)], place: Annotated[int, Path(ge=0, le=2**31 - 1)]
+    ) -> Record:
+        """By its leaf, and by its place in the leaf: a page that was read is one leaf with a record for each subject.
+
+        Whoever asks checks the proof themselves, under a key of the log that they have from elsewhere.
+        """
+        try:
+            with log.platform.database.read() as session:
+                return Record(**asdict(exhibit.show(log, session, credentials, leaf, place)))
+        except EvidenceError as error:
+            raise Problem(_MISSING.get(error.code, 409), error.code, error.detail, field=error.field) from error
+
+    @router.get("/actors", summary="Who the staff in the records are", dependencies=[Depends(auditor)])
+    def staff_of_the_records() -> Actors:
+        """Accounts that ended too: the log does not forget them."""
+        with log.platform.database.read() as session:
+            return Actors(items=[Actor(**one) for one in actors.known(session)])
 
 
 def _add_story(router: APIRouter, platform: Platform, auditor: Callable[..., Staff]) -> None:
@@ -78,18 +141,11 @@ def _add_story(router: APIRouter, platform: Platform, auditor: Callable[..., Sta
         field: Annotated[str, Query(max_length=64, examples=["contact.email"])],
     ) -> Graph:
         """From where a value came, under what it was read by whom, and how it ended. Never the value itself."""
-        found: list[dict[str, Any]] = []
-        before: int | None = None
         with platform.database.read() as session:
-            while len(found) < RECORDS:
-                page = events.find(session, events.Filter(subject=subject), limit=events.MAX_PAGE, before=before)
-                found += page.items
-                before = page.next
-                if before is None:
-                    break
+            found, whole = story.of(session, subject, field)
         if not found:
             raise Problem(404, "unknown_subject", "The log holds nothing about this subject.", field="subject")
-        return Graph(**graph(subject, field, found[::-1]), whole=before is None)
+        return Graph(**graph(subject, field, found), whole=whole)
 
 
 def _add_growth(router: APIRouter, log: Log, auditor: Callable[..., Staff]) -> None:
@@ -112,6 +168,7 @@ def _add_growth(router: APIRouter, log: Log, auditor: Callable[..., Staff]) -> N
             origin=log.origin,
             size=head.size,
             root=base64.b64encode(head.root).decode(),
+            key=log.vkey,
             checkpoint=head.note.decode("utf-8"),
             since=since,
             consistency=[base64.b64encode(one).decode() for one in proof],

@@ -46,7 +46,9 @@ class _Graph:
     def take(self, item: Mapping[str, Any]) -> None:
         """One record, oldest first."""
         header, data = item.get("header", {}), item.get("data", {})
-        told = {name: item[name] for name in ("type", "time", "leaf")} | _decision(data, self.field)
+        told = {name: item[name] for name in ("type", "time", "leaf", "place") if name in item}
+        purpose = header.get("purpose") or data.get("purpose")
+        told |= _decision(data, self.field) | ({"purpose": purpose} if isinstance(purpose, str) else {})
         here = self.node(str(item["event"]), "event", **told)
         if item["type"] in _MAKES:
             self.edge("wasGeneratedBy", self.begin(item["time"]), here)

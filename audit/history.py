@@ -13,12 +13,14 @@ from audit.log import LogEntry, LogRecord
 from protocol import times
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
+from protocol.event import RELEASE
 from runtime import outbox
 from runtime.outbox import OutboxEvent
 
 MAX_PAGE = 200
 _CURSOR = re.compile(r"([0-9]{1,15})\.([0-9]{1,6})")
 _BLOCK = 500
+_WAYS = ("export", "decision", "items", "history", "aggregates")  # what a read's `query` names beside its fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,28 @@ def _item(event: OutboxEvent, data: Mapping[str, Any], leaf: int | None) -> dict
         "jurisdiction": header.get("jurisdiction"),
         "released": sorted(map(str, released)) if isinstance(released, list) else [],
         "withheld": withheld if isinstance(withheld, dict) else {},
+        "grounds": _grounds(data),
+        "way": _way(event.type, header),
         "fields": _fields(data),
         "credential": data.get("credential") or data.get("certificate") or data.get("ground"),
         "leaf": leaf,
     }
+
+
+def _grounds(data: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Which ground (its credential's id) released which fields: why they could be read."""
+    found = data.get("grounds")
+    if not isinstance(found, dict):
+        return {}
+    return {str(ground): sorted(map(str, fields)) for ground, fields in found.items() if isinstance(fields, list)}
+
+
+def _way(type_: str, header: Mapping[str, Any]) -> str | None:
+    """How it was read: in an export, by another system's decision, with items, as a history, counted in, in a list."""
+    query = header.get("query")
+    if type_ != RELEASE or not isinstance(query, dict):
+        return None
+    return next((way for way in _WAYS if way in query), "list")
 
 
 def _fields(data: Mapping[str, Any]) -> list[str]:

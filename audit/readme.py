@@ -27,6 +27,7 @@ How to check it with other software:
   controller.json       the organisation's did:web document; its digest is in the log (controller.published)
 
 A bundle for one field shows the records that concern it; the others are in chain.json as commitments only.
+So do the reads outside of a bundle for one purpose or one stretch of time ("scope" in the statement).
 
 
 FIELDGRANT 证据包
@@ -53,4 +54,5 @@ FIELDGRANT 证据包
   controller.json       组织的 did:web 文档,其摘要在日志中
 
 只针对一个字段的证据包只显示与该字段有关的记录,其余记录仅以承诺值列出。
+限定用途或时间的证据包(见声明中的 "scope")同样只以承诺值列出范围之外的读取记录。
 """

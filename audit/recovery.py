@@ -8,7 +8,7 @@ says so with an event of its own.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,24 +28,7 @@ from runtime import crash, dialect, outbox
 from runtime.outbox import Outbox, OutboxEvent
 
 BATCH = WIDTH
-ENDINGS = frozenset({
-    event.CONSENT_NARROWED, event.CONSENT_WITHDRAWN, event.CONSENT_REVOKED, event.CONSENT_EXPIRED, event.GROUND_ENDED,
-    event.ENROLMENT_COMPLETED, event.ENROLMENT_ENDED,
-})  # fmt: skip
-"""Types of events that come with an entry in the journal of the same instant."""
-
-EVERYONE = "*"  # the journal's subject for a ground that covered all
-
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """An end of which the log knows, and the restored database not: about whom, of which type, when."""
-
-    subject: str
-    type: str
-    at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +45,6 @@ class Recovered:
     lost: int = 0
     unknown: int = 0
     rewritten: bool = False
-    endings: tuple[Ending, ...] = ()
     gone: Mapping[str, int] = field(default_factory=dict)  # how many events of each type are lost
 
     @property
@@ -179,7 +161,6 @@ class _Recovery:
     def __init__(self, log: Log, head: Head, accept_gaps: bool) -> None:
         self._log, self._head, self._accept_gaps = log, head, accept_gaps
         self._database = log.platform.database
-        self._endings: list[Ending] = []
         self._gone: Counter[str] = Counter()
         self._matched = self._lost = self._unknown = 0
 
@@ -214,7 +195,6 @@ class _Recovery:
             matched=self._matched,
             lost=self._lost,
             unknown=self._unknown,
-            endings=tuple(self._endings),
             gone=dict(sorted(self._gone.items())),
         )
 
@@ -302,13 +282,8 @@ class _Recovery:
         self._gone[orjson.loads(leaf)["type"]] += 1
         if line is not None:
             self._lost += 1
-            if line.type in ENDINGS:
-                self._endings += [Ending(one["subject"], line.type, line.at) for one in line.records]
         else:
             self._unknown += 1
-            told = orjson.loads(leaf)
-            if told["type"] in ENDINGS:
-                self._endings.append(Ending("", told["type"], told["time"]))
 
     def _take_in(self, start: int, until: int, lines: dict[int, Line]) -> None:
         crash.point("rebuild.within")
@@ -388,33 +363,3 @@ def _entry(index: int, leaf: bytes, line: Line | None, outbox_id: int) -> dict[s
         "leaf_hash": rfc6962.leaf_hash(leaf),
         "lost": True,
     }
-
-
-def endings(log: Log) -> list[Ending]:
-    """The ends of which the log tells and whose events were ever lost, oldest first; whose is "" where nobody knows."""
-    index = col(LogEntry.leaf_index)
-    found: list[Ending] = []
-    with log.platform.database.read() as session:
-        known = (
-            select(LogRecord)
-            .join(LogEntry, index == col(LogRecord.leaf_index))
-            .where(col(LogEntry.lost), col(LogRecord.type).in_(ENDINGS))
-        )
-        found += [Ending(row.subject, row.type, row.at) for row in session.exec(known)]
-        for leaf in session.exec(select(LogEntry.leaf).where(col(LogEntry.event_id).startswith("lost:"))):
-            told = orjson.loads(leaf)
-            if told["type"] in ENDINGS:
-                found.append(Ending("", told["type"], told["time"]))
-    return sorted(found, key=lambda one: (one.at, one.subject))
-
-
-def unanswered(found: Iterable[Ending], journal: Iterable[tuple[str, str]]) -> list[Ending]:
-    """The ends that are in the log and not in the journal, whose narrowings are given as (subject, at)."""
-    known = set(journal)
-    for_all = {at for subject, at in known if subject == EVERYONE}
-    any_ = {at for _, at in known}
-    return [
-        one
-        for one in found
-        if (one.subject, one.at) not in known and one.at not in for_all and (one.subject or one.at not in any_)
-    ]

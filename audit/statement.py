@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from audit.scope import Scope
 from protocol import canonical, keys, note
 from protocol.errors import EvidenceError
 from protocol.keys import Signer
@@ -21,16 +22,21 @@ PREDICATE_TYPE = "https://ns.fieldgrant.example/evidence/v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What the log says of a bundle: whose data, which field, how long the subject's chain is, under which head."""
+    """What the log says of a bundle: whose data, what of it, how long the subject's chain is, under which head."""
 
     subject: str
-    field: str | None
+    scope: Scope
     exported: str
     origin: str
     size: int
     root: bytes
     length: int
     head: bytes
+
+    @property
+    def field(self) -> str | None:
+        """The field, where the bundle is about one."""
+        return self.scope.field
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
@@ -41,6 +47,7 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def sign(claim: Claim, manifest: bytes, vkey: str, signer: Signer) -> bytes:
     """The envelope's bytes (JCS)."""
+    narrowed = {"scope": told} if (told := claim.scope.told()) else {}
     payload = canonical.jcs(
         {
             "_type": STATEMENT_TYPE,
@@ -49,6 +56,7 @@ def sign(claim: Claim, manifest: bytes, vkey: str, signer: Signer) -> bytes:
             "predicate": {
                 "subject": claim.subject,
                 "field": claim.field,
+                **narrowed,
                 "exported": claim.exported,
                 "checkpoint": {"origin": claim.origin, "size": claim.size, "root": _text(claim.root)},
                 "chain": {"length": claim.length, "head": _text(claim.head)},
@@ -82,8 +90,8 @@ def verify(envelope: bytes, manifest: bytes, vkey: str) -> Claim:
         (about,) = statement["subject"]
         digest = about["digest"]["sha256"]
         claim = _claim(statement["predicate"])
-    except (KeyError, TypeError, ValueError):
-        raise EvidenceError("bad_statement", "the statement lacks a member") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise EvidenceError("bad_statement", "the statement lacks a member or has a wrong one") from None
     if statement.get("_type") != STATEMENT_TYPE or statement.get("predicateType") != PREDICATE_TYPE:
         raise EvidenceError("bad_statement", "the statement is of another type")
     if about.get("name") != "manifest.json" or digest != hashlib.sha256(manifest).hexdigest():
@@ -126,7 +134,7 @@ def _claim(predicate: Mapping[str, Any]) -> Claim:
     checkpoint, chain = predicate["checkpoint"], predicate["chain"]
     claim = Claim(
         subject=predicate["subject"],
-        field=predicate["field"],
+        scope=Scope.read(predicate["field"], predicate.get("scope", {})),
         exported=predicate["exported"],
         origin=checkpoint["origin"],
         size=checkpoint["size"],

@@ -107,4 +107,6 @@ def _whole(bench: _Bench, files: dict[str, bytes], story: verify_chain.Story) ->
     except IncompleteError as error:
         bench.checks.append(Check("bodies", Outcome.INCOMPLETE, error.code, error.detail))
     shown = f"{len(story.own)} of them shown"
+    if told := story.claim.scope.told():
+        shown += f"; of reads only those of {', '.join(f'{name} {value}' for name, value in told.items())}"
     return f"{story.claim.length} records of {story.claim.subject} without a gap, {shown}"

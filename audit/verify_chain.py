@@ -8,7 +8,7 @@ from audit import chain, statement
 from audit.event_file import Event, EventFile, is_event
 from audit.report import IncompleteError
 from audit.statement import Claim
-from protocol import note
+from protocol import note, times
 from protocol.errors import EvidenceError
 
 FIXED = frozenset({"manifest.json", "statement.dsse.json", "checkpoint", "controller.json", "chain.json", "README.txt"})
@@ -96,6 +96,8 @@ def check_chain(files: Mapping[str, bytes], story: Story) -> None:
         raise EvidenceError("chain_gap", "the chain does not reach the head that the statement names")
     before = -1
     for event in story.own:
+        if not claim.scope.shows(event.type, times.iso_ms(event.at), event.header, event.data):
+            raise EvidenceError("bad_chain", f"record {event.sequence} is a read outside of the bundle's scope")
         if event.sequence >= len(links) or links[event.sequence] != event.link:
             raise EvidenceError("bad_chain", f"record {event.sequence} is not in its place of the chain")
         if event.index < before:
@@ -104,7 +106,7 @@ def check_chain(files: Mapping[str, bytes], story: Story) -> None:
     if not story.own or story.own[-1].sequence != len(links) - 1:
         # The last record is the export itself: it ties the chain's head to the log.
         raise EvidenceError("chain_gap", "the last record of the chain is not in the bundle")
-    if claim.field is None and len(story.own) != len(links):
+    if claim.field is None and not claim.scope.narrow and len(story.own) != len(links):
         raise IncompleteError("body_missing", f"{len(links) - len(story.own)} records are there as commitments only")
     if lost := statement.canonical_json(files["manifest.json"], "bad_manifest").get("lost"):
         raise IncompleteError("body_missing", f"{len(lost)} records that may concern the field were lost")

@@ -12,6 +12,7 @@ from crm_core.editing import item_app, organisation_app
 from crm_core.gateway import app as ingest_app
 from crm_core.gateway import touchpoints_app, uploader
 from crm_core.imports import app as import_app
+from crm_core.imports import preview
 from crm_core.reading import aggregate_app, export_app, live_app
 from crm_core.reading import app as read_app
 from crm_core.reading.history import Told, untold
@@ -27,13 +28,18 @@ from verifier import allowance
 from verifier.gate import Gate
 
 # For the `problem.install` of whoever composes the apps.
-BODY_LIMITS: Mapping[str, int] = {"/crm/ingest": uploader.MAX_BYTES, "/crm/imports": import_app.MAX_BYTES}
+BODY_LIMITS: Mapping[str, int] = {
+    "/crm/ingest": uploader.MAX_BYTES,
+    "/crm/imports": import_app.MAX_BYTES,
+    "/crm/imports/preview": preview.MAX_BYTES,
+}
 STATUSES: Mapping[str, int] = {
     "unknown_subject": 404,
     "unknown_purpose": 404,
     "too_large": 413,
     "unknown_run": 404,
     "import_running": 409,
+    "not_undoable": 409,
 }
 
 

@@ -66,13 +66,14 @@ def pick(packed: bytes, fields: Collection[Field]) -> dict[Field, bytes]:
     What is found counts only once the tag over all of it was checked. Raises EvidenceError `bad_cells`.
     """
     found: dict[Field, bytes] = {}
+    find, whole = packed.find, len(packed)
     for field in fields:
         name = _name(field)
-        at = packed.find(name)
+        at = find(name)
         if at >= 0:
-            box = at + len(name) + _LENGTH.size
-            end = box + int(_LENGTH.unpack_from(packed, box - _LENGTH.size)[0]) if box <= len(packed) else box
-            if end > len(packed):
+            box = at + len(name) + 4
+            end = box + int.from_bytes(packed[box - 4 : box], "big")
+            if end > whole or box > whole:
                 raise EvidenceError("bad_cells", "packed cells are cut")
             found[field] = packed[box:end]
     return found

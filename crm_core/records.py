@@ -6,10 +6,8 @@ Only the planner, the writer and `redaction` reach this module (import-linter ch
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from dataclasses import replace as changed
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Index, Row, Table, bindparam, delete, select, update
@@ -44,9 +42,11 @@ TABLE: Table = SQLModel.metadata.tables["record"]
 _BATCH = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One sealed record as it rests: `wrapped` is the data key under (bucket, epoch), `cells` the packed boxes."""
+class Record(NamedTuple):
+    """One sealed record as it rests: `wrapped` is the data key under (bucket, epoch), `cells` the packed boxes.
+
+    A tuple in the order of the table's columns, not a dataclass: each read makes one for every row.
+    """
 
     subject: SubjectId
     created_at: str
@@ -70,16 +70,8 @@ def load_many(session: Session, subjects: Collection[SubjectId]) -> dict[Subject
 
 
 def of_row(row: Row[Any]) -> Record:
-    """The record in a row that holds this table's columns (beside others, it may be)."""
-    return Record(
-        subject=SubjectId(row.subject),
-        created_at=row.created_at,
-        bucket=row.bucket,
-        epoch=row.epoch,
-        generation=row.generation,
-        wrapped=row.wrapped,
-        cells=row.cells,
-    )
+    """The record in a row that begins with this table's columns, in their order."""
+    return Record._make(row[: len(Record._fields)])
 
 
 def every(session: Session) -> Iterator[Record]:
@@ -99,7 +91,7 @@ def page(session: Session, after: str, limit: int) -> list[Record]:
 def insert(session: Session, records: Sequence[Record]) -> None:
     """Add new records."""
     if records:
-        session.connection().execute(TABLE.insert(), [asdict(record) for record in records])
+        session.connection().execute(TABLE.insert(), [record._asdict() for record in records])
 
 
 def replace(
@@ -168,14 +160,7 @@ def open_readable(
         _check(platform, record, key)
     except EvidenceError:
         return {}, tuple(fields)
-    values: dict[Field, Value] = {}
-    broken: list[Field] = []
-    for field, box in boxes.items():
-        try:
-            values[field] = _open_box(platform, record, key, field, box)
-        except EvidenceError:
-            broken.append(field)
-    return values, tuple(broken)
+    return seal.open_readable(key, boxes, org=platform.controller, subject=record.subject, generation=record.generation)
 
 
 def seal_record(
@@ -216,7 +201,7 @@ def put_values(session: Session, platform: Platform, subject: SubjectId, values:
     key = data_key(platform, record)
     _check(platform, record, key)  # what somebody put there must not be made ours by writing beside it
     boxes = _unchecked(record) | _boxes(platform, key, subject, record.generation, values)
-    record = changed(record, cells=_cells(platform, key, subject, record.generation, boxes))
+    record = record._replace(cells=_cells(platform, key, subject, record.generation, boxes))
     _store(session, record)
     return record
 
@@ -234,7 +219,7 @@ def put_boxes(
     for field, box in back.items():
         _open_box(platform, record, key, field, box)
     boxes = {field: box for field, box in (_unchecked(record) | dict(back)).items() if field not in drop}
-    _store(session, changed(record, cells=_cells(platform, key, subject, record.generation, boxes)))
+    _store(session, record._replace(cells=_cells(platform, key, subject, record.generation, boxes)))
 
 
 def remove(session: Session, subjects: Collection[SubjectId]) -> None:
@@ -436,19 +421,10 @@ def _store(session: Session, record: Record) -> None:
     )
 
 
-def _place(platform: Platform, record: Record) -> DataKeyPlace:
-    return DataKeyPlace(
-        org=platform.controller,
-        subject=record.subject,
-        generation=record.generation,
-        bucket=record.bucket,
-        epoch=record.epoch,
-    )
-
-
 def _raw_key(platform: Platform, record: Record) -> bytes:
-    bucket_key = platform.keyring.opener(record.bucket, record.epoch)
-    return seal.unwrap(record.wrapped, bucket_key, _place(platform, record))
+    subject, _, bucket, epoch, generation, wrapped, _ = record
+    place = DataKeyPlace(platform.controller, subject, generation, bucket, epoch)
+    return seal.unwrap(wrapped, platform.keyring.opener(bucket, epoch), place)
 
 
 def _open_box(platform: Platform, record: Record, key: AESGCM, field: Field, box: bytes) -> Value:

@@ -17,6 +17,7 @@ from fastapi import APIRouter, FastAPI
 from sqlmodel import Session, col, or_, select
 
 import audit.app
+import audit.export_worker
 import audit.worker
 import crm_core.app
 import crm_core.gateway.held_worker
@@ -118,8 +119,8 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
     larger = {**crm_core.app.BODY_LIMITS, **issuer.app.BODY_LIMITS, **audit.app.BODY_LIMITS}
     problem.install(whole, larger=larger, statuses=statuses)
     whole.add_middleware(origins.Origins)  # outermost: what is refused carries its headers too
-    whole.include_router(staff_app.router(home.platform))
-    for router in routers:
+    # a request looks at one route after the other: what is called most lies in front
+    for router in sorted((staff_app.router(home.platform), *routers), key=lambda one: one.prefix != "/crm"):
         whole.include_router(router)
 
     @whole.get("/health", tags=["health"], summary="Is this process up, and which parties does it run?")
@@ -128,11 +129,19 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
         return {"parties": sorted(parties), "controller": home.platform.controller}
 
     openapi.add(whole)
-    glance.add(whole)
+    glance.add(whole, _doors(home.platform, parties))
     for party, page in PAGES.items():
         if party in parties:
             pages.add(whole, page)
     return whole
+
+
+def _doors(platform: Platform, parties: Collection[str]) -> dict[str, str]:
+    """Where people go in: the pages that were built, and the wallet's where the settings name it."""
+    beside = {"crm": "desk", "audit": "auditor"}
+    built = {beside[party]: pages.place(page) for party, page in PAGES.items() if party in parties}
+    wallet = platform.settings.wallet_url
+    return {name: at for name, at in built.items() if at != "/"} | ({} if wallet is None else {"wallet": wallet})
 
 
 def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[Work]]:
@@ -160,6 +169,7 @@ def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[
         caller = wallet_auth.wallet_caller(platform, service="audit")
         routers.append(audit.app.build_router(platform, log, wallet_caller=caller, credentials=credentials))
         works.append(partial(audit.worker.run, log))
+        works.append(partial(audit.export_worker.run, log, credentials))
     return routers, works
 
 

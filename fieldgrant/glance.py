@@ -1,10 +1,13 @@
-"""The page at `/`: what this process offers, from its own OpenAPI description. No script, nothing from elsewhere."""
+"""The page at `/`: the doors of this organisation, and what its API offers. No script, nothing from elsewhere.
 
-from collections.abc import Iterator
+A browser gets a page, any other client the same doors as JSON.
+"""
+
+from collections.abc import Iterator, Mapping
 from html import escape
 
-from fastapi import FastAPI
-from starlette.responses import HTMLResponse, Response
+from fastapi import FastAPI, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -13,6 +16,13 @@ _HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Vary": "Accept",
+}
+# door → its name and what is behind it, in both languages
+_DOORS = {
+    "desk": ("Desk", "工作台", "For staff: customers, requests, grounds.", "员工：客户、请求与依据。"),
+    "auditor": ("Audit", "审计", "For auditors: history, log, evidence.", "审计员：历史、日志与证据。"),
+    "wallet": ("Wallet", "钱包", "For customers: what they allow, and to whom.", "客户：允许什么、允许谁。"),
 }
 # tag → heading and what happens there, in both languages; in the order of the page
 _ROOMS = {
@@ -36,6 +46,12 @@ h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .75rem } p { margin: .35re
 h2 { font-size: 1.15rem; margin: 2.5rem 0 0 } h2 span { font-weight: 400; margin-left: .4rem }
 a { color: var(--mark) } .soft, h2 span { color: var(--soft) } .lead { font-size: 1.1rem }
 .begin { background: var(--tint); border-radius: .5rem; padding: .9rem 1.1rem; margin: 1.5rem 0 }
+.doors { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .75rem; padding: 0;
+  margin: 1.75rem 0; list-style: none }
+.doors a { display: block; height: 100%; padding: 1rem 1.1rem; border: 1px solid var(--line); border-radius: .5rem;
+  color: inherit; text-decoration: none } .doors a:hover, .doors a:focus-visible { border-color: var(--mark) }
+.doors b { display: block; font-size: 1.15rem; color: var(--mark) } .doors b span { font-weight: 400 }
+.doors span + span { display: block }
 .rooms { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; padding: 0; margin: 1.5rem 0 0; list-style: none }
 dl { margin: .75rem 0 0; border-bottom: 1px solid var(--line) }
 dl div { border-top: 1px solid var(--line); padding: .5rem 0; display: grid; gap: 0 1.25rem;
@@ -56,7 +72,7 @@ _PAGE = """\
 <body><main><h1>Fieldgrant</h1>
 <p class="lead">A customer's own signature in front of every field that a CRM holds about them.</p>
 <p class="lead soft" lang="zh-CN">CRM 中每一个字段之前，先有客户自己的签名。</p>
-<div class="begin">
+{doors}<div class="begin">
 <p>Staff sign in at <code>POST /staff/sessions</code> and send the token as <code>Authorization: Bearer …</code>.
 Customers use <code>fieldgrant wallet</code>, which signs each request. Everything below, with examples and error codes,
 is in <a href="/openapi.json"><code>/openapi.json</code></a> (OpenAPI 3.1).</p>
@@ -69,14 +85,19 @@ is in <a href="/openapi.json"><code>/openapi.json</code></a> (OpenAPI 3.1).</p>
 """
 
 
-def add(app: FastAPI) -> None:
-    """Add `/`, its style sheet and its icon to a finished app."""
+def add(app: FastAPI, doors: Mapping[str, str]) -> None:
+    """Add `/`, its style sheet and its icon to a finished app; `doors`: where desk, auditor and wallet are."""
     rooms = _rooms(app)
     contents = "".join(f'<li><a href="#{escape(room)}">{_names(room)[0]}</a></li>' for room in rooms)
-    page = _PAGE.format(contents=contents, rooms="".join(_shown(room, rows) for room, rows in rooms.items()))
+    page = _PAGE.format(
+        contents=contents, doors=_list(doors), rooms="".join(_shown(room, rows) for room, rows in rooms.items())
+    )
 
     @app.get("/", include_in_schema=False)
-    def glance() -> HTMLResponse:
+    def glance(request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        if "json" in accept and "html" not in accept:
+            return JSONResponse({**doors, "openapi": "/openapi.json"}, headers=_HEADERS)
         return HTMLResponse(page, headers=_HEADERS)
 
     @app.get("/glance.css", include_in_schema=False)
@@ -86,6 +107,16 @@ def add(app: FastAPI) -> None:
     @app.get("/glance.svg", include_in_schema=False)
     def icon() -> Response:
         return Response(_ICON, headers=_HEADERS, media_type="image/svg+xml")
+
+
+def _list(doors: Mapping[str, str]) -> str:
+    items = []
+    for door, (english, chinese, does, does_zh) in _DOORS.items():
+        if door in doors:
+            name = f'<b>{english} <span lang="zh-CN">{chinese}</span></b>'
+            said = f'<span class="soft">{does}</span><span class="soft" lang="zh-CN">{does_zh}</span>'
+            items.append(f'<li><a href="{escape(doors[door])}">{name}{said}</a></li>')
+    return f'<nav aria-label="Pages"><ul class="doors">{"".join(items)}</ul></nav>\n' if items else ""
 
 
 def _rooms(app: FastAPI) -> dict[str, list[str]]:

@@ -110,6 +110,8 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     },
     ("get", "/issuer/asks"): {404: ("unknown_ask",)},
     ("get", "/issuer/asks/{id}"): {404: ("unknown_ask",)},
+    ("get", "/issuer/asks/{id}/link"): {404: ("unknown_ask", "no_wallet_page"), 409: ("ask_closed",)},
+    ("post", "/issuer/asks/{id}/end"): {404: ("unknown_ask",), 409: ("ask_closed",)},
     ("post", "/issuer/consents/{id}/revocation"): {404: ("unknown_consent",), 409: ("consent_ended",)},
     ("post", "/issuer/grounds"): {
         422: ("bad_basis", "consent_only", "role_not_allowed", "bad_valid_until", "bad_evidence", "bad_request")
@@ -128,18 +130,27 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     ("post", "/issuer/catalogue/drafts/{id}/approval"): {
         403: ("role", "second_approver"),
         404: ("unknown_catalogue",),
-        409: ("draft_outdated", "foreign_catalogue"),
+        409: ("draft_outdated", "draft_withdrawn", "foreign_catalogue"),
         503: ("drain_timeout", "catalogue_missing"),
+    },
+    ("post", "/issuer/catalogue/drafts/{id}/withdrawal"): {
+        404: ("unknown_catalogue",),
+        409: ("already_published",),
     },
     ("post", "/issuer/grounds/{id}/end"): {404: ("unknown_ground",), 409: ("ground_ended",)},
     ("post", "/issuer/wallet/consents"): {
         400: _EVIDENCE,
         403: ("foreign_ask", "not_enrolled"),
-        409: ("stale_ask", "ask_outdated", "challenge_used", "id_used"),
+        409: ("stale_ask", "ask_ended", "ask_outdated", "challenge_used", "id_used"),
         410: ("challenge_expired",),
         422: ("consent_wider_than_ask",),
     },
-    ("post", "/issuer/wallet/refusals"): {400: _EVIDENCE, 403: ("foreign_ask", "not_enrolled"), 409: ("stale_ask",)},
+    ("get", "/issuer/wallet/asks/{id}"): {404: ("unknown_ask",)},
+    ("post", "/issuer/wallet/refusals"): {
+        400: _EVIDENCE,
+        403: ("foreign_ask", "not_enrolled"),
+        409: ("stale_ask", "ask_ended"),
+    },
     ("post", "/issuer/wallet/narrowings/offers"): {
         403: ("not_your_consent", "not_enrolled"),
         404: ("unknown_consent",),
@@ -232,6 +243,18 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     ("get", "/audit/checkpoint"): {404: ("log_empty",)},
     ("get", "/audit/tile/{path}"): {404: ("no_such_tile",)},
     ("get", "/audit/provenance"): {404: ("unknown_subject",)},
+    ("get", "/audit/records/{leaf}/{place}"): {404: ("not_in_log",), 409: ("body_changed",), 410: ("body_gone",)},
+    ("post", "/audit/exports"): {
+        400: ("bad_scope", "bad_datetime"),
+        429: ("too_many_exports", "too_many_requests"),
+    },
+    ("get", "/audit/exports/{id}"): {404: ("unknown_export",)},
+    ("post", "/audit/exports/{id}/cancellation"): {404: ("unknown_export",)},
+    ("post", "/audit/exports/{id}/resumption"): {
+        404: ("unknown_export",),
+        429: ("too_many_exports", "too_many_requests"),
+    },
+    ("get", "/audit/exports/{id}/bundle"): {404: ("unknown_export",), 409: ("not_ready",)},
     ("get", "/audit/log"): {404: ("log_empty",), 409: ("log_shorter", "log_forked")},
     ("post", "/audit/verifications"): {413: ("too_large",)},
     ("get", "/audit/bundles"): {404: ("unknown_subject",), 413: ("too_large", "too_many_files")},

@@ -21,7 +21,9 @@ from runtime.problem import Problem
 
 BUILT: Final = Path(__file__).parent / "_pages"
 PLACES: Final[Mapping[str, str]] = {"crm": "/desk/", "audit": "/auditor/", "wallet": "/"}
-WORKER_POLICY: Final = "fieldgrant-worker"  # the wallet's one Trusted Types policy: it admits /sw.js alone
+# Trusted Types policies of the pages: the one admits the scripts that the page was built with, the other /sw.js alone
+PARTS_POLICY: Final = "fieldgrant-parts"
+WORKER_POLICY: Final = "fieldgrant-worker"
 _HASHED: Final = re.compile(r"assets/[\w.-]+-[\w-]{8,}\.\w+")
 _TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
@@ -38,6 +40,7 @@ _FIXED: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Integrity-Policy": "blocked-destinations=(script)",  # no script without its digest, where the browser knows this
     "Vary": "Accept-Encoding",
 }
 _MISSING: Final = """\
@@ -131,7 +134,7 @@ def policy(name: str) -> str:
             "form-action 'self'" if name == "crm" else "form-action 'none'",
             "frame-ancestors 'none'",
             "require-trusted-types-for 'script'",
-            f"trusted-types {WORKER_POLICY}" if wallet else "trusted-types 'none'",
+            f"trusted-types {PARTS_POLICY} {WORKER_POLICY}" if wallet else f"trusted-types {PARTS_POLICY}",
         )
     )
 

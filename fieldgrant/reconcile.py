@@ -75,6 +75,7 @@ def _counts(outcome: Outcome) -> dict[str, int]:
         "tiles": int(log.rewritten),
         "ended": len(journal.ended),
         "given": len(journal.given),
+        "grounds": len(journal.approved),
         "compiled": journal.compiled,
         "lifted": len(journal.lifted),
         "kept": len(journal.kept),
@@ -83,7 +84,13 @@ def _counts(outcome: Outcome) -> dict[str, int]:
         "archived": keys.archived,
         "certificates": outcome.certificates,
         "dark": len(keys.dark),
-        "unanswered": len(outcome.unanswered),
+        "told": outcome.told,
+        "written": outcome.written,
+        "unanswered": len(outcome.compared.unanswered),
+        "untold": len(outcome.compared.untold),
+        "lines_gone": outcome.compared.lines,
+        "leaves_gone": outcome.compared.leaves,
+        "flaws": len(outcome.flaws),
     }
 
 
@@ -95,6 +102,7 @@ _WORDS = {
     "tiles": "tiles written anew from the database",
     "ended": "consents and grounds ended",
     "given": "consents and refusals put back",
+    "grounds": "approved statutory grounds put back",
     "compiled": "customers compiled",
     "lifted": "customers freed from quarantine",
     "kept": "customers who stay denied",
@@ -103,12 +111,18 @@ _WORDS = {
     "archived": "fields put back into the archive",
     "certificates": "certificates that the worker makes again",
     "dark": "records that nothing opens any more",
+    "told": "endings of which the journal alone knew, told again",
+    "written": "endings written into the journal again",
     "unanswered": "endings in the log that the journal lacks",
+    "untold": "endings in the journal of which nothing tells",
+    "lines_gone": "lines that the journal had and has no more",
+    "leaves_gone": "leaves that were signed and are in the log no more",
+    "flaws": "rows of the outbox that somebody changed, added or took out",
 }
 
 
+# What a lost event means for whoever goes on with the restored database.
 _GONE = {
-    event.GROUND_APPROVED: "statutory grounds that two officers approved: declare and approve them again",
     event.GROUND_RESUMED: "grounds that a customer's request had stopped and that went on: decide them again",
     event.IMPORT_COMPLETED: "imports: run them again, with the same files",
     event.VALUE_COLLECTED: "collections of values (customers made since the backup among them): they are not here",
@@ -126,7 +140,11 @@ _GONE = {
     event.RELEASE: "records of reads: in the log they stand, what they say is lost",
     event.REFUSAL: "records of refused reads: in the log they stand, what they say is lost",
 }
-"""What a lost event means for whoever goes on with the restored database; ends and answers are in the counts above."""
+_BACK = {
+    event.CONSENT_GIVEN, event.CONSENT_REFUSED, event.CONSENT_NARROWED, event.CONSENT_WITHDRAWN, event.CONSENT_REVOKED,
+    event.CONSENT_EXPIRED, event.CONSENT_SHUT, event.GROUND_APPROVED, event.GROUND_ENDED,
+}  # fmt: skip
+"""Lost events whose change is in the counts above, put back from the journal."""
 
 
 def _tell(outcome: Outcome, *, as_json: bool) -> None:
@@ -139,17 +157,22 @@ def _tell(outcome: Outcome, *, as_json: bool) -> None:
     for name, number in counts.items():
         table.add_row(_WORDS[name], str(number))
     console.print(table)
-    if outcome.log.gone:
+    lost = {type_: number for type_, number in outcome.log.gone.items() if type_ not in _BACK}
+    if lost:
         gone = Table("lost since the backup", "", title="What nothing here brings back")
-        for type_, number in outcome.log.gone.items():
+        for type_, number in lost.items():
             gone.add_row(_GONE.get(type_, f"events {type_}"), str(number))
         console.print(gone)
     for subject, codes in outcome.journal.kept.items():
         _warn(console, f"{subject} stays denied: {', '.join(codes)}")
     for subject in outcome.keys.dark:
         _warn(console, f"{subject}: no key opens this record, and neither journal nor replica has a newer one")
-    if outcome.unanswered:
+    for flaw in outcome.flaws:
+        _warn(console, f"row {flaw.outbox_id} of the outbox: {flaw.code}; the next drain puts it on record")
+    if outcome.compared.unanswered or outcome.compared.lines:
         _warn(console, "The journal is older than the log: bring back the newest, else run with --end-unknown.")
+    if outcome.compared.leaves:
+        _warn(console, "The log is older than the keys: bring back the newest, else run with --accept-gaps.")
 
 
 def _warn(console: Console, text: str) -> None:

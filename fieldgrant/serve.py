@@ -1,5 +1,6 @@
 """`fieldgrant serve` and `fieldgrant init`: a party, some, or all of them on one port of this machine."""
 
+import dataclasses
 import json
 import logging
 import secrets
@@ -80,7 +81,7 @@ def serve(  # noqa: PLR0917 - each is an option
     if demo:
         data, keys = _seeded(port)
     with terminal.opened(data, keys, Disagreement, database=database) as platform, _wallet(at):
-        home = compose.house(platform)
+        home = compose.house(_with_wallet(platform, at))
         http.run(compose.app(home, parties), port, ready=lambda bound: _tell(platform, parties, bound, at, demo=demo))
 
 
@@ -91,6 +92,14 @@ def _wallet_port(asked: int | None, usual: int) -> int:
             _free(asked, "--wallet-port")
         return asked
     return usual if usual and usual <= _LAST_PORT and _error(usual) is None else 0
+
+
+def _with_wallet(platform: Platform, port: int) -> Platform:
+    """The links of asks lead to the wallet that is served here, unless the settings say where it is."""
+    if not port or platform.settings.wallet_url is not None:
+        return platform
+    settings = platform.settings.model_copy(update={"wallet_url": f"http://localhost:{port}"})
+    return dataclasses.replace(platform, settings=settings)
 
 
 @contextmanager

@@ -178,6 +178,9 @@ def _open_ask(
     row = session.get(Credential, ask_id)
     if row is None or row.kind != "ask" or row.did != did:
         raise EvidenceError("foreign_ask", "we made no such ask to this wallet", field="ask")
+    desk.platform.journal.refresh()
+    if row.ended_kind == "revoked" or desk.platform.journal.ended(row.id):
+        raise EvidenceError("ask_ended", "the organisation ended this ask: it can no longer be answered", field="ask")
     for proof in credential.proofs:
         challenges.refuse_used(session, proof.challenge)
     ask = asks.parse(row, desk.platform)

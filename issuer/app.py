@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, FastAPI
 
-from issuer import catalogue_app, mail, public_app, request_app, staff_app, wallet_app
+from issuer import ask_app, catalogue_app, mail, public_app, request_app, staff_app, wallet_app
 from issuer.catalogue_app import BODY_LIMITS, Counts
 from issuer.invite import Inviting
 from issuer.mail import Channels, Post
@@ -18,6 +18,7 @@ STATUSES = {
     "unknown_notice": 404,
     "foreign_ask": 403,
     "stale_ask": 409,
+    "ask_ended": 409,
     "challenge_used": 409,
     "challenge_expired": 410,
     "digest_mismatch": 409,
@@ -60,6 +61,7 @@ def router(
     routes = APIRouter()
     routes.include_router(public_app.router(platform, registry.catalogue))
     routes.include_router(staff_app.router(registry, inviting))
+    routes.include_router(ask_app.router(registry))
     routes.include_router(catalogue_app.router(registry, counts))
     routes.include_router(wallet_app.router(registry, inviting))
     routes.include_router(request_app.router(registry, inviting))

@@ -244,7 +244,7 @@ def open_asks(session: Session, platform: Platform, did: Did) -> list[Ask]:
     """The asks to a wallet that can still be answered, oldest first."""
     at = platform.clock.now()
     asks = [parse(row, platform) for row in credentials.living(session, "ask", did=did)]
-    return [ask for ask in asks if at < ask.expires]
+    return [ask for ask in asks if at < ask.expires and not platform.journal.ended(ask.id)]
 
 
 def notice_ref(platform: Platform, notice: Notice) -> NoticeRef:

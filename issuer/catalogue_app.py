@@ -128,7 +128,8 @@ def _drafting(routes: APIRouter, registry: Registry, role: Callable[..., Any], c
     def drafts(staff: Overseer) -> Json:
         """Those that wait for approval, oldest first."""
         with platform.database.read() as session:
-            return {"items": [_listed(row) for row in _drafts(session)]}
+            waiting = [row for row in _drafts(session) if not platform.journal.ended(row[0].id)]
+            return {"items": [_listed(row) for row in waiting]}
 
     @routes.get("/catalogue/drafts/{id}", summary="One draft")
     def draft(id: Id, staff: Overseer) -> Json:
@@ -162,6 +163,13 @@ def _drafting(routes: APIRouter, registry: Registry, role: Callable[..., Any], c
             row = publication.approve(registry, staff, id)
             found = publication.proposed(registry, row.id)
             return {"number": found.edition.number, **_told(found)}
+
+    @routes.post("/catalogue/drafts/{id}/withdrawal", summary="Withdraw a draft")
+    def withdraw(id: Id, staff: Officer) -> Json:
+        """For good: nobody can approve it any more. Whoever made it; a version in effect is not taken back by this."""
+        with attempts.recorded(platform, "catalogue-withdrawal", did=staff.did):
+            row = publication.withdraw(registry, staff, id)
+            return {"id": row.id, "withdrawn_at": row.ended_at}
 
 
 def _transferring(routes: APIRouter, registry: Registry, role: Callable[..., Any], counts: Counts | None) -> None:
@@ -225,7 +233,7 @@ def _drafts(session: Session) -> list[tuple[Credential, CatalogueContent]]:
     statement = (
         select(Credential, CatalogueContent)
         .join(CatalogueContent, col(CatalogueContent.id) == col(Credential.id))
-        .where(Credential.kind == DRAFT)
+        .where(Credential.kind == DRAFT, col(Credential.ended_at).is_(None))
         .order_by(col(Credential.at))
     )
     return list(session.exec(statement))

@@ -3,7 +3,7 @@ alive only when a second person has signed the same document.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,13 +19,15 @@ from protocol import canonical, consent, event, ground, proof
 from protocol.consent import Process, SubjectId
 from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
-from protocol.times import iso, iso_ms
+from protocol.times import iso, iso_ms, parse
 from runtime import outbox
+from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.staff import Staff
 
 LONGEST = timedelta(days=3650)
 BATCH = 200
+APPROVED = "ground"  # the journal's kind of entry for one that two officers signed
 MAX_EVIDENCE = 4000  # characters
 BASES = frozenset({"dpv:Contract", "dpv:LegalObligation", "dpv:VitalInterest", "dpv:PublicInterest"})
 
@@ -160,6 +162,40 @@ def finish(desk: Desk, ground_id: str) -> None:
             session.add(work)
 
 
+def put_back(session: Session, platform: Platform, entry: Mapping[str, Any]) -> Sequence[str]:
+    """Put an approved ground back that the journal's entry carries and a restored database lost; whom it covers.
+
+    Nobody: it is there, or does not prove itself, which two officers and the controller signed. What ended it since
+    follows in the journal.
+    """
+    document: dict[str, Any] = entry["ground"]
+    known = session.get(Credential, document["id"])
+    if known is not None and known.kind == "ground":
+        return ()
+    at = parse(entry["at"], field="at")
+    row = signed.row(document, "ground", subject=EVERYONE, did=platform.controller, at=at)
+    try:
+        read = ground.parse_ground(signed.reverify(row, platform, ground.GROUND_TYPE), approved=True)
+    except EvidenceError:
+        return ()
+    if platform.controller not in read.signers or len(read.signers - {platform.controller}) < 2:
+        return ()
+    if known is not None:  # it was a draft then
+        session.delete(known)
+        session.flush()
+    named = [EVERYONE] if read.subjects is None else sorted(read.subjects)
+    row.subject, row.did = named[0] if len(named) == 1 else EVERYONE, read.declared_by
+    credentials.store(session, row)
+    there = set(session.exec(select(GroundSubject.subject).where(GroundSubject.ground_id == row.id)))
+    session.add_all(GroundSubject(ground_id=row.id, subject=one) for one in named if one not in there)
+    session.flush()
+    data = {"ground": row.id, "digest": row.digest, "replayed": True}
+    about = [None if one == EVERYONE else SubjectId(one) for one in named]
+    key = f"{event.GROUND_APPROVED}:{row.id}"
+    outbox.emit(session, event.GROUND_APPROVED, at=at, records=[(one, data) for one in about], key=key)
+    return named
+
+
 def unfinished(session: Session) -> list[str]:
     """Grounds whose subjects have not all been compiled since the change."""
     statement = select(Settling.ended).where(Settling.kind == "ground", col(Settling.settled_at).is_(None))
@@ -212,7 +248,7 @@ def _parsed(desk: Desk, row: Credential, *, approved: bool) -> StatutoryGround:
 
 
 def _countersign(session: Session, desk: Desk, row: Credential, staff: Staff, at: datetime) -> None:
-    draft = _parsed(desk, row, approved=False)
+    platform, draft = desk.platform, _parsed(desk, row, approved=False)
     _declared_by_staff(desk, draft)
     if draft.id != row.id:  # who approves one draft by its id must not sign another that was put in its place
         raise EvidenceError("foreign_ground", "this is another ground than the row says", field="id")
@@ -220,7 +256,7 @@ def _countersign(session: Session, desk: Desk, row: Credential, staff: Staff, at
         raise Problem(403, "second_approver", "Somebody else than who declared it must approve it.")
     document: dict[str, Any] = json.loads(row.body)
     # the controller signs as well: two accounts that somebody wrote into the database make no ground
-    for signer in (desk.platform.keyring.signer(f"staff/{staff.account}"), desk.platform.signer):
+    for signer in (platform.keyring.signer(f"staff/{staff.account}"), platform.signer):
         document = proof.sign(document, signer, created=at)
     row.body = canonical.jcs(document)
     row.digest = canonical.digest(row.body)
@@ -230,6 +266,8 @@ def _countersign(session: Session, desk: Desk, row: Credential, staff: Staff, at
     _parsed(desk, row, approved=True)
     _emit(session, event.GROUND_APPROVED, row, staff, at=at, more={})
     _begin(session, row, at)
+    # last, as all that is to outlive this database: if the commit then fails, two officers have signed all the same
+    platform.journal.append({"kind": APPROVED, "ground": document, "at": iso_ms(at)})
 
 
 def _declared_by_staff(desk: Desk, draft: StatutoryGround) -> None:

@@ -26,7 +26,7 @@ from protocol import canonical, consent, edition, event, proof
 from protocol.errors import EvidenceError
 from protocol.times import iso_ms, parse
 from runtime import outbox
-from runtime.journal import CATALOGUE
+from runtime.journal import CATALOGUE, CLOSED
 from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.staff import Staff
@@ -93,8 +93,8 @@ def proposed(desk: Desk, id_: str) -> Proved:
 def approve(desk: Desk, staff: Staff, id_: str) -> Credential:
     """Sign the draft as the second person: it is in effect when this answers. Compiling goes on (`finish`).
 
-    Problem 403 `role`, `second_approver`, 404 `unknown_catalogue`, 409 `draft_outdated`. Approved before: nothing
-    happens. EvidenceError `foreign_catalogue`.
+    Problem 403 `role`, `second_approver`, 404 `unknown_catalogue`, 409 `draft_outdated`, `draft_withdrawn`. Approved
+    before: nothing happens. EvidenceError `foreign_catalogue`.
     """
     if staff.role not in ("dpo", "admin"):
         raise Problem(403, "role", "Only a data protection officer or an administrator may approve a catalogue.")
@@ -104,8 +104,32 @@ def approve(desk: Desk, staff: Staff, id_: str) -> Credential:
         if row.did == staff.did:
             raise Problem(403, "second_approver", "Somebody else than who declared it must approve it.")
         if row.kind == DRAFT:
+            platform.journal.refresh()
+            if row.ended_at is not None or platform.journal.ended(row.id):
+                raise Problem(409, "draft_withdrawn", "This draft was withdrawn.")
             _publish(session, desk, row, said, staff)
     drained(desk, id_)
+    return row
+
+
+def withdraw(desk: Desk, staff: Staff, id_: str) -> Credential:
+    """Take a draft back: nobody can approve it any more. Again: nothing happens.
+
+    Problem 403 `role`, 404 `unknown_catalogue`, 409 `already_published`.
+    """
+    if staff.role != "dpo":
+        raise Problem(403, "role", "Only the data protection officer may withdraw a draft of the catalogue.")
+    platform = desk.platform
+    with platform.database.write() as session:
+        row, said = editions.row_of(session, id_)
+        if row.kind == KIND:
+            raise Problem(409, "already_published", "This version took effect; go back to an older one instead.")
+        if row.ended_at is None:
+            at = platform.clock.now()
+            credentials.end(session, row, "withdrawn", by=staff.account, at=at)
+            _emit(session, event.CATALOGUE_DRAFT_WITHDRAWN, row, said.number, staff, at=at)
+            # last: only the commit may follow
+            platform.journal.append({"kind": CLOSED, "id": row.id, "at": iso_ms(at)})
     return row
 
 

@@ -1,16 +1,22 @@
 """What follows a narrowing's commit: drain the reads in flight, record that the gate is shut, give the receipt.
 
 A row is written with the narrowing and settled once all that is done, so a crash in between leaves something to
-take up again: by the retry of the wallet, or by the worker.
+take up again: by the retry of the wallet, or by the worker. A row counts as far as the journal knows of its end: what
+somebody planted or spoiled is put aside by name, and the others go on.
 """
 
+import logging
+import re
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from issuer import receipts, signed
-from issuer.credentials import Credential
+from issuer.credentials import EVERYONE, Credential
 from issuer.desk import Desk
 from protocol import consent, event
 from protocol.consent import Consent, Reference, SubjectId
@@ -19,6 +25,10 @@ from protocol.times import iso_ms, parse
 from runtime import crash, outbox
 from runtime.platform import Platform
 
+LOG: Final = logging.getLogger("fieldgrant.issuer")
+SPOILED: Final = (EvidenceError, NoResultFound, IntegrityError, ValueError, KeyError, TypeError, AttributeError)
+"""How a row fails that will never be settled; anything else (a full disk, a locked database) is tried again."""
+_NAME: Final = re.compile(r"([a-z]+:)?urn:uuid:[0-9a-f-]{36}")
 WITH_RECEIPT = frozenset({"withdrawn", "narrowed", "revoked"})
 WITHOUT_SHUT = frozenset(
     {"enrolled", "unenrolled"}
@@ -49,9 +59,10 @@ def begin(session: Session, kind: str, *, subject: str, ended: str, by: str, ver
         id=by if kind in WITH_RECEIPT else f"{kind}:{ended}",
         kind=kind, subject=subject, ended=ended, by=by, version=version, at=iso_ms(at),
     )  # fmt: skip
-    session.add(row)
+    # over whatever somebody may have put there: the id of an end by time is known beforehand
+    merged = session.merge(row)
     session.flush()
-    return row
+    return merged
 
 
 def settle(desk: Desk, *ids: str) -> dict[str, Any] | None:
@@ -60,6 +71,7 @@ def settle(desk: Desk, *ids: str) -> dict[str, Any] | None:
         return None
     crash.point("settle.before")
     desk.drain()
+    desk.platform.journal.refresh()
     answer: dict[str, Any] | None = None
     with desk.platform.database.write() as session:
         for id_ in ids:
@@ -67,6 +79,66 @@ def settle(desk: Desk, *ids: str) -> dict[str, Any] | None:
         crash.point("settle.within")
     crash.point("settle.after")
     return answer
+
+
+def settle_each(desk: Desk, ids: Sequence[str]) -> int:
+    """Settle these together; where that fails each on its own, and put aside what cannot be. How many were settled."""
+    try:
+        settle(desk, *ids)
+    except SPOILED:
+        return sum(_alone(desk, id_) for id_ in ids)
+    return len(ids)
+
+
+def _alone(desk: Desk, id_: str) -> bool:
+    try:
+        settle(desk, id_)
+    except SPOILED as error:
+        put_aside(desk.platform, id_, getattr(error, "code", "spoiled"))
+        return False
+    return True
+
+
+def put_aside(platform: Platform, id_: str, code: str) -> None:
+    """Take a row that cannot be settled out of the way, on record by its name; its reads have ended by now.
+
+    Where the journal knows the end, it is recorded as shut all the same.
+    """
+    name = id_ if isinstance(id_, str) and _NAME.fullmatch(id_) else "of no form of ours"
+    LOG.error("a row of settling is put aside: %s: %s", name, code)
+    with platform.database.write() as session:
+        at = platform.clock.now()
+        session.connection().execute(update(Settling).where(col(Settling.id) == id_).values(settled_at=iso_ms(at)))
+        row = session.get(Settling, id_)
+        if row is not None and row.kind not in WITHOUT_SHUT and known(platform, row):
+            _tell_shut(session, row, at)
+        data = {"action": "settling", "code": code, "row": name}
+        outbox.emit(session, event.ATTEMPT_REFUSED, at=at, records=[(None, data)], key=f"settling:{name}")
+
+
+def known(platform: Platform, row: Settling) -> bool:
+    """Whether the journal knows of what a row says that it ended, and the row is named as ours are."""
+    journal = platform.journal
+    if row.id != (row.by if row.kind in WITH_RECEIPT else f"{row.kind}:{row.ended}"):
+        return False
+    if row.kind in ("enrolled", "excluded"):
+        return row.ended in journal.named(SubjectId(row.subject))
+    return journal.ended(row.ended)
+
+
+def misnamed(session: Session, limit: int = 100) -> list[str]:
+    """Rows for grounds and catalogues that nobody would take up: not named after what they are about."""
+    rows = session.exec(
+        select(Settling)
+        .where(col(Settling.settled_at).is_(None), col(Settling.kind).in_(("ground", "catalogue")))
+        .limit(limit)
+    )
+    return [row.id for row in rows if row.id != f"{row.kind}:{row.ended}" or not _there(session, row)]
+
+
+def _there(session: Session, row: Settling) -> bool:
+    found = session.get(Credential, row.ended)
+    return found is not None and found.kind == row.kind and (row.kind == "catalogue" or row.subject == EVERYONE)
 
 
 def unsettled(session: Session, limit: int = 100) -> list[str]:
@@ -94,17 +166,25 @@ def of(session: Session, answered: Credential) -> str:
 
 
 def _shut(session: Session, platform: Platform, row: Settling) -> dict[str, Any] | None:
+    if not known(platform, row):
+        raise EvidenceError("unknown_ending", "the journal knows of no such end", field="ended")
     if row.settled_at is not None:
-        return receipts.of(session, row.by)
+        given = receipts.of(session, row.by)
+        if given is not None or row.kind not in WITH_RECEIPT:
+            return given  # else somebody marked it: the reads have been waited for again
     at = platform.clock.now()
     row.settled_at = iso_ms(at)
     session.add(row)
     if row.kind in WITHOUT_SHUT:
         return None
+    _tell_shut(session, row, at)
+    return _receipt(session, platform, row, at) if row.kind in WITH_RECEIPT else None
+
+
+def _tell_shut(session: Session, row: Settling, at: datetime) -> None:
     data = {"credential": row.ended, "by": row.by, "how": row.kind, "version": row.version}
     subject = None if row.kind == "ground" else SubjectId(row.subject)
     outbox.emit(session, event.CONSENT_SHUT, at=at, records=[(subject, data)], key=f"shut:{row.id}")
-    return _receipt(session, platform, row, at) if row.kind in WITH_RECEIPT else None
 
 
 def _receipt(session: Session, platform: Platform, row: Settling, shut_at: datetime) -> dict[str, Any]:

@@ -9,7 +9,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from issuer import asks, attempts, credentials, enrolment, grounds, in_person, invitation, loss, recent_asks, signed
+from issuer import (
+    ask_ending,
+    asks,
+    attempts,
+    credentials,
+    enrolment,
+    grounds,
+    in_person,
+    invitation,
+    loss,
+    recent_asks,
+    signed,
+)
 from issuer.asks import Wish
 from issuer.credentials import Credential
 from issuer.grounds import Declaration
@@ -98,7 +110,9 @@ class GroundBody(BaseModel):
     citation: str = Field(min_length=3, max_length=500, examples=["PIPL art. 13(2), GDPR art. 6(1)(b)"])
     evidence: str = Field(min_length=3, max_length=4000, examples=["Customer contract, general terms 2026, clause 4"])
     processes: list[ProcessBody] = Field(min_length=1, max_length=16)
-    subjects: list[str] | str = Field("*", description="References of customers, or `*` for all.", examples=["*"])
+    subjects: list[str] | str = Field(
+        "*", description="References of customers, 1000 at most, or `*` for all.", examples=["*"], max_length=1000
+    )
     until_enrolled: bool = Field(False, description="Ends for a customer when they enrol a wallet.")
     roles: frozenset[str] | None = Field(None, description="Only these readers; left out: all whom the purpose allows.")
     valid_until: AwareDatetime = Field(examples=["2027-11-22T00:00:00Z"])
@@ -286,7 +300,7 @@ def _declaring(registry: Registry, role: Role) -> APIRouter:
 
 def _shown(row: Credential, registry: Registry) -> Json:
     """A credential as staff see it."""
-    standing = "draft" if row.kind == "ground-draft" else asks.standing_of(row, registry.platform.clock.now())
+    standing = "draft" if row.kind == "ground-draft" else ask_ending.standing(registry.platform, row)
     return {
         "id": row.id,
         "standing": standing,

@@ -5,9 +5,10 @@ Bodies are signed bytes, parsed strictly.
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 
-from issuer import asks, attempts, credentials, enrolment, grounds
+from issuer import ask_ending, asks, attempts, credentials, enrolment, grounds
+from issuer.credentials import Credential
 from issuer.invite import Inviting
 from issuer.registry import Registry
 from issuer.wallet_auth import WalletCaller, address_of, refuse_staff, wallet_caller
@@ -110,6 +111,18 @@ def _reading(registry: Registry, caller: Any) -> APIRouter:
         """The signed asks that wait for an answer, oldest first; offers to narrow a consent among them."""
         with platform.database.read() as session:
             return {"items": [{"credential": one.document} for one in asks.open_asks(session, platform, wallet.did)]}
+
+    @routes.get("/asks/{id}", summary="One ask to you")
+    def one_ask(wallet: Wallet, id: Annotated[str, Path(examples=[_UUID])]) -> Json:
+        """How an ask stands that a link led to: living, answered, refused, superseded, expired, revoked (ended by us).
+
+        One that was made to another wallet is as unknown as one that never was.
+        """
+        with platform.database.read() as session:
+            row = session.get(Credential, id)
+        if row is None or row.kind != "ask" or row.did != wallet.did:
+            raise Problem(404, "unknown_ask", "We made no such ask to this wallet.")
+        return {**asks.listed(row, platform.clock.now()), "standing": ask_ending.standing(platform, row)}
 
     @routes.get("/enrolments", summary="Your enrolment")
     def enrolments(wallet: Wallet) -> Json:

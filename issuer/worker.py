@@ -2,19 +2,26 @@
 
 import logging
 import threading
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from issuer import credentials, grounds, publication, sealing, settling, taking, wallet_auth
 from issuer.registry import Registry
+from runtime.problem import Problem
 
 log = logging.getLogger("fieldgrant.issuer")
 
 
 def run_once(registry: Registry) -> int:
-    """One round; how many things were done. Each step is idempotent, so two workers do no harm."""
+    """One round; how many things were done. Each step is idempotent, so two workers do no harm.
+
+    What cannot be settled is put aside by name, and whatever fails is told and tried again: the others go on.
+    """
     platform = registry.platform
     at = platform.clock.now()
     with platform.database.read() as session:
         waiting = settling.unsettled(session)
+        misnamed = settling.misnamed(session)
         half_done = grounds.unfinished(session)
         half_answered = taking.unfinished(session)
         half_compiled = publication.unfinished(session)
@@ -28,15 +35,25 @@ def run_once(registry: Registry) -> int:
             expired = registry.expire(session, at)
             over = grounds.expire(session, registry, at)
             wallet_auth.forget(session, at)
+    for row in misnamed:
+        settling.put_aside(platform, row, "misnamed")
     ended = tuple(dict.fromkeys([*waiting, *expired]))
-    settling.settle(registry, *ended)
-    for ground_id in dict.fromkeys([*half_done, *over]):
-        grounds.finish(registry, ground_id)
-    for version in half_compiled:
-        publication.finish(registry, version)
-    for request in half_answered:
-        taking.complete(registry, request)
-    return len(ended) + len(half_done) + len(over) + len(half_answered) + len(half_compiled)
+    done = settling.settle_each(registry, ended)
+    done += _each(dict.fromkeys([*half_done, *over]), partial(grounds.finish, registry))
+    done += _each(half_compiled, partial(publication.finish, registry))
+    return done + _each(half_answered, partial(taking.complete, registry))
+
+
+def _each(ids: Iterable[str], act: Callable[[str], object]) -> int:
+    """Act on each, the others too where one fails; how many did not."""
+    done = 0
+    for id_ in ids:
+        try:
+            act(id_)
+            done += 1
+        except (*settling.SPOILED, Problem) as error:
+            log.error("a piece of work failed: %s", getattr(error, "code", type(error).__name__))
+    return done
 
 
 def run(registry: Registry, stop: threading.Event, *, every: float = 1.0) -> None:

@@ -22,8 +22,8 @@ JsonValue: TypeAlias = Mapping[str, Any] | Sequence[Any] | str | int | float | b
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-# Where orjson's sorted form may differ from JCS: keys beyond the basic plane (UTF-16 order), numbers that are not
-# plain integers, and null, which orjson also writes for NaN.
+# Where orjson's sorted form may differ from JCS: keys beyond the basic plane (UTF-16 order) and numbers that are not
+# plain integers; null it also writes for NaN, so that is compared.
 _ASTRAL = re.compile(rb"[\xf0-\xf4]")
 # Three patterns, since one that starts with a character class is searched ten times slower than with a character.
 _FRACTIONS = tuple(re.compile(start + rb"-?[0-9]+[.e]") for start in (rb'":', rb",", rb"\["))
@@ -58,7 +58,7 @@ def jcs(value: JsonValue) -> bytes:
     """The canonical bytes of a JSON value (RFC 8785). EvidenceError: bad_number, bad_text, bad_json, too_deep."""
     try:
         fast = orjson.dumps(value, option=_FAST)
-        if not (isinstance(value, float) or b"null" in fast or _is_unsure(fast)):
+        if not (isinstance(value, float) or _is_unsure(fast) or (b"null" in fast and orjson.loads(fast) != value)):
             return fast
     except TypeError:  # orjson's only error; the slow path says what is wrong
         pass

@@ -9,6 +9,7 @@ from protocol.errors import EvidenceError
 CONTROLLER_PUBLISHED = "controller.published"
 CATALOGUE_DECLARED = "catalogue.declared"
 CATALOGUE_PUBLISHED = "catalogue.published"
+CATALOGUE_DRAFT_WITHDRAWN = "catalogue.draft_withdrawn"
 CATALOGUE_SETTLED = "catalogue.settled"
 IMPORT_COMPLETED = "import.completed"
 IMPORT_UNDONE = "import.undone"
@@ -21,6 +22,7 @@ ENROLMENT_COMPLETED = "enrolment.completed"
 ENROLMENT_REFUSED = "enrolment.refused"
 ENROLMENT_ENDED = "enrolment.ended"
 ASK_MADE = "ask.made"
+ASK_ENDED = "ask.ended"
 CONSENT_GIVEN = "consent.given"
 CONSENT_NARROWED = "consent.narrowed"
 CONSENT_REFUSED = "consent.refused"
@@ -78,7 +80,7 @@ TYPES = frozenset({
     ARCHIVE_MOVED, NOTICE_ISSUED, NOTICE_ACKNOWLEDGED, CLOCK_CONFIRMED, TOUCHPOINT_REGISTERED, TOUCHPOINT_APPROVED,
     TOUCHPOINT_ENDED, VALUE_HELD, HELD_ENDED, IMPORT_UNDONE, LOG_RECOVERED, GROUND_EXCLUDED, GROUND_RESUMED,
     REQUEST_RECEIVED, REQUEST_MOVED, REQUEST_ANSWERED, REQUEST_REFUSED, REQUEST_DELIVERED, LOSS_REPORTED,
-    LOSS_CONFIRMED, CHANNELS_TOLD,
+    LOSS_CONFIRMED, CHANNELS_TOLD, ASK_ENDED, CATALOGUE_DRAFT_WITHDRAWN,
 })  # fmt: skip
 
 NAMESPACE = "https://ns.fieldgrant.example/events"
@@ -89,6 +91,7 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
     ENROLMENT_ENDED: ("enrolment",),
     INVITATION_SENT: ("invitation", "channel"),
     ASK_MADE: ("ask", "digest", "processes"),
+    ASK_ENDED: ("credential", "processes"),
     CONSENT_GIVEN: ("consent", "digest"),
     CONSENT_NARROWED: ("consent", "digest", "replaces"),
     CONSENT_REFUSED: ("refusal", "digest", "ask"),
@@ -113,6 +116,7 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
     CATALOGUE_DECLARED: ("catalogue", "digest", "number"),
     CATALOGUE_PUBLISHED: ("catalogue", "digest", "number"),
     CATALOGUE_SETTLED: ("catalogue", "number"),
+    CATALOGUE_DRAFT_WITHDRAWN: ("catalogue", "number"),
     ATTEMPT_REFUSED: ("code",),
     SUBJECT_QUARANTINED: ("state",),
     CERTIFICATE_ISSUED: ("certificate", "digest", "fields"),

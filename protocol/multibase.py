@@ -6,22 +6,23 @@ from protocol.errors import EvidenceError
 
 _ALPHABET = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGITS = bytes.maketrans(_ALPHABET, bytes(range(58)))
-_LETTERS = bytes.maketrans(bytes(range(58)), _ALPHABET)
+_PAIRS = [high + low for high in _ALPHABET.decode() for low in _ALPHABET.decode()]  # two digits at a time
 _CHUNK = 10  # digits that stay within a machine word: 58^10 < 2^63
 _WHOLE_CHUNK = 58**_CHUNK
+_PAIR = 58**2
 _BASE58 = re.compile(r"z[1-9A-HJ-NP-Za-km-z]{0,127}")
 
 
 def encode(data: bytes) -> str:
     """Bytes as `z` and base58btc."""
-    number, digits = int.from_bytes(data, "big"), bytearray()
+    number, pairs = int.from_bytes(data, "big"), []
     while number:
         number, part = divmod(number, _WHOLE_CHUNK)
-        for _ in range(_CHUNK):
-            part, digit = divmod(part, 58)
-            digits.append(digit)
-    text = bytes(digits).translate(_LETTERS)[::-1].decode("ascii").lstrip("1")
-    return "z" + "1" * (len(data) - len(data.lstrip(b"\0"))) + text
+        for _ in range(_CHUNK // 2):
+            part, pair = divmod(part, _PAIR)
+            pairs.append(_PAIRS[pair])
+    pairs.reverse()
+    return "z" + "1" * (len(data) - len(data.lstrip(b"\0"))) + "".join(pairs).lstrip("1")
 
 
 def decode(text: object, *, length: int, field: str | None = None) -> bytes:

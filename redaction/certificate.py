@@ -36,7 +36,8 @@ def certify(platform: Platform, jobs: Sequence[str]) -> None:
         # one without fields is not a job of ours: there is nothing to certify
         disposition.move(session, [task.id for task in tasks if task.id not in fates], DONE, error="void")
         ours = _prove(session, platform, [task for task in tasks if task.id in fates], fates)
-        _store(session, platform, {task: fates[task.id] for task in ours}, at)
+        there = _displace(session, platform, [task.id for task in ours], at)
+        _store(session, platform, {task: fates[task.id] for task in ours if task.id not in there}, at)
         done = {"done_at": times.iso_ms(at), "error": None, "next_try_at": None}
         disposition.move(session, [task.id for task in ours], DONE, **done)
         crash.point("certify.within")
@@ -46,6 +47,33 @@ def certify(platform: Platform, jobs: Sequence[str]) -> None:
 def of_subject(session: Session, subject: SubjectId) -> list[bytes]:
     """The subject's certificates as signed (JCS bytes), oldest first."""
     return [row.body for row in credentials.of_kind(session, KIND, subject=subject)]
+
+
+def genuine(session: Session, platform: Platform, jobs: Collection[str]) -> frozenset[str]:
+    """Those of the jobs (at most 500) whose certificate is there, signed by us: a row of that id alone says nothing."""
+    rows = session.exec(select(Credential).where(Credential.kind == KIND, col(Credential.id).in_(jobs)))
+    return frozenset(row.id for row in rows if _ours(platform, row))
+
+
+def _ours(platform: Platform, row: Credential) -> bool:
+    try:
+        read = certificate.parse_certificate(signed.reverify(row, platform, certificate.CERTIFICATE_TYPE))
+    except EvidenceError:
+        return False
+    return read.id == row.id
+
+
+def _displace(session: Session, platform: Platform, jobs: Collection[str], at: datetime) -> frozenset[str]:
+    """Those of the jobs that have their certificate; what somebody else put in its place is taken out, on record."""
+    rows = session.exec(select(Credential).where(col(Credential.id).in_(jobs))).all()
+    there = frozenset(row.id for row in rows if row.kind == KIND and _ours(platform, row))
+    for row in rows:
+        if row.id not in there:
+            data = {"action": "certificate", "code": "planted_row", "certificate": row.id}
+            outbox.emit(session, event.ATTEMPT_REFUSED, at=at, records=[(None, data)])
+            session.delete(row)
+    session.flush()
+    return there
 
 
 def _prove(
@@ -59,13 +87,14 @@ def _prove(
     proved: list[Task] = []
     keys: set[tuple[int, int]] = set()
     for task in tasks:
-        dropped = platform.journal.dropped(task.id)
-        if dropped is None and all(one.action == "keep" for one in fates[task.id]):
+        known = platform.journal.dropped(task.id)
+        if not known and all(one.action == "keep" for one in fates[task.id]):
             if not all(_told_kept(session, task, one) for one in fates[task.id]):
                 raise EvidenceError("not_kept", "nobody told that this field is kept")
             proved.append(task)
             continue
-        if dropped is None or not disposition.sworn(task, fates[task.id], dropped):
+        dropped = disposition.sworn(task, fates[task.id], known)
+        if dropped is None:
             raise _not_dropped()
         keys.add((dropped.bucket, dropped.epoch))
         proved.append(replace(task, bucket=dropped.bucket, epoch=dropped.epoch, generation=dropped.generation))

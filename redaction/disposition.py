@@ -5,7 +5,7 @@ job per subject is open at a time (a partial unique index), and a field has one 
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -352,11 +352,12 @@ def facts(task: Task | Job, rows: Iterable[Fate | Disposition]) -> dict[str, Any
     return {"cause": task.cause, "cause_id": task.cause_id, "items": items}
 
 
-def sworn(task: Task | Job, rows: Iterable[Fate | Disposition], dropped: Dropped | None) -> bool:
-    """Whether the rows say what the journal knows of the job."""
-    if dropped is None or dropped.subject != task.subject:
-        return False
-    return canonical.digest(canonical.jcs(facts(task, rows))) == dropped.facts
+def sworn(task: Task | Job, rows: Iterable[Fate | Disposition], dropped: Sequence[Dropped]) -> Dropped | None:
+    """Which of what the journal knows of the job the rows say, the newest first; None: none of it."""
+    if not dropped:
+        return None
+    said = canonical.digest(canonical.jcs(facts(task, rows)))
+    return next((one for one in dropped if (one.subject, one.facts) == (task.subject, said)), None)
 
 
 def put_back(session: Session, claim: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from crm_core.imports import recall
 from issuer.catalogue import Catalogue
 from issuer.settling import Settling
 from protocol import times
@@ -84,8 +85,7 @@ class _Judge:
         box = self.boxes.get((self.task.id, self.task.subject, fate.field))
         if box is not None:
             return _boxed(ours, box, causes)
-        unclaimed = not causes and _said(fate) == [plan.UNCLAIMED]
-        if not causes and not unclaimed:
+        if not causes and not self._unclaimed(fate):
             return None
         if holder is not None:
             news = _news(fate, causes) or (plan.UNCLAIMED,)
@@ -96,6 +96,11 @@ class _Judge:
                 _refuse_in_flight(self.session, self.task.subject)
             return _set(ours, decided)
         return _set(ours, Decided(field=fate.field, action="shred", causes=(plan.UNCLAIMED,)))
+
+    def _unclaimed(self, fate: Fate) -> bool:
+        """Whether the row says that no ground ever came, and the value's day has come: by the event that brought it."""
+        said = _said(fate) == [plan.UNCLAIMED]
+        return said and fate.field in recall.due(self.session, self.task.subject, self.at)
 
 
 def _named(session: Session, task: Task, proof: Proof, fates: Sequence[Fate], at: datetime) -> Task:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from crm_core import origin
+from crm_core.imports import recall
 from issuer.catalogue import Catalogue
 from issuer.credentials import Standing
 from issuer.evidence import Evidence
@@ -177,15 +178,17 @@ def _unclaimed(platform: Platform, catalogue: Catalogue, subject: SubjectId, fie
         seen = looking.view(session, [subject])
         looked = looking.look(session, platform, catalogue, proof, at, seen=seen)
         lapsed = {one.field for one in looked.decided}  # those had a ground: they go the way of a lapse
+        really = fields & recall.due(session, subject, at)
         gone = [
             Decided(field=name, action="shred", causes=(UNCLAIMED,))
-            for name in sorted(fields & seen.rest[subject].fields(platform) - lapsed)
+            for name in sorted(really & seen.rest[subject].fields(platform) - lapsed)
             if lapse.holder(name, looked.grants, at) is None
         ]
         if gone:
             round_ = disposition.rounds(session, [subject]).get((subject, looked.version), 0)
             job = _new_job(subject, looked.version, round_, (at, UNCLAIMED, UNCLAIMED), at)
             disposition.add(session, [(job, gone)])
+        recall.put_right(session, subject, at)
         origin.settle(session, subject, at)
     return bool(gone)
 

@@ -1,62 +1,78 @@
 """Jobs that dropped a data key and never came to a certificate, made anew from the journal.
 
 Whoever makes such a job vanish from the database would spare the bucket key that an older copy opens with; and a
-restore of an older database would cost the customer the certificate.
+restore of an older database would cost the customer the certificate. A row counts as the certificate by our signature.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlmodel import col, delete, select
+from sqlmodel import Session, col, delete, select
 
 from crm_core.records import RecordRow
-from issuer.credentials import Credential
 from protocol.consent import SubjectId
-from redaction import disposition
+from redaction import certificate, disposition
 from redaction.disposition import DONE, Disposition, Job
+from runtime.journal import Dropped
 from runtime.platform import Platform
 
 LOG: Final = logging.getLogger(__name__)
+BATCH: Final = 500
 
 
-def revive(platform: Platform) -> int:
+def revive(platform: Platform, subjects: Collection[SubjectId] | None = None) -> int:
     """Put back the jobs of which the journal knows and that have neither a certificate nor a true row; how many.
 
-    Raises JournalError.
+    Of these customers alone, or of all. Raises JournalError.
     """
-    wanted = missing(platform)
-    if not wanted:
-        return 0
-    told = {str(one.body["job"]): one.body for one in platform.journal.entries() if one.body.get("job") in wanted}
-    return sum(_revived(platform, told[id_]) for id_ in sorted(wanted) if "told" in told[id_])
+    known = _known(platform, subjects)
+    return sum(_revived(platform, id_, known[id_]) for id_ in sorted(_missing(platform, known)))
 
 
-def missing(platform: Platform) -> frozenset[str]:
+def missing(platform: Platform, subjects: Collection[SubjectId] | None = None) -> frozenset[str]:
     """The jobs that `revive` would look at. Raises JournalError."""
+    return _missing(platform, _known(platform, subjects))
+
+
+def _known(platform: Platform, subjects: Collection[SubjectId] | None) -> dict[str, Sequence[Dropped]]:
     platform.journal.refresh()
-    dropped = platform.journal.every_dropped()
-    with platform.database.read() as session:
-        certified = select(Credential.id).where(Credential.kind == "certificate")
-        left = dropped.keys() - set(session.exec(certified))
-        open_ = set(session.exec(select(Job.id).where(Job.step != DONE)))
-        return frozenset(
-            id_
-            for id_ in left
-            if id_ not in open_
-            or not disposition.sworn(session.get_one(Job, id_), disposition.of_job(session, id_), dropped[id_])
-        )
+    if subjects is None:
+        return dict(platform.journal.every_dropped())
+    return {job: told for one in subjects for job, told in platform.journal.dropped_of(one).items()}
 
 
-def _revived(platform: Platform, told: Mapping[str, Any]) -> bool:
-    """One job as the journal has it, from where its survivors are journalled; False while another one is under way."""
-    subject, id_ = SubjectId(str(told["subject"])), str(told["job"])
+def _missing(platform: Platform, known: Mapping[str, Sequence[Dropped]]) -> frozenset[str]:
+    found: set[str] = set()
+    ids = sorted(known)
+    for start in range(0, len(ids), BATCH):
+        some = ids[start : start + BATCH]
+        with platform.database.read() as session:
+            left = set(some) - certificate.genuine(session, platform, some)
+            open_ = set(session.exec(select(Job.id).where(col(Job.id).in_(left), Job.step != DONE)))
+            found |= {id_ for id_ in left if id_ not in open_ or not _sworn(session, id_, known[id_])}
+    return frozenset(found)
+
+
+def _sworn(session: Session, id_: str, dropped: Sequence[Dropped]) -> bool:
+    rows = disposition.of_job(session, id_)
+    return disposition.sworn(session.get_one(Job, id_), rows, dropped) is not None
+
+
+def _revived(platform: Platform, id_: str, dropped: Sequence[Dropped]) -> bool:
+    """One job as the journal has it, from where its survivors are journalled; False while another one is under way.
+
+    What it gave up last, if it came to that in this database; else what it gave up before: in a database that was
+    restored a job may have been carried out a second time.
+    """
+    subject = SubjectId(dropped[0].subject)
     with platform.database.write() as session:
         under_way = disposition.open_job(session, subject)
         record = session.get(RecordRow, subject)
         if record is None or (under_way is not None and under_way.id != id_):
             return False
-        if record.generation <= int(told["generation"]):
+        told = _told(platform, [one for one in dropped if one.generation < record.generation])
+        if told is None:
             return False  # it did not come to that: what is lapsed is planned and carried out
         session.exec(delete(Disposition).where(col(Disposition.job) == id_))
         session.exec(delete(Job).where(col(Job.id) == id_))
@@ -64,3 +80,12 @@ def _revived(platform: Platform, told: Mapping[str, Any]) -> bool:
         disposition.put_back(session, told)
     LOG.warning("a job that had vanished is there again")
     return True
+
+
+def _told(platform: Platform, dropped: Sequence[Dropped]) -> Mapping[str, Any] | None:
+    """The newest of these entries that says what is to be certified."""
+    for one in dropped:
+        body = next(platform.journal.entries(one.seq - 1)).body
+        if "told" in body:
+            return body
+    return None

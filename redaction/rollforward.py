@@ -8,7 +8,7 @@ another customer, and an entry that somebody edited, change nothing.
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -117,7 +117,7 @@ def _one(session: Session, platform: Platform, old: Record, kept: Mapping[str, A
     generation, epoch, wrapped = keys.get(old.subject, (0, 0, b""))
     for candidate in (
         record,
-        replace(record, epoch=epoch, wrapped=wrapped) if generation == record.generation else None,
+        record._replace(epoch=epoch, wrapped=wrapped) if generation == record.generation else None,
     ):
         if candidate is None or not _opens(platform, candidate, sealed):
             continue

@@ -125,8 +125,7 @@ def _to_begin(session: Session, platform: Platform, buckets: Sequence[int]) -> l
     statement = select(Job.bucket, Job.id).where(col(Job.bucket).in_(buckets), Job.step == JOURNALLED)
     held: dict[int, set[int]] = {}
     for bucket, job in session.exec(statement):
-        dropped = platform.journal.dropped(job)  # not what the row says: whoever edits it would spare the key
-        if dropped is not None:
+        for dropped in platform.journal.dropped(job):  # not what the row says: whoever edits it would spare the key
             held.setdefault(bucket, set()).add(dropped.epoch)
     return [
         bucket
@@ -326,8 +325,8 @@ def _freed(session: Session, platform: Platform, waiting: Sequence[Task]) -> lis
     fates = disposition.fates(session, [task.id for task in waiting])
     sworn = []
     for task in waiting:
-        dropped = platform.journal.dropped(task.id)
-        if dropped is not None and disposition.sworn(task, fates.get(task.id, ()), dropped):
+        dropped = disposition.sworn(task, fates.get(task.id, ()), platform.journal.dropped(task.id))
+        if dropped is not None:
             sworn.append(replace(task, bucket=dropped.bucket, epoch=dropped.epoch, generation=dropped.generation))
     gone = platform.keyring.dropped_of({(task.bucket, task.epoch or 0) for task in sworn})
     return [task for task in sworn if (task.bucket, task.epoch) in gone]

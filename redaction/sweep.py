@@ -67,7 +67,6 @@ class Sweep:
         if self._begun is None or self._resting:
             self._begun, self._resting, self._after, self._outbox = now, False, "", 0
             unstick(platform)
-            self.found += revive.revive(platform)
         before = self.found
         while True:
             if not self._batch(platform, catalogue):
@@ -82,7 +81,7 @@ class Sweep:
         with platform.database.read() as session:
             statement = select(RecordRow.subject).where(RecordRow.subject > self._after)
             subjects = [SubjectId(one) for one in session.exec(statement.order_by(col(RecordRow.subject)).limit(BATCH))]
-        self.found += retell.retell(platform, subjects)
+        self.found += revive.revive(platform, subjects) + retell.retell(platform, subjects)
         with platform.database.read() as session:
             hidden = _hidden(session, platform, catalogue, subjects)
         for subject in hidden:
@@ -152,7 +151,7 @@ def unstick(platform: Platform) -> int:
 
 def _ahead(platform: Platform, job: Job, rows: Sequence[Disposition]) -> bool:
     """Whether a job says that it is further than it is: nothing was dropped yet, or what was kept nobody told of."""
-    if platform.journal.dropped(job.id) is not None:
+    if platform.journal.dropped(job.id):
         return False
     return job.step in _AFTER or (job.step == DROPPED and (job.error == "not_kept" or not _kept(rows)))
 

@@ -25,7 +25,7 @@ REDACTION = (
     "period",
     "due",
 )
-STEPS = (*REDACTION, "withdrawal", "settle", "drain", "publish", "replay", "rebuild", "rollforward")
+STEPS = (*REDACTION, "withdrawal", "settle", "drain", "publish", "agree", "replay", "rebuild", "rollforward")
 POINTS = tuple(f"{step}.{moment}" for step in STEPS for moment in ("before", "within", "after"))
 
 

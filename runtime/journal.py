@@ -1,12 +1,11 @@
 """The journal: every narrowing of a standing, durable outside the database before it is acknowledged (DESIGN, 7).
 
-A file `journal.jsonl` of JCS lines {"entry", "prev", "seq"}: `prev` is the SHA-256 of the line before (hex), so that a
-changed, lost or swapped line is seen. A last line without its newline was never acknowledged and is cut by the next
-append; everything else that does not fit raises.
+A file `journal.jsonl`, one line for each entry, chained and sealed under a key of the key-ring (see `journal_line`): a
+changed, lost, swapped or foreign line is seen. A last line without its newline was never acknowledged and is cut by the
+next append; everything else that does not fit raises.
 """
 
 import fcntl
-import hashlib
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,25 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from protocol import canonical
 from protocol.consent import SubjectId
-from runtime import keyfiles
+from runtime import journal_line, keyfiles
+from runtime.journal_line import JournalError
+
+__all__ = ["FILE", "KEY", "Dropped", "Entry", "Journal", "JournalError"]
 
 FILE = "journal.jsonl"
+KEY = "journal"  # name of the secret in the key-ring
+ANCHOR = 256  # lines from one remembered place in the file to the next
 NARROWING, DROPPED, CATALOGUE, USED, STAFF = "narrowing", "dropped", "catalogue", "used", "staff"
-
-
-class JournalError(Exception):
-    """The journal cannot be trusted or written.
-
-    Codes: journal_missing, journal_broken, journal_shrunk, journal_failed.
-    """
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code, self.detail = code, detail
+CLOSED = "closed"  # an ask that can no longer be answered, a draft that can no longer be approved
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +48,19 @@ class Dropped:
     generation: int
     fields: frozenset[str]
     facts: str
+    seq: int = 0  # of the line that says so
 
 
 class Journal:
     """An append-only, hash-chained file, shared by processes. What it says about floors and ends is held in memory."""
 
-    def __init__(self, directory: Path, *, create: bool = False) -> None:
-        """Read and verify the whole chain. Raises JournalError(journal_missing, journal_broken)."""
+    def __init__(self, directory: Path, key: bytes, *, create: bool = False) -> None:
+        """Read and verify the whole chain, under `key` (32 bytes). JournalError(journal_missing, journal_broken)."""
         self._path = directory / FILE
+        self._key = key
+        self._anchors = [(0, "", 0)]  # lines, tag of the last of them, bytes
         self._mutex = threading.Lock()
-        self._offset, self._seq, self._head = 0, 0, ""  # how far we have read: bytes, lines, digest of the last line
+        self._offset, self._seq, self._head = 0, 0, ""  # how far we have read: bytes, lines, tag of the last line
         self._inode = 0
         self._failed = False
         self._floors: dict[str, int] = {}
@@ -74,7 +68,8 @@ class Journal:
         self._named: dict[str, set[str]] = {}
         self._ended: set[str] = set()
         self._staff: set[tuple[str, str]] = set()
-        self._dropped: dict[str, Dropped] = {}
+        self._dropped: dict[str, tuple[Dropped, ...]] = {}
+        self._jobs: dict[str, dict[str, None]] = {}  # subject → jobs, in their order
         self._generations: dict[str, int] = {}
         self._used: set[str] = set()
         self._catalogue: tuple[int, str] | None = None
@@ -89,7 +84,8 @@ class Journal:
         """Append one entry, durable on return; its sequence number. Raises JournalError.
 
         Kind "narrowing" has `subject`, `version` and `ended` (ids), kind "dropped" what `Dropped`
-        has, kind "catalogue" `number` and `digest` of a version; other kinds are kept for those who replay.
+        has, kind "catalogue" `number` and `digest` of a version, kind "closed" the `id` of an ask or a draft; other
+        kinds are kept for those who replay.
         """
         return self.append_all([entry])
 
@@ -106,20 +102,34 @@ class Journal:
             seq, head, lines = self._seq, self._head, []
             for entry in entries:
                 seq += 1
-                lines.append(canonical.jcs({"seq": seq, "prev": head, "entry": dict(entry)}) + b"\n")
-                head = hashlib.sha256(lines[-1]).hexdigest()
+                line, head = journal_line.seal(self._key, seq, head, entry)
+                lines.append(line)
             self._write(descriptor, b"".join(lines))
             for line in lines:
                 self._accept(line)
             return seq
 
     def entries(self, since: int = 0) -> Iterator[Entry]:
-        """Entries with a sequence number above `since`, in order, the chain verified. Raises JournalError."""
-        seq, head = 0, ""
-        for line in self._lines(0):
-            seq, head, body = _parse(line, seq, head)
+        """Entries with a sequence number above `since`, in order, verified. Reads only from there. JournalError."""
+        seq, head, offset = self._anchor(since)
+        for line in self._lines(offset):
+            seq, head, body = journal_line.parse(self._key, line, seq, head)
             if seq > since:
                 yield Entry(seq, body)
+
+    def tag(self, seq: int) -> str | None:
+        """The tag of the line of that number, "" for 0; None when the journal is shorter. Raises JournalError."""
+        found, head, offset = self._anchor(seq)
+        if found == seq:
+            return head
+        for line in self._lines(offset):
+            found, head, _ = journal_line.parse(self._key, line, found, head)
+            if found == seq:
+                return head
+        return None
+
+    def _anchor(self, seq: int) -> tuple[int, str, int]:
+        return self._anchors[min(max(seq, 0) // ANCHOR, len(self._anchors) - 1)]
 
     def refresh(self) -> None:
         """Take in what other processes appended. Costs one stat when there is nothing new. Raises JournalError."""
@@ -129,7 +139,7 @@ class Journal:
                 self._take_in()
 
     def head(self) -> tuple[int, str]:
-        """Sequence number and SHA-256 (hex) of the last line; (0, "") when empty."""
+        """Sequence number and tag (hex) of the last line; (0, "") when empty."""
         with self._mutex:
             return self._seq, self._head
 
@@ -146,19 +156,23 @@ class Journal:
         return frozenset(self._named.get(subject, ()))
 
     def ended(self, ground: str) -> bool:
-        """Has this consent or ground been ended?"""
+        """Has this consent, ground, ask or draft been ended?"""
         return ground in self._ended
 
     def staff_ended(self, account: str, created_at: str) -> bool:
         """Has this account, made at that instant, been ended? An older row of it in the database is not believed."""
         return (account, created_at) in self._staff
 
-    def dropped(self, job: str) -> Dropped | None:
-        """What a redaction job gave up. None: nothing."""
-        return self._dropped.get(job)
+    def dropped(self, job: str) -> tuple[Dropped, ...]:
+        """What a redaction job gave up, newest first; in a database that was restored it may have done so again."""
+        return self._dropped.get(job, ())
 
-    def every_dropped(self) -> Mapping[str, Dropped]:
-        """What every redaction job gave up, by job."""
+    def dropped_of(self, subject: str) -> Mapping[str, tuple[Dropped, ...]]:
+        """The same of all jobs of a customer, by job."""
+        return {job: self._dropped[job] for job in tuple(self._jobs.get(subject, ()))}
+
+    def every_dropped(self) -> Mapping[str, tuple[Dropped, ...]]:
+        """The same of all jobs, by job."""
         return dict(self._dropped)
 
     def generation(self, subject: str) -> int:
@@ -214,8 +228,10 @@ class Journal:
             raise JournalError("journal_missing", "there is no journal") from error
 
     def _accept(self, line: bytes) -> None:
-        self._seq, self._head, body = _parse(line, self._seq, self._head)
+        self._seq, self._head, body = journal_line.parse(self._key, line, self._seq, self._head)
         self._offset += len(line)
+        if self._seq % ANCHOR == 0:
+            self._anchors.append((self._seq, self._head, self._offset))
         if body.get("kind") == NARROWING:
             # The end before the floor: a reader between the two must see the stricter answer.
             ended = {str(ground) for ground in body.get("ended", ())}
@@ -228,6 +244,8 @@ class Journal:
             self._staff.add((str(body["account"]), str(body["created_at"])))
         elif body.get("kind") == DROPPED:
             self._drop(body)
+        elif body.get("kind") == CLOSED:
+            self._ended.add(str(body["id"]))
         elif body.get("kind") == USED:
             self._used.add(str(body["permission"]))
         elif body.get("kind") == CATALOGUE:
@@ -241,8 +259,11 @@ class Journal:
             generation=int(body.get("generation", 0)),
             fields=frozenset(body["fields"]),
             facts=str(body.get("facts", "")),
+            seq=self._seq,
         )
-        self._dropped[str(body["job"])] = one
+        job = str(body["job"])
+        self._dropped[job] = (one, *self._dropped.get(job, ()))
+        self._jobs.setdefault(one.subject, {})[job] = None
         self._generations[one.subject] = max(self._generations.get(one.subject, 0), one.generation)
 
     def _cut_torn_line(self, descriptor: int) -> None:
@@ -268,15 +289,3 @@ def _statements(evidence: Mapping[str, Any]) -> Iterator[str]:
     for kind in ("enrolment", "consent", "given", "exclusion"):
         if kind in evidence:
             yield str(evidence[kind]["id"])
-
-
-def _parse(line: bytes, seq: int, head: str) -> tuple[int, str, Mapping[str, Any]]:
-    """Check one line against the one before. Raises JournalError(journal_broken)."""
-    try:
-        parsed = orjson.loads(line)
-        fits = parsed["seq"] == seq + 1 and parsed["prev"] == head and isinstance(parsed["entry"], dict)
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise JournalError("journal_broken", f"line {seq + 1} of the journal is unreadable") from error
-    if not fits:
-        raise JournalError("journal_broken", f"line {seq + 1} of the journal does not follow from the one before")
-    return seq + 1, hashlib.sha256(line).hexdigest(), parsed["entry"]

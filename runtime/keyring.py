@@ -50,7 +50,7 @@ class KeyRing:
         self.org = org
         self._directory, self._root = directory, root
         self._mutex = threading.RLock()
-        self._secrets: dict[Path, bytes] = {}
+        self._secrets: dict[tuple[str, str], bytes] = {}
         self._held: dict[openers.Held, AESGCM] = {}
         self._opener: openers.Opener | None = None
         self.archive = ArchiveKeys(directory, root, org)
@@ -111,11 +111,11 @@ class KeyRing:
         return tuple(sorted(unquote(path.stem) for path in (self._directory / "signers").glob("*.key")))
 
     def _secret(self, kind: str, name: str) -> bytes:
-        path = self._directory / kind / f"{quote(name, safe='')}.key"
-        known = self._secrets.get(path)
+        known = self._secrets.get((kind, name))
         if known is None:
+            path = self._directory / kind / f"{quote(name, safe='')}.key"
             known = self._load(path, _context(self.org, kind, name), make=lambda: secrets.token_bytes(32))
-            self._secrets[path] = known
+            self._secrets[kind, name] = known
         return known
 
     def _load(self, path: Path, context: bytes, *, make: Callable[[], bytes] | None = None) -> bytes:

@@ -9,14 +9,13 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Column, Integer, LargeBinary, Text, bindparam, insert
-from sqlalchemy import event as sqlalchemy_event
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from protocol import canonical, event
 from protocol.consent import SubjectId
 from runtime import dialect
 from runtime.clock import instant, iso
-from runtime.outbox_chain import INFO, START, Chain, Flaw, Link
+from runtime.outbox_chain import AFTER_COMMIT, INFO, START, Chain, Flaw, Link
 
 SALT = 32  # bytes per record
 
@@ -130,11 +129,8 @@ def _before(session: Session, chain: Chain | None, at: datetime) -> Link:
         return link
     gone = _lost(session, chain, link)
 
-    def committed(_: Session) -> None:
-        remember = chain.committed if gone is None else chain.replaced
-        remember(session.info[_LINK])
-
-    sqlalchemy_event.listen(session, "after_commit", committed, once=True)
+    remember = chain.committed if gone is None else chain.replaced
+    session.info[AFTER_COMMIT] = lambda: remember(session.info[_LINK])
     if gone is not None:
         # by its digest: whoever cut off the newest rows may have given their numbers anew
         tell(session, [Flaw(gone.id, gone.mac.hex()[:32], "event_missing")], at=at)

@@ -17,6 +17,7 @@ import orjson
 
 KEY = "outbox"  # name of the secret in the key-ring
 INFO = "outbox-chain"  # where a session finds its database's chain
+AFTER_COMMIT = "outbox-committed"  # and where it leaves what is to be called once its transaction has committed
 
 FlawCode = Literal["event_altered", "event_missing", "event_repeated"]
 

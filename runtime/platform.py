@@ -9,7 +9,7 @@ from sqlalchemy import inspect
 from protocol import did
 from protocol.did import Did, Keys
 from protocol.keys import Ed25519Signer
-from runtime import keyfiles, organisation
+from runtime import journal, keyfiles, organisation
 from runtime.clock import Clock, Clocks
 from runtime.journal import Journal
 from runtime.keyring import KeyRing, RingError
@@ -52,8 +52,8 @@ class Platform:
         for directory in (settings.data_dir, settings.db_dir, settings.log_dir, settings.keys_dir):
             keyfiles.make_directory(directory)
         settings.mail_dir.mkdir(parents=True, exist_ok=True)
-        KeyRing.create(settings.keys_dir, root_of(settings, create=True), did.web_did(settings.base_url))
-        Journal(settings.journal_dir, create=True)
+        keyring = KeyRing.create(settings.keys_dir, root_of(settings, create=True), did.web_did(settings.base_url))
+        Journal(settings.journal_dir, keyring.secret(journal.KEY), create=True)
         organisation.keep(settings)
         return cls.open(settings, clock)
 
@@ -68,7 +68,7 @@ class Platform:
         keyring = KeyRing.open(settings.keys_dir, root_of(settings))
         if keyring.org != controller:
             raise RingError("wrong_org", "this key-ring belongs to another organisation (base_url)")
-        journal = Journal(settings.journal_dir)
+        kept = Journal(settings.journal_dir, keyring.secret(journal.KEY))
         database = Database(
             settings.database,
             Chain(keyring.secret(KEY)),
@@ -84,7 +84,7 @@ class Platform:
             clock=clock or Clock(settings.clock_file, key=keyring.secret("clock")),
             database=database,
             keyring=keyring,
-            journal=journal,
+            journal=kept,
             controller=controller,
             signer=signer,
             document=document,

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from runtime import dialect
-from runtime.outbox_chain import INFO, Chain
+from runtime.outbox_chain import AFTER_COMMIT, INFO, Chain
 
 _MIGRATING = threading.Lock()  # Alembic's environment is global to the process
 
@@ -43,9 +43,12 @@ class Database:
     def write(self) -> Iterator[Session]:
         """A session that holds the write lock from its first statement; commits at exit, rolls back on any error."""
         made = Session(self._dialect.writer, expire_on_commit=False, info=self._info)
-        with self._dialect.turn(), made as session, session.begin():
-            session.connection()  # the lock now: what is read here must not change until the commit
-            yield session
+        with self._dialect.turn(), made as session:
+            with session.begin():
+                session.connection()  # the lock now: what is read here must not change until the commit
+                yield session
+            # no listener of SQLAlchemy's: it keeps each of them for good, and looks longer at each commit
+            session.info.pop(AFTER_COMMIT, _nothing)()
 
     def migrate(self) -> None:
         """Bring the schema to the newest version (`migrations/`), in one transaction. Two processes may run it.
@@ -75,3 +78,7 @@ class Database:
         """Close every pooled connection."""
         self.engine.dispose()
         self._dialect.reader.dispose()
+
+
+def _nothing() -> None:
+    pass

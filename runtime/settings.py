@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     database_reader: str | None = None
     base_url: str = "http://localhost:8700"
     service_urls: dict[str, str] = Field(default_factory=dict)
+    wallet_url: str | None = None  # where the wallet's page is: an origin of its own
     home_jurisdiction: str = "CN"
     languages: tuple[str, ...] = ("en", "zh-CN")
     smtp_url: str | None = None

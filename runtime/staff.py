@@ -11,10 +11,10 @@ import hmac
 import re
 import secrets
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import nacl.exceptions
@@ -79,28 +79,19 @@ class StaffSession(SQLModel, table=True):
     mac: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
-# Columns, not objects: this is on the way of every request of staff.
-_ACCOUNT_COLUMNS = (
-    col(StaffAccount.account),
-    col(StaffAccount.name),
-    col(StaffAccount.role),
-    col(StaffAccount.did),
-    col(StaffAccount.password_hash),
-    col(StaffAccount.created_at),
-    col(StaffAccount.ended_at),
-    col(StaffAccount.mac),
-)
+# The tables' own columns, not the objects': this is on the way of every request of staff.
+_STAFF_TABLE, _SESSION_TABLE = (SQLModel.metadata.tables[name] for name in ("staff", "staff_session"))
 _CALLER: Executable = (
     select(
-        *_ACCOUNT_COLUMNS,
-        col(StaffSession.expires_at).label("session_expires_at"),
-        col(StaffSession.mac).label("session_mac"),
+        *_STAFF_TABLE.c,
+        _SESSION_TABLE.c.expires_at.label("session_expires_at"),
+        _SESSION_TABLE.c.mac.label("session_mac"),
     )
-    .join(StaffSession, col(StaffSession.account) == col(StaffAccount.account))
+    .join(_SESSION_TABLE, _SESSION_TABLE.c.account == _STAFF_TABLE.c.account)
     .where(
-        col(StaffSession.token_hash) == bindparam("token_hash"),
-        col(StaffSession.expires_at) > bindparam("now"),
-        col(StaffAccount.ended_at).is_(None),
+        _SESSION_TABLE.c.token_hash == bindparam("token_hash"),
+        _SESSION_TABLE.c.expires_at > bindparam("now"),
+        _STAFF_TABLE.c.ended_at.is_(None),
     )
 )
 
@@ -227,7 +218,7 @@ def staff_of(session: Session, platform: "Platform", held: Ticket | str, at: dat
     """Whose session this is. Problem(401, "not_signed_in"): unknown, expired, account ended, or a MAC does not fit."""
     keyring, journal = platform.keyring, platform.journal
     digest = _ticket(held).digest(keyring)
-    row = session.execute(_CALLER, {"token_hash": digest, "now": iso(at)}).first()
+    row = session.connection().execute(_CALLER, {"token_hash": digest, "now": iso(at)}).first()
     if row is None:
         raise _not_signed_in()
     ours = _mac(keyring, "session", digest, row.account, row.session_expires_at)
@@ -252,21 +243,48 @@ def signed_in(
     def caller(
         request: Request, _bearer: Annotated[Any, Security(_BEARER)], _cookie: Annotated[Any, Security(_COOKIE)]
     ) -> Staff:
-        held = staff_session.ticket(request)
-        if held is None:
-            raise _not_signed_in()
-        with platform.database.read() as session:
-            staff = staff_of(session, platform, held, platform.clock.now())
-        limit.hit(held.text)  # after the look-up: only sessions that exist take up memory
-        refusal = _cookie_refused(platform, request, held) if held.kind == "cookie" else None
-        if refusal is None and roles is not None and staff.role not in roles:
-            refusal = Problem(403, "role", "this role may not do that")
-        if refusal is not None:
-            _on_record(platform, refusal, getattr(request.scope.get("route"), "path", ""), staff)
-            raise refusal
-        return staff
+        return _called(platform, request, _held(request), roles, limit)
 
     return caller
+
+
+def signing_in(
+    platform: "Platform", roles: Collection[str] | None = None, *, limit: RateLimit | None = None
+) -> Callable[..., Awaitable[Callable[[], Staff]]]:
+    """The same for a route that is called often: what it is given says who calls when it is asked, first of all.
+
+    So the database is looked at in the thread in which the route does its work, and not in another one before.
+    """
+    limit = limit or RateLimit(platform.settings.token_rate)
+
+    async def caller(
+        request: Request, _bearer: Annotated[Any, Security(_BEARER)], _cookie: Annotated[Any, Security(_COOKIE)]
+    ) -> Callable[[], Staff]:
+        return partial(_called, platform, request, _held(request), roles, limit)
+
+    return caller
+
+
+def _held(request: Request) -> Ticket:
+    held = staff_session.ticket(request)
+    if held is None:
+        raise _not_signed_in()
+    return held
+
+
+def _called(
+    platform: "Platform", request: Request, held: Ticket, roles: Collection[str] | None, limit: RateLimit
+) -> Staff:
+    with platform.database.read() as session:
+        staff = staff_of(session, platform, held, platform.clock.now())
+    limit.hit(held.text)  # after the look-up: only sessions that exist take up memory
+    refusal = _cookie_refused(platform, request, held) if held.kind == "cookie" else None
+    if refusal is None and roles is not None and staff.role not in roles:
+        refusal = Problem(403, "role", "this role may not do that")
+    if refusal is not None:
+        _on_record(platform, refusal, getattr(request.scope.get("route"), "path", ""), staff)
+        raise refusal
+    return staff
 
 
 def _cookie_refused(platform: "Platform", request: Request, held: Ticket) -> Problem | None:

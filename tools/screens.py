@@ -1,91 +1,338 @@
-"""Pictures of the pages for docs/screens/, from a platform that runs with the demo's data.
+"""Pictures of every screen of the three pages for docs/screens/, as a customer and staff come to see them.
 
-    python3 dev.py serve --port 8700                     in another terminal
-    .venv/bin/python tools/screens.py --port 8700
+    .venv/bin/python tools/screens.py                         starts the demo itself, in a temporary folder
+    .venv/bin/python tools/screens.py --port 8700 --home .    of `python3 dev.py serve --port 8700` in another terminal
+    .venv/bin/python tools/screens.py --only wallet --to /tmp/pictures
 
-Each screen in English at 1280 px and light, and in Chinese at 360 px and dark.
+Each screen in English at 1280 px and light, and in Chinese at 360 px and dark; the main ones the other way round too.
+WebP, made by the browser itself; a long screen is cut below.
 """
 
 import argparse
-import json
+import base64
+import re
 import sys
-from collections.abc import Callable
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Error, Locator, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from tests.browser import chromium  # noqa: E402 - the tests know where a browser is
+from tests.browser import chromium, house, kept  # noqa: E402 - the tests know where a browser is, and the way
+from tests.browser.conftest import Seen  # noqa: E402
+from tests.browser.house import House  # noqa: E402
+from tests.browser.pocket import PASSPHRASE, Pocket  # noqa: E402
+from tests.browser.words import Words  # noqa: E402
 
-VIEWS: dict[str, dict[str, Any]] = {
-    "en-1280": {"locale": "en-GB", "viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
-    "zh-360": {"locale": "zh-CN", "viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
-}
-LISTED = ".list:not(.waiting) tbody tr"
+WIDE, SMALL = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+ALL: Final = (("en-1280", "en-GB", WIDE, "light"), ("zh-360", "zh-CN", SMALL, "dark"))
+MORE: Final = (("zh-1280", "zh-CN", WIDE, "dark"), ("en-360", "en-GB", SMALL, "light"))
+MAIN: Final = frozenset(
+    {"wallet-home", "wallet-ask", "wallet-data", "wallet-history", "desk-customers", "desk-customer", "desk-ask",
+     "desk-board", "audit-search", "audit-event", "audit-provenance"}
+)  # fmt: skip
+LONGEST: Final = 1_600  # pixels
+QUALITY: Final = 0.82
+_WEBP = """async ([png, quality]) => {
+  const bitmap = await createImageBitmap(await (await fetch('data:image/png;base64,' + png)).blob());
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  canvas.getContext('2d').drawImage(bitmap, 0, 0);
+  const bytes = new Uint8Array(await (await canvas.convertToBlob({type: 'image/webp', quality})).arrayBuffer());
+  let text = '';
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+}"""
 
 
-class Taker:
-    """Goes through the staff pages and takes a picture of each screen."""
+class Camera:
+    """Takes pictures of one view and keeps them as WebP; of a screen that is not there yet it says so and goes on."""
 
-    def __init__(self, page: Page, base: str, accounts: dict[str, Any], save: Callable[[Page, str], None]) -> None:
-        self.page, self.base, self.accounts, self.save = page, base, accounts, save
+    def __init__(self, browser: Browser, to: Path, view: str, only: frozenset[str] | None) -> None:
+        self.dark_room, self.to, self.view, self.only = browser.new_page(), to, view, only
 
-    def sign_in(self, account: str) -> None:
+    def take(self, page: Page, name: str) -> None:
+        if self.only is not None and name not in self.only:
+            return
+        page.evaluate("Promise.all(document.getAnimations().map(one => one.finished.catch(() => 0)))")
+        dialog = page.get_by_role("dialog").count() > 0
+        size = page.viewport_size or WIDE
+        tall = int(page.evaluate("document.documentElement.scrollHeight"))
+        if not dialog and tall > size["height"]:  # a taller window: a bar at its foot stays at its foot
+            page.set_viewport_size({"width": size["width"], "height": min(LONGEST, tall)})
+        png = page.screenshot(animations="disabled", caret="hide")
+        page.set_viewport_size(size)
+        text = self.dark_room.evaluate(_WEBP, [base64.b64encode(png).decode(), QUALITY])
+        (self.to / f"{name}-{self.view}.webp").write_bytes(base64.b64decode(text))
+
+
+class Desk:
+    """The staff pages."""
+
+    def __init__(self, page: Page, home: House, words: Words, camera: Camera) -> None:
+        self.page, self.home, self.words, self.camera = page, home, words, camera
+
+    def enter(self, account: str, place: str = "/desk/") -> None:
         self.page.context.clear_cookies()
-        self.page.goto(f"{self.base}/desk/")
+        self.page.goto(f"{self.home.base}{place}")
         self.page.reload()
-        self.page.locator("[name=account]").fill(account)
-        self.page.locator("[name=password]").fill(self.accounts[account]["password"])
+        self.page.get_by_label(self.words("account"), exact=True).fill(account)
+        self.page.get_by_label(self.words("password"), exact=True).fill(self.home.password(account))
         self.page.keyboard.press("Enter")
-        self.page.locator(LISTED).first.wait_for()
+        self.page.get_by_role("navigation").wait_for()
 
-    def take(self, name: str, *, wait: str) -> None:
-        self.page.locator(wait).first.wait_for()
-        self.page.wait_for_timeout(400)  # until nothing fades any more
-        self.save(self.page, name)
+    def go(self, where: str, wait: str = "main h1") -> None:
+        self.page.goto(f"{self.home.base}/desk/#/{where}")
+        self.ready(self.page.locator(wait).first)
 
-    def desk(self) -> None:
-        page = self.page
-        page.goto(f"{self.base}/desk/")
-        self.take("desk-sign-in", wait="form")
-        self.sign_in("mei")
-        page.locator(".purpose select").select_option("marketing")
+    def ready(self, what: Locator) -> None:
+        what.wait_for()
+        self.page.get_by_text(self.words("loading")).first.wait_for(state="hidden")
+
+    def all(self, subject: str) -> None:
+        page, take = self.page, self.camera.take
+        page.goto(f"{self.home.base}/desk/")
+        self.ready(page.locator("form"))
+        take(page, "desk-sign-in")
+        self.enter("mei")
+        page.get_by_label(self.words("reading_for")).select_option("marketing")
         page.locator(".list td.withheld").first.wait_for(state="attached")
-        self.take("desk-customers", wait=LISTED)
-        page.locator(".list tbody a").nth(1).click()
-        self.take("desk-customer", wait=".group")
+        take(page, "desk-customers")
+        self.go(f"customers/{subject}", ".group")
+        take(page, "desk-customer")
         page.locator(".group .chip.lock").nth(2).click()
-        self.take("desk-lock", wait="dialog")
+        take(page, "desk-lock")
         page.locator("dialog .button.primary").click()
-        self.take("desk-ask", wait=".notice")
-        page.goto(f"{self.base}/desk/#/asks")
-        self.take("desk-requests", wait=LISTED)
-        self.sign_in("dora")
-        page.goto(f"{self.base}/desk/#/grounds")
-        self.take("desk-grounds", wait=".ground")
-        page.goto(f"{self.base}/desk/#/board")
-        self.take("desk-board", wait=".chart")
+        self.ready(page.locator(".notice"))
+        take(page, "desk-ask")
+        self.go("asks", "tbody tr")
+        take(page, "desk-requests")
+        page.get_by_role("button", name=self.words("asks.hand"), exact=True).first.click()
+        page.get_by_role("dialog").wait_for()
+        take(page, "desk-hand-over")
+        page.keyboard.press("Escape")
+        self.enter("dora")
+        for name in ("grounds", "board", "catalogue"):
+            self.go(name)
+            self.ready(page.locator("main .card").first)
+            take(page, f"desk-{name}")
+        self.enter("ada")
+        self.go("import")
+        take(page, "desk-import")
+
+
+class Auditor(Desk):
+    """The auditors' page."""
+
+    def go(self, where: str, wait: str = "main h1") -> None:
+        self.page.goto(f"{self.home.base}/auditor/#/{where}")
+        self.ready(self.page.locator(wait).first)
+
+    def all(self, subject: str) -> None:
+        page, take = self.page, self.camera.take
+        page.goto(f"{self.home.base}/auditor/")
+        self.ready(page.locator("form"))
+        take(page, "audit-sign-in")
+        self.enter("aron", "/auditor/")
+        self.go(f"search?person={subject}", "tbody tr")
+        take(page, "audit-search")
+        page.locator("tbody tr a").first.click()
+        self.ready(page.get_by_text(self.words("proof.same")).first)
+        take(page, "audit-event")
+        self.go(f"provenance/{subject}/contact.email", "main table")
+        take(page, "audit-provenance")
+        self.go("exports")
+        page.get_by_label(self.words("person")).fill(subject)
+        page.get_by_role("button", name=self.words("exports.do"), exact=True).click()
+        fetch = page.get_by_role("link", name=self.words("export.fetch"), exact=True)
+        fetch.wait_for()
+        take(page, "audit-export")
+        with page.expect_download() as taken:
+            fetch.click()
+        bundle = Path(tempfile.mkdtemp()) / "bundle.zip"
+        taken.value.save_as(bundle)
+        self.go("exports", "tbody tr")
+        take(page, "audit-exports")
+        self.go("verify")
+        page.get_by_label(self.words("verify.drop")).set_input_files(bundle)
+        page.get_by_role("heading", name=self.words("verdict.valid"), exact=True).wait_for()
+        take(page, "audit-verify")
+        self.go("log", "main .card")
+        take(page, "audit-log")
+
+
+class Wallet:
+    """The customer's page. `saved` is a wallet with a consent and an ask; nothing of it is changed but by the last."""
+
+    def __init__(self, page: Page, home: House, words: Words, camera: Camera) -> None:
+        self.mine, self.home, self.camera = Pocket(page, words), home, camera
+
+    def before(self) -> None:
+        """Up to the code of an invitation; in a profile of its own, that is left behind."""
+        mine, take = self.mine, self.camera.take
+        page = mine.page
+        invited = self.home.invite()
+        page.goto(invited.link)
+        mine.heading("start.title").wait_for()
+        take(page, "wallet-start")
+        mine.button("start.file").click()
+        take(page, "wallet-from-file")
+        mine.button("back").click()
+        mine.button("start.create").click()
+        take(page, "wallet-passphrase")
+        mine.twice(PASSPHRASE)
+        mine.button("start.create").click()
+        mine.heading("enrol.code.title").wait_for()
+        take(page, "wallet-code")
+        mine.to("home")
+        page.get_by_role("link", name=mine.words("home.open")).wait_for()
+        take(page, "wallet-home-empty")
+        page.get_by_role("link", name=mine.words("home.open")).click()
+        mine.field("enrol.link").wait_for()
+        take(page, "wallet-invitation")
+        mine.button("lock").click()
+        mine.field("passphrase").wait_for()
+        take(page, "wallet-locked")
+
+    def all(self) -> None:
+        mine, take = self.mine, self.camera.take
+        page = mine.page
+        for place in page.get_by_role("navigation").get_by_role("link").all():
+            name = str(place.get_attribute("href")).rpartition("/")[2]
+            place.click()
+            page.locator("main h1").wait_for()
+            page.locator("main .loading").first.wait_for(state="detached")
+            if name in {"history", "receipts"}:
+                page.locator("main summary").first.click()
+            take(page, f"wallet-{name}")
+        mine.to("home")
+        kept.open_ask(mine)
+        mine.button("ask.decline").wait_for()
+        take(page, "wallet-ask")
+        mine.to("settings")
+        mine.section("settings.backup").get_by_role("button", name=mine.words("backup.make")).click()
+        page.get_by_role("dialog").wait_for()
+        take(page, "wallet-backup")
+        mine.field("passphrase").fill(PASSPHRASE)
+        mine.button("backup.words").click()
+        page.get_by_role("dialog").get_by_role("listitem").nth(23).wait_for()
+        page.evaluate("document.querySelectorAll('.words li').forEach(one => { one.textContent = '••••••'; })")
+        take(page, "wallet-words")
+        page.keyboard.press("Escape")
+        mine.to("data")
+        page.get_by_role("switch").first.click()
+        page.get_by_role("dialog").wait_for()
+        take(page, "wallet-switch-off")
+
+
+def story(browser: Browser, home: House, language: str) -> kept.Kept:
+    """A customer who allowed something, was read, ended something else, and is asked again."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved = kept.saved(browser, home, Path(folder))
+        home.call("mei", "GET", f"/crm/customers/{saved.subject}?purpose=marketing")
+        context = browser.new_context(locale="en-GB")
+        mine = kept.brought_back(Seen.in_(context), home.wallet, saved)
+        ask(home, "sina", saved.subject, "service", ["contact.phone", "address.city"])
+        mine.button("refresh").click()
+        kept.open_ask(mine)
+        for tick in mine.page.get_by_role("checkbox").all():
+            tick.check()
+        mine.page.get_by_role("button", name=re.compile("^Allow")).click()
+        mine.heading("ask.given").wait_for()
+        home.call("sina", "GET", f"/crm/customers/{saved.subject}?purpose=service")
+        mine.to("data")
+        mine.button("data.withdraw").first.click()
+        mine.page.get_by_role("dialog").get_by_role("button", name=mine.words("end.consent"), exact=True).click()
+        mine.page.get_by_role("heading", name=mine.words("end.done")).wait_for()
+        mine.page.get_by_role("dialog").get_by_role("button", name=mine.words("done"), exact=True).click()
+        mine.to("receipts")
+        house.until(lambda: certified(mine), 60)
+        mine.to("settings")
+        mine.section("settings.backup").get_by_role("button", name=mine.words("backup.make")).click()
+        file = Path(tempfile.mkdtemp()) / "wallet.fieldgrant"
+        mine.save_file().save_as(file)
+        context.close()
+        fields = ["contact.phone", "contact.given_name", "address.city"]
+        ask(home, "sina", saved.subject, "service", fields, language)
+        return kept.Kept(file, saved.words, saved.subject)
+
+
+def ask(home: House, account: str, subject: str, purpose: str, fields: list[str], language: str = "en") -> None:  # noqa: PLR0917
+    body = {"subject": subject, "processes": [{"purpose": purpose, "fields": fields}], "language": language}
+    home.call(account, "POST", "/issuer/asks", body)
+
+
+def certified(mine: Pocket) -> bool:
+    mine.to("home")
+    mine.to("receipts")
+    mine.section("receipts.certificates").wait_for()
+    mine.page.locator("main .loading").first.wait_for(state="detached")
+    return mine.section("receipts.certificates").get_by_role("listitem").count() > 0
+
+
+def pictures(browser: Browser, home: House, to: Path, only: str) -> None:
+    """All of them. A page that cannot be walked through does not keep the others from being seen; it is said."""
+    saved = {locale: story(browser, home, language) for locale, language in (("en-GB", "en"), ("zh-CN", "zh-CN"))}
+    for views, names in ((ALL, None), (MORE, MAIN)):
+        for view, locale, size, scheme in views:
+            profile: dict[str, Any] = {"locale": locale, "viewport": size, "color_scheme": scheme}
+            walk = Walk(browser, home, Camera(browser, to, view, names), locale, profile)
+            for page, act in (("wallet", walk.wallet), ("desk", walk.desk), ("audit", walk.audit)):
+                try:
+                    if only in {"", page}:
+                        act(saved[locale])
+                except (KeyError, AssertionError, Error) as error:
+                    print(f"{page} {view}: {str(error)[:600]}", file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Through the pages in one view."""
+
+    browser: Browser
+    home: House
+    camera: Camera
+    locale: str
+    profile: dict[str, Any]
+
+    def page(self) -> Page:
+        made = self.browser.new_context(**self.profile).new_page()
+        made.set_default_timeout(20_000)
+        return made
+
+    def wallet(self, saved: kept.Kept) -> None:
+        words = Words("wallet", self.locale)
+        if self.camera.only is None:
+            Wallet(self.page(), self.home, words, self.camera).before()
+        opened = self.page()
+        kept.brought_back(Seen(opened), self.home.wallet, saved, self.locale)
+        Wallet(opened, self.home, words, self.camera).all()
+
+    def desk(self, saved: kept.Kept) -> None:
+        Desk(self.page(), self.home, Words("desk", self.locale), self.camera).all(saved.subject)
+
+    def audit(self, saved: kept.Kept) -> None:
+        Auditor(self.page(), self.home, Words("audit", self.locale), self.camera).all(saved.subject)
 
 
 def main() -> None:
     """Take them all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", type=int, default=8700)
+    parser.add_argument("--port", type=int, help="of a platform that runs already")
+    parser.add_argument("--home", type=Path, default=Path(), help="the folder that it was started in")
     parser.add_argument("--to", type=Path, default=ROOT / "docs" / "screens")
+    parser.add_argument("--only", choices=["wallet", "desk", "audit"], default="")
     given = parser.parse_args()
-    accounts = json.loads((ROOT / "out" / "serve" / str(given.port) / "accounts.json").read_text(encoding="utf-8"))
     given.to.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium.executable(play), args=chromium.arguments())
-        for view, profile in VIEWS.items():
-            page = browser.new_context(**profile).new_page()
-
-            def save(page: Page, name: str, view: str = view) -> None:
-                page.screenshot(path=given.to / f"{name}-{view}.png")
-
-            Taker(page, f"http://localhost:{given.port}", accounts, save).desk()
+        if given.port:
+            pictures(browser, House.standing(given.home, given.port), given.to, given.only)
+        else:
+            with tempfile.TemporaryDirectory() as folder, house.served(Path(folder)) as home:
+                pictures(browser, home, given.to, given.only)
         browser.close()
 
 

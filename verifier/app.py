@@ -7,11 +7,8 @@ import orjson
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as BodyField
-from sqlalchemy import select
-from sqlmodel import SQLModel
 
 from issuer.catalogue import Catalogue
-from issuer.credentials import Standing
 from protocol import canonical, credential
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
@@ -20,8 +17,9 @@ from runtime.limits import RateLimit
 from runtime.platform import Platform
 from runtime.problem import TYPES, Problem
 from runtime.staff import Staff
+from verifier import decision
 from verifier import openapi as text
-from verifier.gate import Allowance, Gate, Passage, Reader, Verdict, Visit
+from verifier.gate import Gate, Passage, Reader, Verdict, Visit
 from verifier.passage import told
 from verifier.response import GatedResponse
 
@@ -29,9 +27,6 @@ STATUSES = {"unknown_purpose": 404, "unknown_field": 404}
 # Anybody may have a credential verified, and the worst one takes most of a second of a processor.
 PER_ADDRESS = "120/minute"
 AT_ONCE, PATIENCE = 2, 2.0  # verifications, and seconds that one more waits for its turn
-
-_ALLOWANCE = SQLModel.metadata.tables[str(Allowance.__tablename__)]
-_STANDING = SQLModel.metadata.tables[str(Standing.__tablename__)]
 
 
 class VerifyOptions(BaseModel):
@@ -143,15 +138,9 @@ def _known(catalogue: Catalogue, gate: Gate, visit: Visit, names: list[str]) -> 
 
 
 def _verdict(platform: Platform, gate: Gate, passage: Passage, subject: SubjectId) -> Verdict:
-    visit = passage.visit
-    statement = (
-        select(_STANDING.c.subject, *gate.columns())
-        .select_from(_STANDING.outerjoin(_ALLOWANCE, gate.join(_STANDING.c.subject, visit)))
-        .where(_STANDING.c.subject == subject)
-    )
     with platform.database.read() as session:
-        row = session.connection().execute(statement).first()
-        if row is None:
-            gate.attempt(visit.reader, "unknown_subject", purpose=visit.purpose)
-            raise Problem(404, "unknown_subject", "There is no such customer.", field="subject")
-        return passage.judge(row)
+        verdict = decision.of(session, passage, subject)
+    if verdict is None:
+        gate.attempt(passage.visit.reader, "unknown_subject", purpose=passage.visit.purpose)
+        raise Problem(404, "unknown_subject", "There is no such customer.", field="subject")
+    return verdict

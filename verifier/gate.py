@@ -1,20 +1,21 @@
 """The gate: the one door through which values leave. See DESIGN.md, "The gate, and why it is fast".
 
-A reader of records builds one statement around the gate's columns and lets the gate judge each row:
+A reader of records builds one statement around the gate's columns, once, and lets the gate judge each row:
 
-    visit = gate.visit(reader, "marketing")                     # 403 role, 404 unknown_purpose: recorded
+    statement = select(record.c.subject, record.c.cells, *gate.COLUMNS).select_from(
+        record.outerjoin(allowance, gate.beside(record.c.subject)))
+
+    visit = the_gate.visit(reader, "marketing")                 # 403 role, 404 unknown_purpose: recorded
 
     def work(passage: Passage) -> Page:
         with database.read() as session:                        # the snapshot is taken inside the passage
-            rows = session.connection().execute(
-                select(record.c.subject, record.c.cells, *gate.columns())
-                .select_from(record.outerjoin(allowance, gate.join(record.c.subject, visit)))).all()
+            rows = session.connection().execute(statement, gate.place(visit)).all()
             verdicts = [passage.judge(row) for row in rows]     # needs row.subject, or judge(row, subject=…)
         ...
         release = passage.record([(verdict, asked), …], query={...})   # durable before a value leaves
         return ...
 
-    with gate.read(visit, work) as (passage, page):
+    with the_gate.read(visit, work) as (passage, page):
         return GatedResponse(orjson.dumps(page), passage)       # takes the passage over, lets go after the last byte
 
 Without GatedResponse the passage ends with the `with`.
@@ -25,7 +26,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Boolean, ColumnElement, SQLColumnExpression, and_, literal_column
+from sqlalchemy import Boolean, ColumnElement, SQLColumnExpression, and_, bindparam, literal_column
 from sqlmodel import SQLModel
 
 from issuer import publication
@@ -51,7 +52,10 @@ from verifier.recorder import Recorder
 from verifier.rule import Reason
 from verifier.seal import Key, Seal
 
-__all__ = ["Allowance", "Field", "Gate", "Passage", "Reader", "Reason", "StandingMoved", "Verdict", "Visit"]
+__all__ = [
+    "COLUMNS", "Allowance", "Field", "Gate", "Passage", "Reader", "Reason", "StandingMoved", "Verdict", "Visit",
+    "beside", "place",
+]  # fmt: skip
 
 T = TypeVar("T")
 PATIENCE = 2.0  # seconds that a standing below the journal's floor may be a change in progress
@@ -59,10 +63,37 @@ LONGEST = 10.0  # seconds after which a read that keeps meeting such changes giv
 _PAUSE = 0.02
 
 _ALLOWANCE = SQLModel.metadata.tables[str(Allowance.__tablename__)]
-# As text: SQLAlchemy's own subquery would cost each statement more than the look-up itself.
 _QUARANTINED: ColumnElement[bool] = literal_column(
     "EXISTS (SELECT 1 FROM quarantine WHERE quarantine.subject = allowance.subject)", Boolean
 )
+_STORED = ("mask", "reasons", "grounds", "next_change_at", "version", "catalogue", "mac")
+COLUMNS: tuple[ColumnElement[Any], ...] = (
+    *(_ALLOWANCE.c[name].label(f"gate_{name}") for name in _STORED),
+    _QUARANTINED.label("gate_quarantined"),
+)
+"""What `judge` needs, in the order of `passage.Stored`; the last columns of a statement."""
+
+
+def beside(subject_column: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+    """ON clause for an outer join of the table `allowance`: all four key columns bound, to what `place` says.
+
+    For a statement that is built once: to build it anew for each read costs many times what it costs the database.
+    """
+    return and_(
+        _ALLOWANCE.c.subject == subject_column,
+        _ALLOWANCE.c.purpose == bindparam("gate_purpose"),
+        _ALLOWANCE.c.recipient == bindparam("gate_recipient"),
+        _ALLOWANCE.c.jurisdiction == bindparam("gate_jurisdiction"),
+    )
+
+
+def place(visit: Visit) -> dict[str, str]:
+    """The parameters of `beside` for a visit."""
+    return {
+        "gate_purpose": visit.purpose,
+        "gate_recipient": visit.recipient,
+        "gate_jurisdiction": visit.jurisdiction,
+    }
 
 
 class Gate:
@@ -75,11 +106,6 @@ class Gate:
         self._seal = Seal(platform.keyring.secret("allowance-mac"))
         self._home = Jurisdiction(platform.settings.home_jurisdiction)
         self._us = Home(platform.controller, self._home)
-        names = ("mask", "reasons", "grounds", "next_change_at", "version", "catalogue", "mac")
-        self._columns: tuple[ColumnElement[Any], ...] = (
-            *(_ALLOWANCE.c[name].label(f"gate_{name}") for name in names),
-            _QUARANTINED.label("gate_quarantined"),
-        )
 
     @classmethod
     def open(cls, platform: Platform, catalogue: Catalogue) -> "Gate":
@@ -158,19 +184,6 @@ class Gate:
         finally:
             if not passage.handed_over:
                 passage.release()
-
-    def columns(self) -> tuple[ColumnElement[Any], ...]:
-        """The columns that `judge` needs, labelled `gate_…`."""
-        return self._columns
-
-    def join(self, subject_column: SQLColumnExpression[Any], visit: Visit) -> ColumnElement[bool]:
-        """ON clause for an outer join of the table `allowance`: all four key columns bound."""
-        return and_(
-            _ALLOWANCE.c.subject == subject_column,
-            _ALLOWANCE.c.purpose == visit.purpose,
-            _ALLOWANCE.c.recipient == visit.recipient,
-            _ALLOWANCE.c.jurisdiction == visit.jurisdiction,
-        )
 
     def attempt(self, reader: Reader, code: str, *, purpose: Purpose | None = None) -> None:
         """Record an attempt that was refused before any decision (an unknown field, a bad cursor).

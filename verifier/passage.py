@@ -4,7 +4,6 @@ import hmac
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Row
@@ -43,9 +42,11 @@ class Visit:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What one subject's allowance says to a visit. Every catalogue field is in exactly one of the two."""
+class Verdict(NamedTuple):
+    """What one subject's allowance says to a visit. Every catalogue field is in exactly one of the two.
+
+    A tuple, not a dataclass: each row that is read has one.
+    """
 
     subject: SubjectId
     released: frozenset[Field]
@@ -67,7 +68,7 @@ class Stored(NamedTuple):
     quarantined: bool
 
 
-_of_row = attrgetter(*(f"gate_{name}" for name in Stored._fields))
+_STORED = len(Stored._fields)
 
 
 class StandingMoved(Problem):
@@ -106,13 +107,15 @@ class Bench:
 class Passage:
     """The gate held open for one read: shared lock, judging, recording. One thread at a time."""
 
-    __slots__ = ("_bench", "_handed_over", "_hold", "_mac", "_now", "_recorded", "_waited_for", "visit")
+    __slots__ = (
+        "_bench", "_handed_over", "_hold", "_journal", "_mac", "_now", "_part", "_recorded", "_waited_for", "visit",
+    )  # fmt: skip
 
     def __init__(self, visit: Visit, bench: Bench, hold: Hold, at: datetime, waited_for: Collection[SubjectId]) -> None:
         """`at`: when it began, the instant that it judges by; `waited_for`: below the floor for too long already."""
         self.visit = visit
         self._bench, self._hold, self._now, self._waited_for = bench, hold, iso(at), waited_for
-        self._mac = bench.mac(bench.part)
+        self._part, self._journal, self._mac = bench.part, bench.journal, bench.mac(bench.part)
         self._handed_over = self._recorded = False
 
     @property
@@ -121,13 +124,17 @@ class Passage:
         return self._bench.send_deadline
 
     def judge(self, row: Row[Any], *, subject: SubjectId | None = None) -> Verdict:
-        """The verdict on a row that holds `gate.columns()`; `subject` defaults to `row.subject`.
+        """The verdict on a row that ends with `gate.columns()`; `subject` defaults to `row.subject`.
 
         Raises:
             StandingMoved: in a passage of its own (`gate.passage`); `gate.read` catches it and tries again.
         """
-        who: SubjectId = row.subject if subject is None else subject
-        stored = Stored._make(_of_row(row))
+        return self.judge_stored(row.subject if subject is None else subject, Stored._make(row[-_STORED:]))
+
+    def judge_stored(self, who: SubjectId, stored: Stored) -> Verdict:
+        """The same for the gate's columns alone. Raises the same."""
+        if self._good(who, stored):
+            return self._read(who, stored)
         if stored.quarantined:
             return self._nothing(who, Reason.NO_GROUND)
         flaw = self._flaw(who, stored)
@@ -159,7 +166,8 @@ class Passage:
             "jurisdiction": visit.jurisdiction,
             "query": dict(query),
         }
-        records: list[Entry] = [(verdict.subject, told(verdict, asked)) for verdict, asked in entries]
+        telling = Telling()
+        records: list[Entry] = [(verdict.subject, telling.of(verdict, asked)) for verdict, asked in entries]
         # A page without rows is a read too: its record names nobody.
         records = records or [(None, {"released": []})]
         event_id = self._bench.recorder.record(event.RELEASE, header=header, records=records)
@@ -188,6 +196,20 @@ class Passage:
     def release(self) -> None:
         """Let go of the lock; harmless when repeated."""
         self._hold.release()
+
+    def _good(self, who: SubjectId, stored: Stored) -> bool:
+        """Is this row what we wrote last, under what is in effect? Whatever is not is looked at more closely."""
+        mask, reasons, grounds, change, version, part, mac, quarantined = stored
+        if quarantined or mac is None or part != self._part or type(version) is not int:
+            return False
+        journal = self._journal
+        if version < journal.floor(who):
+            return False
+        try:
+            expected = self._mac(who, mask, reasons, grounds, change, version, journal.mark(who))
+            return hmac.compare_digest(expected, mac)
+        except (TypeError, ValueError, AttributeError):  # values of types that we never write
+            return False
 
     def _flaw(self, subject: SubjectId, stored: Stored) -> Cause | Literal["outdated"] | None:
         """What shows that this row is not what we wrote last; every subject has its rows from its first moment."""
@@ -230,7 +252,7 @@ class Passage:
     def _read(self, subject: SubjectId, stored: Stored) -> Verdict:
         if self.visit.processing != USE:
             return self._nothing(subject, Reason.PURPOSE, stored.version)
-        reading, journal = self._bench.reading, self._bench.journal
+        reading, journal = self._bench.reading, self._journal
         released, reasons = reading.mask(stored.mask, stored.reasons)
         grounds = reading.grounds(stored.grounds)
         if stored.next_change_at is not None and stored.next_change_at <= self._now:
@@ -242,7 +264,7 @@ class Passage:
             lost = frozenset[Field]().union(*(grounds[ground] for ground in ended))
             reasons = {**reasons, **dict.fromkeys(lost, Reason.WITHDRAWN)}
             released, grounds = released - lost, {key: grounds[key] for key in grounds if key not in ended}
-        return Verdict(subject=subject, released=released, reasons=reasons, version=stored.version, grounds=grounds)
+        return Verdict(subject, released, reasons, stored.version, grounds)
 
     def _nothing(self, subject: SubjectId, why: Reason, version: int = 0) -> Verdict:
         reasons = dict.fromkeys(self._bench.reading.fields, why)
@@ -251,11 +273,42 @@ class Passage:
 
 def told(verdict: Verdict, asked: frozenset[Field]) -> dict[str, Any]:
     """What is on record of one subject's part in a read: names of fields, never a value."""
-    return {
-        "released": sorted(asked & verdict.released),
-        "withheld": {field: verdict.reasons[field].value for field in sorted(asked - verdict.released)},
-        "version": verdict.version,
-        "grounds": {
-            ground: sorted(used) for ground, fields in sorted(verdict.grounds.items()) if (used := asked & fields)
-        },
-    }
+    return Telling().of(verdict, asked)
+
+
+class Telling:
+    """The same for many subjects: what they have in common, mostly all but the ground's name, is sorted once."""
+
+    __slots__ = ("_fields", "_reasons")
+
+    def __init__(self) -> None:
+        self._fields: dict[tuple[frozenset[Field], frozenset[Field]], list[Field]] = {}
+        self._reasons: dict[tuple[int, frozenset[Field]], tuple[Mapping[Field, Reason], dict[Field, str]]] = {}
+
+    def of(self, verdict: Verdict, asked: frozenset[Field]) -> dict[str, Any]:
+        """What is on record of one of them."""
+        return {
+            "released": self._both(asked, verdict.released),
+            "withheld": self._withheld(verdict, asked),
+            "version": verdict.version,
+            "grounds": {
+                ground: used
+                for ground, fields in sorted(verdict.grounds.items())
+                if (used := self._both(asked, fields))
+            },
+        }
+
+    def _both(self, asked: frozenset[Field], fields: frozenset[Field]) -> list[Field]:
+        known = self._fields.get((asked, fields))
+        if known is None:
+            known = self._fields[asked, fields] = sorted(asked & fields)
+        return known
+
+    def _withheld(self, verdict: Verdict, asked: frozenset[Field]) -> dict[Field, str]:
+        key = (id(verdict.reasons), asked)  # the reasons are kept beside, so that nothing else gets their identity
+        known = self._reasons.get(key)
+        if known is None:
+            why = verdict.reasons
+            known = why, {field: why[field].value for field in sorted(asked - verdict.released)}
+            self._reasons[key] = known
+        return known[1]

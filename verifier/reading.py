@@ -28,6 +28,7 @@ class Reading:
         self.fields = frozenset(field for field, _ in self._bits)
         self.mask = lru_cache(_KEPT)(self._mask)
         self.grounds = lru_cache(_KEPT)(self._grounds)
+        self._of = lru_cache(_KEPT)(self._fields_of)
 
     def _mask(self, mask: bytes, reasons: bytes) -> tuple[frozenset[Field], Mapping[Field, Reason]]:
         """The released fields, and why not the others."""
@@ -46,5 +47,5 @@ class Reading:
             {GroundId(ground): self._of(int(mask, 16)) for ground, mask in orjson.loads(grounds).items()}
         )
 
-    def _of(self, bits: int) -> frozenset[Field]:
+    def _fields_of(self, bits: int) -> frozenset[Field]:
         return frozenset(field for field, bit in self._bits if bits >> bit & 1)

@@ -8,10 +8,11 @@ quarantine is lifted only where every stored statement about the subject proves 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from sqlmodel import Session, col, select
 
-from issuer import editions, publication
+from issuer import editions, publication, signed
 from issuer.catalogue import Catalogue
 from issuer.credentials import EVERYONE, Credential, Standing
 from protocol.consent import SubjectId
@@ -41,6 +42,7 @@ class Report:
 
     ended: tuple[str, ...]
     given: tuple[str, ...] = ()  # consents and refusals that the database had lost
+    approved: tuple[str, ...] = ()  # statutory grounds that the database had lost
     compiled: int
     lifted: tuple[SubjectId, ...]
     kept: Mapping[SubjectId, tuple[str, ...]]
@@ -84,8 +86,8 @@ def reconcile(platform: Platform, catalogue: Catalogue, *, dry_run: bool = False
     renewed = False if dry_run else publication.put_back(platform)
     crash.point("replay.before")
     with suppress(_Undone), platform.database.write() as session:
-        ended, given, touched = replay.replay(session, platform)
-        touched |= _raise_to_floor(session, platform.journal)
+        replayed = replay.replay(session, platform)
+        touched = replayed.touched | _raise_to_floor(session, platform.journal)
         suspects = [subject for subject, _ in quarantine.every(session)]
         lifted, kept = _examine(session, platform, catalogue, suspects)
         compiled = allowance.compile_many(session, platform, catalogue, sorted(touched | set(lifted)))
@@ -95,29 +97,72 @@ def reconcile(platform: Platform, catalogue: Catalogue, *, dry_run: bool = False
     crash.point("replay.after")
     if (EVERYONE in touched or renewed) and not dry_run:  # a ground for all had ended, or the catalogue had gone
         compiled = allowance.compile_all(platform, catalogue)
-    return Report(ended=tuple(ended), given=tuple(given), compiled=compiled, lifted=tuple(lifted), kept=kept)
+    return Report(
+        ended=tuple(replayed.ended),
+        given=tuple(replayed.given),
+        approved=tuple(replayed.approved),
+        compiled=compiled,
+        lifted=tuple(lifted),
+        kept=kept,
+    )
 
 
 def end_everything(platform: Platform, subjects: Iterable[tuple[str, str]]) -> None:
     """End every consent of these customers, in the journal: something of theirs ended (then), and nobody knows what.
 
-    `reconcile` is to follow.
+    For `EVERYONE` every ground and every touchpoint. `reconcile` is to follow.
     """
     with platform.database.read() as session:
         for subject, at in subjects:
-            standing = session.get(Standing, subject)
-            living = select(Credential.id).where(
-                Credential.subject == subject, Credential.kind == "consent", col(Credential.ended_at).is_(None)
-            )
-            entry = {
-                "kind": NARROWING,
-                "subject": subject,
-                "version": 1 + max(platform.journal.floor(SubjectId(subject)), standing.version if standing else 0),
-                "ended": list(session.exec(living)),
-                "evidence": {},
-                "at": at,
-            }
-            platform.journal.append(entry)
+            of_all = subject == EVERYONE
+            living = select(Credential.id).where(col(Credential.ended_at).is_(None))
+            if of_all:
+                living = living.where(col(Credential.kind).in_(("ground", "touchpoint")))
+            else:
+                living = living.where(Credential.subject == subject, Credential.kind == "consent")
+            version = 0 if of_all else 1 + _newest(session, platform.journal, subject)
+            platform.journal.append(_narrowing(subject, version, list(session.exec(living)), {}, at))
+
+
+def write_down(platform: Platform) -> int:
+    """Put into the journal what the database knows of ends and enrolments and the journal lost; how many entries.
+
+    Only for whoever has lost the newest journal for good: it takes away and gives nothing. JournalError.
+    """
+    journal = platform.journal
+    entries = []
+    with platform.database.read() as session:
+        stated = select(Credential).where(col(Credential.kind).in_(("enrolment", "exclusion")))
+        for row in session.exec(stated):
+            if row.id not in journal.named(SubjectId(row.subject)):
+                version = _newest(session, journal, row.subject)
+                entries.append(_narrowing(row.subject, version, [], {row.kind: signed.document(row)}, row.at))
+        ended = select(Credential).where(col(Credential.ended_at).is_not(None))
+        for row in session.exec(ended.where(col(Credential.kind).in_((*_KINDS, "touchpoint")))):
+            if not journal.ended(row.id):
+                own = row.kind in ("consent", "enrolment")
+                version = _newest(session, journal, row.subject) if own else 0
+                entries.append(_narrowing(row.subject if own else EVERYONE, version, [row.id], {}, str(row.ended_at)))
+    if entries:
+        journal.append_all(entries)
+    return len(entries)
+
+
+def everybody(platform: Platform) -> list[SubjectId]:
+    """Every customer."""
+    with platform.database.read() as session:
+        return [SubjectId(one) for one in session.exec(select(Standing.subject).order_by(col(Standing.subject)))]
+
+
+def _newest(session: Session, journal: Journal, subject: str) -> int:
+    standing = session.get(Standing, subject)
+    return max(journal.floor(SubjectId(subject)), standing.version if standing else 0)
+
+
+def _narrowing(subject: str, version: int, ended: list[str], evidence: Mapping[str, Any], at: str) -> dict[str, Any]:
+    return {
+        "kind": NARROWING, "subject": subject, "version": version, "ended": ended, "evidence": dict(evidence), "at": at,
+    }  # fmt: skip
 
 
 def _below(session: Session, journal: Journal) -> set[SubjectId]:

@@ -4,22 +4,23 @@ An end needs no proof: it only takes away. A consent is put back when the wallet
 wallet's enrolment prove it, as the registry would have taken it; what ended it since follows in the journal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, select
 
-from issuer import asks, challenges, credentials, receipts, settling, signed, statuslists
+from issuer import asks, challenges, credentials, grounds, receipts, settling, signed, statuslists
 from issuer.challenges import Challenge
-from issuer.credentials import Credential, Standing
+from issuer.credentials import EVERYONE, Credential, Standing
 from issuer.settling import Settling
 from protocol import consent, event, times
 from protocol.consent import Ask, Consent, Reference, SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
 from runtime import outbox
-from runtime.journal import NARROWING
+from runtime.journal import NARROWING, Entry
 from runtime.platform import Platform
 from verifier.verdicts import Verdicts
 
@@ -30,27 +31,71 @@ _EVENTS = {  # by how it ended: the event, the issuer's word for it, and the sta
     "revoked": (event.CONSENT_REVOKED, "revoked", "revocation"),
     "expired": (event.CONSENT_EXPIRED, "expired", "consent"),
 }
+_OTHERS = {
+    "ground": event.GROUND_ENDED,
+    "enrolment": event.ENROLMENT_ENDED,
+    "touchpoint": event.TOUCHPOINT_ENDED,
+}
 
 
-def replay(session: Session, platform: Platform) -> tuple[list[str], list[str], set[SubjectId]]:
-    """Take the journal from its first entry to its last; what ended, which answers were put back, about whom."""
-    ended: list[str] = []
-    given: list[str] = []
-    touched: set[SubjectId] = set()
+@dataclass(slots=True)
+class Replayed:
+    """What ended, which answers and statutory grounds were put back, about whom."""
+
+    ended: list[str] = field(default_factory=list)
+    given: list[str] = field(default_factory=list)
+    approved: list[str] = field(default_factory=list)
+    touched: set[SubjectId] = field(default_factory=set)
+
+
+def replay(session: Session, platform: Platform) -> Replayed:
+    """Take the journal from its first entry to its last."""
+    done = Replayed()
     for entry in platform.journal.entries():
-        subject = SubjectId(str(entry.body.get("subject", "")))
-        if entry.body.get("kind") == ANSWER:
+        kind, subject = entry.body.get("kind"), SubjectId(str(entry.body.get("subject", "")))
+        if kind == ANSWER:
             if (put_back := _answer(session, platform, subject, entry.body)) is not None:
-                given.append(put_back)
-                touched.add(subject)
-        elif entry.body.get("kind") == NARROWING:
+                done.given.append(put_back)
+                done.touched.add(subject)
+        elif kind == grounds.APPROVED:
+            if covered := grounds.put_back(session, platform, entry.body):
+                done.approved.append(str(entry.body["ground"]["id"]))
+                done.touched |= set(map(SubjectId, covered))
+        elif kind == NARROWING:
             evidence: Mapping[str, Any] = entry.body.get("evidence", {})
             if _restore(session, platform, subject, evidence):
-                touched.add(subject)
-            done = [id_ for id_ in entry.body.get("ended", ()) if _end(session, entry.body, id_)]
-            ended += done
-            touched |= {subject} if done else set()
-    return ended, given, touched
+                done.touched.add(subject)
+            ended = [id_ for id_ in entry.body.get("ended", ()) if _end(session, entry.body, id_)]
+            done.ended += ended
+            done.touched |= {subject} if ended else set()
+    return done
+
+
+def tell_again(platform: Platform, entries: Iterable[Entry]) -> int:
+    """Tell of ends that the journal knows, and whose events are gone; how many. Idempotent."""
+    count = 0
+    for entry in entries:
+        at = times.parse(entry.body["at"], field="at")
+        with platform.database.write() as session:
+            for id_ in entry.body["ended"]:
+                row = session.get(Credential, id_)
+                if row is not None and row.kind == "consent":
+                    _tell(session, row, entry.body, at)
+                else:
+                    _tell_other(session, entry.body, id_, "" if row is None else row.kind, at)
+                count += 1
+    return count
+
+
+def _tell_other(session: Session, entry: Mapping[str, Any], id_: str, kind: str, at: datetime) -> None:
+    """The event of an end that is not a consent's, or of one that the database does not know."""
+    type_ = _OTHERS.get(kind, event.CONSENT_REVOKED)
+    data = {"credential": id_, "version": entry["version"], "replayed": True}
+    if kind in ("ground", "touchpoint"):
+        data[kind] = id_
+    subject = entry["subject"] if kind in ("enrolment", "") else None
+    about = None if subject in (None, EVERYONE) else SubjectId(str(subject))
+    outbox.emit(session, type_, at=at, records=[(about, data)], key=f"again:{id_}:{entry['at']}")
 
 
 def _end(session: Session, entry: Mapping[str, Any], id_: str) -> bool:

@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from protocol.consent import Process
-from wallet import disposed_cli, offer, render, requests_cli
-from wallet.desk import BACKUP_PASSPHRASE, PASSPHRASE, Desk, at_desk
+from wallet import disposed_cli, render, requests_cli
+from wallet.desk import BACKUP_PASSPHRASE, PASSPHRASE, at_desk
 from wallet.errors import WalletError
 from wallet.help import Spoken
 from wallet.holding import own_consent
+from wallet.names import Names
 from wallet.options import DEFAULT_PATH, JsonOption, LangOption, OrgOption, PathOption, YesOption, opened
 from wallet.wallet import Wallet, now
+from wallet.words import say
 
 app = typer.Typer(
     name="wallet",
@@ -44,15 +46,15 @@ def _until(text: str | None, latest: datetime) -> datetime | None:
     return min(last, latest) if last.date() == latest.date() else last
 
 
-def _ticked(desk: Desk, fields: str | None, processes: tuple[Process, ...]) -> list[str]:
+def _ticked(names: Names, fields: str | None, processes: tuple[Process, ...]) -> list[str]:
     """What the owner ticks, field by field; nothing is ticked beforehand."""
     if fields is not None:
         return [field.strip() for field in fields.split(",") if field.strip()]
     ticked = []
     for process in processes:
         for field in sorted(process.fields):
-            purpose = f"{offer.short(process.purpose)} ({render.done(process, desk.language)})"
-            question = str(render.plain(desk.say("tick", field=field, purpose=purpose)))
+            purpose = f"{names.purpose(process.purpose)} ({render.done(process, names.language)})"
+            question = str(render.plain(say(names.language, "tick", field=names.both(field), purpose=purpose)))
             if typer.confirm(question, default=False, err=True):
                 ticked.append(f"{process.purpose}:{field}")
     return ticked
@@ -100,7 +102,7 @@ def asks(
     """Show what is asked of you: purpose, fields, who, where, how long, and the notice."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         offers, rejected = wallet.asks(org)
-        shown = render.offers(offers, desk.language) if offers else render.plain(desk.say("no_asks"))
+        shown = render.offers(offers, wallet.names(desk.language)) if offers else render.plain(desk.say("no_asks"))
         desk.show({"asks": offers, "rejected": rejected}, shown)
         for one in rejected:
             line = desk.say("rejected", id=one.id, code=one.code, detail=one.detail)
@@ -122,9 +124,10 @@ def consent(
     """Allow exactly the fields that you tick, for as long as you say."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         found = wallet.ask(ask, org)
+        names = wallet.names(desk.language, online=fields is None)
         if fields is None and not as_json:
-            render.console().print(render.offers([found], desk.language))
-        ticked = _ticked(desk, fields, found.ask.processes)
+            render.console().print(render.offers([found], names))
+        ticked = _ticked(names.of(found.ask.controller), fields, found.ask.processes)
         receipt = wallet.consent(found.ask.id, ticked, until=_until(until, found.ask.latest_until), organisation=org)
         desk.tell(receipt, "given", id=_about(receipt))
 
@@ -142,7 +145,8 @@ def narrow(
     """Keep only the fields that you tick; the rest of the consent ends in the same step."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         old = wallet.given(consent, org)
-        ticked = _ticked(desk, fields, old.processes)
+        names = wallet.names(desk.language, online=fields is None)
+        ticked = _ticked(names.of(old.controller), fields, old.processes)
         receipt = wallet.narrow(old.id, ticked, until=_until(until, old.valid_until), organisation=org)
         desk.tell(receipt, "narrowed", id=_about(receipt))
 
@@ -159,7 +163,8 @@ def withdraw(
     """End a consent. When this returns, nothing is read under it any more."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         old = wallet.given(consent, org)
-        fields = ", ".join(sorted({field for process in old.processes for field in process.fields}))
+        names = wallet.names(desk.language, online=False).of(old.controller)
+        fields = ", ".join(sorted({names.field(field) for process in old.processes for field in process.fields}))
         effect = desk.say("withdraw_effect", organisation=old.controller, fields=fields)
         typer.echo(str(render.plain(effect)), err=True)
         if not yes and not typer.confirm(desk.say("withdraw_ask"), default=False, err=True):
@@ -198,7 +203,11 @@ def history(
     """Who read what of yours, when and what for; refused attempts too."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         page = wallet.history(org, limit=limit, before=before)
-        shown = render.history(page.items, desk.language) if page.items else render.plain(desk.say("no_history"))
+        shown = (
+            render.history(page.items, wallet.names(desk.language))
+            if page.items
+            else render.plain(desk.say("no_history"))
+        )
         desk.show(page, shown)
         if page.next is not None and not as_json:
             typer.echo(desk.say("more", next=page.next))
@@ -212,9 +221,8 @@ def receipts(
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         found, certified = wallet.receipts(org), wallet.certificates(org)
         empty = render.plain(desk.say("no_receipts"))
-        desk.show(
-            {"receipts": found, "certificates": certified}, render.record(found, certified, desk.language) or empty
-        )
+        shown = render.record(found, certified, wallet.names(desk.language)) or empty
+        desk.show({"receipts": found, "certificates": certified}, shown)
 
 
 @app.command(epilog="Example: fieldgrant wallet backup ~/wallet-2026-11.backup")
@@ -265,7 +273,7 @@ def show(
         rows = [(one, [(own_consent(one, held, at=now()), held.standing) for held in one.consents]) for one in listed]
         claimed = wallet.grounds(org) if online else ()
         told = {"organisations": [render.summary(*row) for row in rows], "grounds": claimed}
-        desk.show(told, render.overview(rows, claimed, desk.language))
+        desk.show(told, render.overview(rows, claimed, wallet.names(desk.language, online=online)))
 
 
 def _about(receipt: Any) -> str:

@@ -49,6 +49,10 @@ class Client:
         """
         return self._exchange(self._http.build_request("GET", _safe(url), params=params))
 
+    def get(self, url: str) -> dict[str, Any]:
+        """The JSON at a public address; errors as of `fetch`, and ``bad_answer``."""
+        return _json(self.fetch(url))
+
     def post(self, url: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send JSON without a signature (only before enrolment); errors as of `fetch`, and ``bad_answer``."""
         headers = {"Content-Type": "application/json"}

@@ -65,17 +65,25 @@ def check(client: Client, holding: Holding, certificate: Certificate, *, at: dat
 def _proved(client: Client, holding: Holding, event: str, fields: set[str]) -> int:
     """The leaf of an event about one of the fields, proved to the log's head.
 
-    The head is signed with the key that the organisation shows today: compare it with one that you have from elsewhere.
-    Raises EvidenceError ``bad_inclusion_proof``, ``bad_leaf``, ``foreign_event``, ``bad_note``; WalletError.
+    The head has to bear the signature of the key that the wallet pinned (`log_key`). Raises EvidenceError
+    ``bad_inclusion_proof``, ``bad_leaf``, ``foreign_event``, ``bad_note``; WalletError.
     """
     url = holding.at("FieldgrantAudit", "/audit/proofs")
     reply = client.call("GET", url, holding.signer, params={"event": event})
-    vkey = client.fetch(holding.at("FieldgrantAudit", "/audit/log.vkey")).decode("utf-8").strip()
+    vkey = holding.log_key or log_key(client, holding)
     try:
         head = note.parse_checkpoint(note.open_note(str(reply["checkpoint"]), vkey))
         return _verified(reply["file"], event, fields, head.size, head.root)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise EvidenceError("bad_leaf", "the proof lacks a member or has a wrong one") from None
+
+
+def log_key(client: Client, holding: Holding) -> str:
+    """The verifier key that an organisation shows for its log; WalletError, ``bad_answer`` when it is none."""
+    try:
+        return client.fetch(holding.at("FieldgrantAudit", "/audit/log.vkey")).decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise WalletError("bad_answer", "the organisation's answer cannot be read") from None
 
 
 def _verified(file: Mapping[str, Any], event: str, fields: set[str], size: int, root: bytes) -> int:

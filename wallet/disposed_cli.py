@@ -11,6 +11,7 @@ from wallet.desk import at_desk
 from wallet.disposed import Checked, Disposed
 from wallet.fate_words import say
 from wallet.happened import said
+from wallet.names import Names
 from wallet.options import DEFAULT_PATH, JsonOption, LangOption, OrgOption, PathOption, opened
 
 
@@ -21,18 +22,19 @@ def fate(
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         found = wallet.fate(org)
         citations = {str(one.id): one.citation for one in wallet.grounds(org)}
-        desk.show(found, shown(found, citations, desk.language))
+        desk.show(found, shown(found, citations, wallet.names(desk.language)))
 
 
-def shown(found: Disposed, citations: Mapping[str, str], language: str) -> RenderableType:
+def shown(found: Disposed, citations: Mapping[str, str], names: Names) -> RenderableType:
     """Fields, openings, recipients and certificates in the owner's language."""
-    lines = [_field(one, citations, language) for one in found.state["fields"]]
+    language = names.language
+    lines = [_field(one, citations, names) for one in found.state["fields"]]
     parts: list[RenderableType] = [_section(language, "fields", lines)]
     for name, tell in (("openings", _opening), ("elsewhere", _told)):
         if found.state[name]:
-            parts.append(_section(language, name, [tell(one, language) for one in found.state[name]]))
+            parts.append(_section(language, name, [tell(one, names) for one in found.state[name]]))
     if found.certificates:
-        parts.append(_section(language, "certificates", [_certificate(one, language) for one in found.certificates]))
+        parts.append(_section(language, "certificates", [_certificate(one, names) for one in found.certificates]))
     return Group(*parts)
 
 
@@ -41,31 +43,34 @@ def _section(language: str, title: str, lines: list[str]) -> RenderableType:
     return Group(Text(say(language, title), style="bold"), render.plain(text))
 
 
-def _field(one: Mapping[str, Any], citations: Mapping[str, str], language: str) -> str:
+def _field(one: Mapping[str, Any], citations: Mapping[str, str], names: Names) -> str:
+    language = names.language
     state, ground = str(one.get("state", "")), str(one.get("ground") or "")
     why = citations.get(ground) or one.get("legal_ground") or (say(language, "your_consent", id=render.short(ground)))
     until = str(one.get("destroy_by") or "")[:10]
-    return f"{one.get('field')}: {say(language, f'state_{state}', why=why, until=until)}"
+    return f"{names.field(str(one.get('field')))}: {say(language, f'state_{state}', why=why, until=until)}"
 
 
-def _opening(one: Mapping[str, Any], language: str) -> str:
+def _opening(one: Mapping[str, Any], names: Names) -> str:
+    language, field = names.language, names.field(str(one.get("field")))
     reason = say(language, f"reason_{one.get('reason')}")
     return say(
-        language, "opened", field=one.get("field"), at=str(one.get("at"))[:16].replace("T", " "), reason=reason,
+        language, "opened", field=field, at=str(one.get("at"))[:16].replace("T", " "), reason=reason,
         legal_ground=one.get("legal_ground"), approved_by=one.get("approved_by"),
     )  # fmt: skip
 
 
-def _told(one: Mapping[str, Any], language: str) -> str:
+def _told(one: Mapping[str, Any], names: Names) -> str:
     state = say(
-        language, f"told_{one.get('state')}", deadline=str(one.get("deadline"))[:10], citation=one.get("citation")
+        names.language, f"told_{one.get('state')}", deadline=str(one.get("deadline"))[:10], citation=one.get("citation")
     )
-    fields = ", ".join(map(str, one.get("fields") or ()))
+    fields = ", ".join(names.field(str(each)) for each in one.get("fields") or ())
     return f"{one.get('recipient')} ({fields}): {state}"
 
 
-def _certificate(one: Checked, language: str) -> str:
-    items = ", ".join(f"{item.field} {said(language, item.disposition)}" for item in one.certificate.items)
+def _certificate(one: Checked, names: Names) -> str:
+    language = names.language
+    items = ", ".join(f"{names.field(item.field)} {said(language, item.disposition)}" for item in one.certificate.items)
     total = len(one.certificate.events)
     if total and one.proved == total:
         proof = say(language, "proved", leaves=", ".join(map(str, one.leaves)))

@@ -43,7 +43,10 @@ class Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """One organisation. ``issuer`` is its base URL, ``seed`` the 32-byte key of the DID used with it alone."""
+    """One organisation. ``issuer`` is its base URL, ``seed`` the 32-byte key of the DID used with it alone.
+
+    ``log_key`` is the verifier key of its log, pinned at enrolment; ``catalogue`` its words for fields, as last seen.
+    """
 
     controller: Did
     issuer: str
@@ -54,6 +57,8 @@ class Holding:
     receipts: tuple[Mapping[str, Any], ...] = ()
     certificates: tuple[Mapping[str, Any], ...] = ()
     pending: tuple[Pending, ...] = ()
+    log_key: str | None = None
+    catalogue: Mapping[str, Any] | None = None
 
     @property
     def signer(self) -> Ed25519Signer:
@@ -120,6 +125,8 @@ class Holding:
             "receipts": list(self.receipts),
             "certificates": list(self.certificates),
             "pending": [{"path": one.path, "body": dict(one.body)} for one in self.pending],
+            "log_key": self.log_key,
+            "catalogue": None if self.catalogue is None else dict(self.catalogue),
         }
 
     @classmethod
@@ -136,6 +143,8 @@ class Holding:
                 receipts=tuple(node["receipts"]),
                 certificates=tuple(node["certificates"]),
                 pending=tuple(Pending(**one) for one in node["pending"]),
+                log_key=node.get("log_key"),
+                catalogue=node.get("catalogue"),
             )
         except (KeyError, TypeError, ValueError):
             raise WalletError("bad_wallet", "the wallet's content is of another version") from None

@@ -16,9 +16,9 @@ from protocol.certificate import Certificate
 from protocol.consent import Consent, Process
 from protocol.ground import StatutoryGround
 from protocol.receipt import Receipt
-from wallet import offer
 from wallet.happened import lasting, said
 from wallet.holding import Holding
+from wallet.names import Names
 from wallet.offer import Offer
 from wallet.words import say
 
@@ -54,26 +54,28 @@ def day(at: datetime | None) -> str:
     return "" if at is None else f"{at:%Y-%m-%d %H:%M}Z"
 
 
-def offers(offered: Sequence[Offer], language: str) -> RenderableType:
+def offers(offered: Sequence[Offer], names: Names) -> RenderableType:
     """Each ask with all that it asks for, and its notice word for word."""
     parts: list[RenderableType] = []
+    language = names.language
     for one in offered:
         title = Text.assemble(say(language, "ask"), " ", short(one.ask.id), "  ", plain(one.ask.controller))
         parts.append(Panel(plain(one.notice), title=title, title_align="left"))
-        parts.append(processes(one.ask.processes, language))
+        parts.append(processes(one.ask.processes, names.of(one.ask.controller)))
         until, by = say(language, "until"), say(language, "answer_by")
         parts.append(Text(f"{until}: {day(one.ask.latest_until)}   {by}: {day(one.ask.expires)}\n"))
     return Group(*parts)
 
 
-def processes(listed: Iterable[Process], language: str) -> Table:
-    """What for, what is done with which fields, who, where, how long."""
+def processes(listed: Iterable[Process], names: Names) -> Table:
+    """What for, what is done with which fields (each with the id that the command line takes), who, where, how long."""
+    language = names.language
     table = sheet(language, "purpose", "processing", "fields", "recipients", "places", "data_life")
     for process in listed:
         table.add_row(
-            plain(offer.short(process.purpose)),
+            plain(names.purpose(process.purpose)),
             plain(done(process, language)),
-            plain("\n".join(sorted(process.fields))),
+            plain("\n".join(names.both(field) for field in sorted(process.fields))),
             plain("\n".join(sorted(process.recipients))),
             plain(", ".join(sorted(process.jurisdictions | process.locations))),
             plain(lasting(language, process.duration)),
@@ -86,19 +88,21 @@ def done(process: Process, language: str) -> str:
     return said(language, "and").join(said(language, one) for one in sorted(process.processing, reverse=True))
 
 
-def holdings(listed: Sequence[tuple[Holding, Sequence[tuple[Consent, str]]]], language: str) -> RenderableType:
+def holdings(listed: Sequence[tuple[Holding, Sequence[tuple[Consent, str]]]], all_names: Names) -> RenderableType:
     """Organisations and the consents given to each, with how they stand."""
     parts: list[RenderableType] = []
+    language = all_names.language
     for holding, consents in listed:
+        names = all_names.of(holding.controller)
         parts.append(Text.assemble((str(holding.controller), "bold"), "\n", holding.did))
         table = sheet(language, "consent", "standing", "purpose", "processing", "fields", "until")
         for consent, standing in consents:
             table.add_row(
                 short(consent.id),
                 plain(said(language, standing)),
-                plain("\n".join(offer.short(process.purpose) for process in consent.processes)),
+                plain("\n".join(names.purpose(process.purpose) for process in consent.processes)),
                 plain("\n".join(done(process, language) for process in consent.processes)),
-                plain("\n".join(", ".join(sorted(process.fields)) for process in consent.processes)),
+                plain("\n".join(_listed(process.fields, names) for process in consent.processes)),
                 day(consent.valid_until),
             )
         nothing = "no_consents" if holding.enrolment is not None else "not_finished"
@@ -106,12 +110,14 @@ def holdings(listed: Sequence[tuple[Holding, Sequence[tuple[Consent, str]]]], la
     return Group(*(parts or [Text(say(language, "no_organisations"))]))
 
 
-def grounds(listed: Sequence[StatutoryGround], language: str) -> RenderableType:
+def grounds(listed: Sequence[StatutoryGround], all_names: Names) -> RenderableType:
     """Statutory grounds: what the organisation may do without consent, and why it says so."""
+    language = all_names.language
     table = sheet(language, "purpose", "processing", "fields", "citation", "ends")
     for ground in listed:
-        purposes = "\n".join(offer.short(process.purpose) for process in ground.processes)
-        fields = "\n".join(", ".join(sorted(process.fields)) for process in ground.processes)
+        names = all_names.of(ground.controller)
+        purposes = "\n".join(names.purpose(process.purpose) for process in ground.processes)
+        fields = "\n".join(_listed(process.fields, names) for process in ground.processes)
         used = "\n".join(done(process, language) for process in ground.processes)
         ends = say(language, "until_enrolled") if ground.until_enrolled else day(ground.valid_until)
         table.add_row(plain(purposes), plain(used), plain(fields), plain(ground.citation), ends)
@@ -128,41 +134,44 @@ def receipts(listed: Sequence[Receipt], language: str) -> Table:
     return table
 
 
-def certificates(listed: Sequence[Certificate], language: str) -> RenderableType:
+def certificates(listed: Sequence[Certificate], names: Names) -> RenderableType:
     """What became of fields."""
+    language = names.language
     table = sheet(language, "when", "fields", "disposition", "destroy_by")
     for one in listed:
         for item in one.items:
-            table.add_row(day(one.at), plain(item.field), plain(said(language, item.disposition)), day(item.destroy_by))
+            became = plain(said(language, item.disposition))
+            table.add_row(day(one.at), plain(names.field(item.field)), became, day(item.destroy_by))
     return Group(Text(say(language, "certificates"), style="bold"), table)
 
 
-def history(items: Sequence[Mapping[str, Any]], language: str) -> Table:
+def history(items: Sequence[Mapping[str, Any]], names: Names) -> Table:
     """What is on record, newest first."""
+    language = names.language
     table = sheet(language, "when", "what", "purpose", "fields")
     table.columns[0].no_wrap = True
     for item in items:
         table.add_row(
             plain(str(item.get("time", ""))[:19].replace("T", " ") + "Z"),
             plain(_happened(item, language)),
-            plain(offer.short(str(item.get("purpose") or ""))),
-            plain(_fields(item, language)),
+            plain(names.purpose(str(item.get("purpose") or ""))),
+            plain(_fields(item, names)),
         )
     return table
 
 
-def record(found: Sequence[Receipt], certified: Sequence[Certificate], language: str) -> RenderableType | None:
+def record(found: Sequence[Receipt], certified: Sequence[Certificate], names: Names) -> RenderableType | None:
     """Receipts and certificates; nothing where there are none."""
-    parts: list[RenderableType] = [receipts(found, language)] if found else []
-    parts += [certificates(certified, language)] if certified else []
+    parts: list[RenderableType] = [receipts(found, names.language)] if found else []
+    parts += [certificates(certified, names)] if certified else []
     return Group(*parts) if parts else None
 
 
 def overview(
-    rows: Sequence[tuple[Holding, Sequence[tuple[Consent, str]]]], claimed: Sequence[StatutoryGround], language: str
+    rows: Sequence[tuple[Holding, Sequence[tuple[Consent, str]]]], claimed: Sequence[StatutoryGround], names: Names
 ) -> RenderableType:
     """All of the wallet on one page."""
-    return Group(holdings(rows, language), *([grounds(claimed, language)] if claimed else []))
+    return Group(holdings(rows, names), *([grounds(claimed, names)] if claimed else []))
 
 
 def summary(holding: Holding, consents: Sequence[tuple[Consent, str]]) -> dict[str, Any]:
@@ -184,18 +193,25 @@ def console() -> Console:
 def _happened(item: Mapping[str, Any], language: str) -> str:
     """What happened, and in which role somebody did it."""
     what, role = said(language, str(item.get("kind", ""))), item.get("role")
+    if item.get("kind") == "release" and not item.get("released"):
+        what = said(language, "looked_up")  # in a list, say: every field of the owner's was withheld
     return said(language, "by", what=what, who=role) if role else what
 
 
-def _fields(item: Mapping[str, Any], language: str) -> str:
+def _listed(fields: Iterable[str], names: Names) -> str:
+    return said(names.language, "and").join(names.field(one) for one in sorted(fields))
+
+
+def _fields(item: Mapping[str, Any], names: Names) -> str:
     """What was read, and what was withheld for which reason; for other events the fields concerned."""
     released, withheld, fields = item.get("released") or [], item.get("withheld") or {}, item.get("fields") or []
-    lines = [str(one) for one in [*released, *fields]]
+    lines = [names.field(str(one)) for one in [*released, *fields]]
     reasons: dict[str, list[str]] = {}
     for field, reason in withheld.items() if isinstance(withheld, Mapping) else ():
         reasons.setdefault(str(reason), []).append(str(field))
-    for reason, names in reasons.items():
-        lines.append(said(language, "withheld", reason=said(language, reason), fields=", ".join(names)))
+    language = names.language
+    for reason, ids in reasons.items():
+        lines.append(said(language, "withheld", reason=said(language, reason), fields=_listed(ids, names)))
     return "\n".join(lines)
 
 

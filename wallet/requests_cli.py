@@ -13,6 +13,7 @@ from wallet.desk import Desk, at_desk
 from wallet.errors import WalletError
 from wallet.happened import said
 from wallet.help import Spoken
+from wallet.names import Names
 from wallet.options import DEFAULT_PATH, JsonOption, LangOption, OrgOption, PathOption, YesOption, opened
 from wallet.requests import Asked, Copy
 from wallet.wallet import Wallet
@@ -38,7 +39,7 @@ def access(
 ) -> None:
     """Everything that is held about you, with where it came from and who got it; sealed to this wallet's key."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
-        _copied(desk, wallet.copy(wallet.ask_right("access", organisation=org).id, org), out)
+        _copied(desk, wallet.copy(wallet.ask_right("access", organisation=org).id, org), out, wallet)
 
 
 @app.command(epilog="Example: fieldgrant wallet request portability --out ~/my-data")
@@ -51,7 +52,7 @@ def portability(
 ) -> None:
     """The data that you provided, to take along: JSON and a vCard 4.0."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
-        _copied(desk, wallet.copy(wallet.ask_right("portability", organisation=org).id, org), out)
+        _copied(desk, wallet.copy(wallet.ask_right("portability", organisation=org).id, org), out, wallet)
 
 
 @app.command(epilog="Example: fieldgrant wallet request correct contact.phone address.city")
@@ -71,8 +72,13 @@ def correct(
         given = dict(one.partition("=")[::2] for one in values or ())
         for field in fields:
             if field not in given:
-                given[field] = str(typer.prompt(str(render.plain(desk.say("right_value", field=field))), err=True))
-        _told(desk, wallet.ask_right("rectification", organisation=org, values=given))
+                asked = desk.say("right_value", field=wallet.names(desk.language).both(field))
+                given[field] = str(typer.prompt(str(render.plain(asked)), err=True))
+        _told(
+            desk,
+            wallet.ask_right("rectification", organisation=org, values=given),
+            wallet.names(desk.language, online=False),
+        )
 
 
 @app.command(epilog="Example: fieldgrant wallet request erase --yes")
@@ -90,7 +96,7 @@ def erase(
         if not yes and not typer.confirm(desk.say("erase_ask"), default=False, err=True):
             desk.tell({"erased": False}, "kept")
             return
-        _told(desk, wallet.ask_right("erasure", organisation=org))
+        _told(desk, wallet.ask_right("erasure", organisation=org), wallet.names(desk.language, online=False))
 
 
 @app.command(name="object", epilog="Example: fieldgrant wallet request object DirectMarketing")
@@ -105,7 +111,11 @@ def object_(
     """Object to a use without your consent: held back at once; for direct marketing it ends at once."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         iri, id_ = _aimed(wallet, org, purpose, ground)
-        _told(desk, wallet.ask_right("objection", organisation=org, purpose=iri, ground=id_))
+        _told(
+            desk,
+            wallet.ask_right("objection", organisation=org, purpose=iri, ground=id_),
+            wallet.names(desk.language, online=False),
+        )
 
 
 @app.command(epilog="Example: fieldgrant wallet request restrict")
@@ -114,7 +124,7 @@ def restrict(
 ) -> None:
     """Have every use without your consent held back, but what the law demands, while something is looked into."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
-        _told(desk, wallet.ask_right("restriction", organisation=org))
+        _told(desk, wallet.ask_right("restriction", organisation=org), wallet.names(desk.language, online=False))
 
 
 def requests_(
@@ -136,7 +146,7 @@ def open_(
 ) -> None:
     """Fetch and open the answer to a request for a copy; within seven days as often as you like."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
-        _copied(desk, wallet.copy(request, org), out)
+        _copied(desk, wallet.copy(request, org), out, wallet)
 
 
 def open_answer(
@@ -175,7 +185,7 @@ def _aimed(wallet: Wallet, org: str | None, purpose: str, ground: str | None) ->
     return iri, id_
 
 
-def _told(desk: Desk, asked: Asked) -> None:
+def _told(desk: Desk, asked: Asked, names: Names) -> None:
     """What was asked and where it stands; what stays of an erasure, and why."""
     lines = [
         desk.say(
@@ -183,26 +193,27 @@ def _told(desk: Desk, asked: Asked) -> None:
             state=said(desk.language, asked.state), due=render.day(asked.due),
         )
     ]  # fmt: skip
-    lines += [_kept(desk, one) for one in asked.last.kept]
+    lines += [_kept(desk, one, names) for one in asked.last.kept]
     desk.show(asked, render.plain("\n".join(lines)))
 
 
-def _kept(desk: Desk, one: Any) -> str:
+def _kept(desk: Desk, one: Any, names: Names) -> str:
     because = one.citation if one.reason is None else f"{one.citation}; {one.reason}"
-    return desk.say("stays", fields=", ".join(sorted(one.fields)), because=because)
+    return desk.say("stays", fields=", ".join(sorted(map(names.field, one.fields))), because=because)
 
 
-def _copied(desk: Desk, copy: Copy, out: Path | None) -> None:
+def _copied(desk: Desk, copy: Copy, out: Path | None, wallet: Wallet | None = None) -> None:
     """Write the answer, or show it."""
     if out is not None:
         written = requests.save(copy, out.expanduser())
         named = [str(one) for one in written]
         desk.tell({"files": named}, "copied", files=", ".join(named))
         return
-    desk.show(copy.document, _values(desk, copy))
+    names = Names(desk.language) if wallet is None else wallet.names(desk.language, online=False)
+    desk.show(copy.document, _values(desk, copy, names))
 
 
-def _values(desk: Desk, copy: Copy) -> RenderableType:
+def _values(desk: Desk, copy: Copy, names: Names) -> RenderableType:
     document = copy.document
     rows = document.get("fields") or document.get("data", {}).get("values") or []
     table = render.sheet(desk.language, "fields", "value", "source")
@@ -210,7 +221,11 @@ def _values(desk: Desk, copy: Copy) -> RenderableType:
         came = row.get("provenance") or [{}]
         value = row.get("value")
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        table.add_row(render.plain(row.get("field")), render.plain(shown), render.plain(came[-1].get("source", "")))
+        table.add_row(
+            render.plain(names.field(str(row.get("field")))),
+            render.plain(shown),
+            render.plain(came[-1].get("source", "")),
+        )
     more = desk.say("more_in_files")
     return Group(table, Text(more))
 

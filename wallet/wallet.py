@@ -15,13 +15,14 @@ from protocol.consent import Consent
 from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
 from protocol.receipt import Receipt
-from wallet import answer, disposed, enrolling, keystore, link, offer, record, requests, settle
+from wallet import answer, disposed, enrolling, keystore, link, names, offer, record, requests, settle
 from wallet.client import Client
 from wallet.disposed import Disposed
 from wallet.enrolling import Enrolling
 from wallet.errors import WalletError
 from wallet.holding import SENT, Held, Holding, Pending, own_consent
 from wallet.keystore import MODERATE, Keystore, Strength
+from wallet.names import Names
 from wallet.offer import Offer, Rejected
 from wallet.record import History
 from wallet.requests import Asked, Copy
@@ -123,7 +124,10 @@ class Wallet:
     def complete(self, begun: Enrolling, code: str) -> Holding:
         """Prove the DID and hand in the second code; errors as of `enrolling.complete`."""
         self._keep(begun.holding)  # the key first: once the organisation knows the DID, it may not be lost
-        return self._keep(enrolling.complete(self._client, begun, code, at=self._clock()))
+        enrolled = self._keep(enrolling.complete(self._client, begun, code, at=self._clock()))
+        with contextlib.suppress(WalletError):  # else when it is first needed
+            enrolled = self._pinned(enrolled)
+        return enrolled
 
     def enrol(self, invitation: str, code: Callable[[str], str]) -> Holding:
         """`begin` and `complete`; ``code`` gets the channel to which the code went, and gives the code."""
@@ -263,7 +267,7 @@ class Wallet:
     def fate(self, organisation: str | None = None) -> Disposed:
         """What became of the owner's fields, the certificates verified and looked for in the log."""
         certified = self.certificates(organisation)
-        holding = self.holding(organisation)
+        holding = self._pinned(self.holding(organisation))
         checked = tuple(disposed.check(self._client, holding, one, at=self._clock()) for one in certified)
         return Disposed(disposed.state(self._client, holding), checked)
 
@@ -299,6 +303,14 @@ class Wallet:
         holding = record.consents(self._client, self.holding(organisation), at=self._clock())
         return self._keep(record.receipts(self._client, holding, at=self._clock())[0])
 
+    def names(self, language: str, *, online: bool = True) -> Names:
+        """The organisations' own words for fields and purposes, as far as they can be had; never an error."""
+        if online:
+            for one in self.holdings:
+                if one.enrolment is not None and (found := names.fetched(self._client, one)) != one.catalogue:
+                    self._keep(replace(one, catalogue=found))
+        return Names(language, {one.controller: one.catalogue for one in self.holdings if one.catalogue is not None})
+
     def backup(self, path: Path, passphrase: str, *, strength: Strength = MODERATE) -> None:
         """Write everything, keys included, into a file sealed under ``passphrase``; errors as of `keystore.backup`."""
         keystore.backup(self._store.content, path, passphrase, strength=strength)
@@ -329,6 +341,12 @@ class Wallet:
                 raise
         holding = self.refresh(holding.controller)
         return holding, holding.held(consent_id)
+
+    def _pinned(self, holding: Holding) -> Holding:
+        """With the log's key, which is believed once: later heads of the log have to bear it."""
+        if holding.log_key is not None:
+            return holding
+        return self._keep(replace(holding, log_key=disposed.log_key(self._client, holding)))
 
     def _owner(self, consent_id: str, organisation: str | None) -> Holding:
         if organisation is None:

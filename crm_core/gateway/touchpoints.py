@@ -119,10 +119,11 @@ def end(platform: Platform, staff: Staff, id_: str) -> Credential:
     at = platform.clock.now()
     with platform.database.write() as session:
         row = _row(session, id_)
-        if row.ended_at is None:
+        ends = row.ended_at is None
+        if ends:
             credentials.end(session, row, "revoked", by=staff.account, at=at)
             _emit(session, event.TOUCHPOINT_ENDED, row, staff, at=at)
-        if not platform.journal.ended(row.id):
+        if ends or not platform.journal.ended(row.id):  # again, where its commit had failed: the log tells this instant
             # the last thing before the commit; uploads decide under the same write lock, so none is under way
             entry = {"kind": "narrowing", "subject": NOBODY, "version": 0, "ended": [row.id]}
             evidence = {"touchpoint": signed.document(row)}

@@ -10,7 +10,9 @@ IMPORT = (
     "stream; what rests meanwhile is sealed under a key that is in memory alone. Rows with one e-mail address are one "
     "customer, else those with one phone number and name, else those with one customer number. Blank cells erase "
     "nothing, bad rows are named and left out, a second import of the same file changes nothing. The file is imported "
-    "as a whole or, when it breaks, not at all. One import at a time: `import_running`."
+    "as a whole or, when it breaks, not at all. One import at a time: `import_running`. With "
+    "`Accept: application/jsonl` the answer is lines of JSON: `{doing, done, of}` while it runs, at last `{report}` or "
+    "`{problem}`."
 )
 MAP = (
     "`column=field` (or `column:field`) for a heading that is not recognised; `column=` leaves a column out. May be "
@@ -18,6 +20,15 @@ MAP = (
 )
 MATCH = "Rules by which rows are one customer, parted by commas, the first counts first; empty: none."
 ENCODING = "The file's encoding, where it is not to be found out, as `windows-1252`."
+PREVIEW = (
+    "Takes the beginning of a file, at most 512 KiB of it, as an import takes the whole. Which column is which field, "
+    "what unknown ones may be, and the first five rows: a value only where your role may act for its field, of other "
+    "cells what they look like (`empty`, `email`, `phone`, `number`, `date`, `url`, `text`). Nothing is stored."
+)
+UNDO = (
+    "Within seven days. New customers go unless something was done with them since; fields of others become what they "
+    "were where they still are what the import wrote. It is on record, with who wanted it."
+)
 RUNS = "The newest imports, newest first, without anything of their content."
 MERGES = (
     "Which rows of an import were taken for one customer, by which rule, and in which fields they differed. Values are "
@@ -46,6 +57,23 @@ _RUN: dict[str, Any] = {
     "source": "upload",
     "state": "done",
     "counts": {"read": 500, "created": 480, "updated": 10, "unchanged": 2, "rejected": 8},
+    "undoable": True,
+}
+_PREVIEW: dict[str, Any] = {
+    "format": "csv",
+    "encoding": "UTF-8",
+    "columns": [
+        {"heading": "Email", "field": "contact.email", "suggestions": []},
+        {"heading": "Town of birth", "field": None, "suggestions": ["address.city"]},
+    ],
+    "rows": [
+        {
+            "row": 1,
+            "cells": [{"value": None, "looks": "email"}, {"value": None, "looks": "text"}],
+            "fault": None,
+            "column": None,
+        }
+    ],
 }
 _MERGE: dict[str, Any] = {
     "subject": "sub_mfrggzdfmztwq2lknnwg23tpoa",
@@ -61,6 +89,24 @@ IMPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
     409: refused("import_running", "Another import is under way."),
     413: refused("too_large", "The file is too large."),
     415: refused("unsupported_media_type", "The body is none of the three kinds."),
+}
+PREVIEW_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: answer("The columns and the first rows.", _PREVIEW),
+    400: refused("bad_csv", "The file cannot be read."),
+    401: SIGN_IN,
+    403: ROLE,
+    413: refused("too_large", "Send the beginning of the file alone."),
+    415: refused("unsupported_media_type", "The body is none of the three kinds."),
+}
+UNDO_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: answer(
+        "Customers removed, put back, and left as they are in whole or in part.",
+        {"run": "imp_mfrggzdfmztwq2lk", "removed": 480, "restored": 10, "kept": 0},
+    ),
+    401: SIGN_IN,
+    403: ROLE,
+    404: refused("unknown_run", "There is no such import."),
+    409: refused("not_undoable", "It was undone already, or was too long ago."),
 }
 RUNS_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: answer("The newest imports.", {"items": [_RUN]}),

@@ -3,6 +3,7 @@
 The event is chained under a key of the ring (`runtime.outbox_chain`). Whoever postpones the row's date in the database,
 takes a field out of it, or the row away, would have values kept without a ground: so events are drawn by lot, and
 where a row says less than its event, the event is believed. A row that was dealt with is only looked at once more.
+Whoever brings the date forward, or plants a row, destroys nothing: what is due is `due` by the event.
 """
 
 import secrets
@@ -50,6 +51,30 @@ def some(platform: Platform, at: datetime) -> int:
         for one in mended:
             origin.mend(session, one.subject, one.by, one.fields)
     return len(mended)
+
+
+def due(session: Session, subject: SubjectId, at: datetime) -> frozenset[Field]:
+    """The fields of a customer that are to be gone by `at` unless a ground has come: by the events, not the rows."""
+    said = (_told(session, subject, one) for one in {one.event_id for one in origin.of_subject(session, subject)})
+    return frozenset[Field]().union(*(one.fields for one in said if one is not None and _due(one.by.header, at)))
+
+
+def put_right(session: Session, subject: SubjectId, at: datetime) -> None:
+    """Rows that bring the day of a customer's values forward say again what their events say."""
+    now = times.iso(at)
+    rows = [one for one in origin.of_subject(session, subject) if one.destroy_by is not None and one.destroy_by <= now]
+    for one in {row.event_id for row in rows}:
+        told = _told(session, subject, one)
+        if told is not None and "destroy_by" in told.by.header and not _due(told.by.header, at):
+            origin.mend(session, subject, told.by, told.fields)
+
+
+def _told(session: Session, subject: SubjectId, event_id: str) -> Told | None:
+    by = outbox.told(session, event_id)
+    if by is None or by.type not in _BROUGHT:
+        return None
+    named = (data.get("fields", ()) for whom, data in by.records if whom == subject)
+    return Told(subject=subject, fields=frozenset(Field(field) for fields in named for field in fields), by=by)
 
 
 def _drawn(session: Session, at: datetime) -> Sequence[Told]:

@@ -7,7 +7,7 @@ become what they were where they still are what the import wrote.
 
 import fcntl
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +74,16 @@ def _unseen(_done: int, _total: int) -> None:
     pass
 
 
-def undo(platform: Platform, run: str, progress: Callable[[int, int], None] = _unseen) -> Undone:
-    """Take a run back, inside `alone`; `progress` gets batches done and all. EvidenceError `unknown_run`, `bad_run`,
+def undo(
+    platform: Platform,
+    run: str,
+    progress: Callable[[int, int], None] = _unseen,
+    *,
+    by: Mapping[str, str] | None = None,
+) -> Undone:
+    """Take a run back, inside `alone`; `progress` gets batches done and all, `by` is who wanted it, for the record.
+
+    EvidenceError `unknown_run`, `bad_run`,
     `bad_undo`, `not_undoable` (too long ago, or undone already).
     """
     with platform.database.write() as session:
@@ -99,7 +107,7 @@ def undo(platform: Platform, run: str, progress: Callable[[int, int], None] = _u
         import_run.move(session, platform, row, state="undone")
         import_run.forget_merges(session, run)
         told = {"run": run, "removed": undone.removed, "restored": undone.restored, "kept": undone.kept}
-        _tell(session, platform, [(None, told)])
+        _tell(session, platform, [(None, told)], by)
     return undone
 
 
@@ -181,8 +189,13 @@ def _told(run: str, fields: Collection[Field], gone: Collection[Field]) -> dict[
     return {"run": run, "fields": sorted(fields), "gone": sorted(gone)}
 
 
-def _tell(session: Session, platform: Platform, told: list[tuple[SubjectId | None, dict[str, object]]]) -> None:
-    outbox.emit(session, event.IMPORT_UNDONE, at=platform.clock.now(), records=told)
+def _tell(
+    session: Session,
+    platform: Platform,
+    told: list[tuple[SubjectId | None, dict[str, object]]],
+    by: Mapping[str, str] | None = None,
+) -> None:
+    outbox.emit(session, event.IMPORT_UNDONE, at=platform.clock.now(), header=by or {}, records=told)
 
 
 def _lock(platform: Platform) -> Path:

@@ -1,6 +1,6 @@
 """The HTTP edge of gated reads: a page of customers, asked for in an address or in a body; one customer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -38,6 +38,7 @@ _ATTEMPTS = frozenset(
     }
 )
 
+Caller = Callable[[], Staff]
 Purpose = Annotated[str, Query(description=text.PURPOSE, examples=["marketing"])]
 Select = Annotated[str | None, Query(description=text.SELECT, examples=["contact.given_name,address.city"])]
 Filter = Annotated[str | None, Query(alias="filter", description=text.FILTER, examples=text.FILTERS)]
@@ -89,7 +90,7 @@ def attempts_on_record(gate: Gate, visit: Visit) -> Iterator[None]:
 
 def _add_query(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: Gate) -> None:
     planner = Planner(platform, gate)
-    signed_in = staff.signed_in(platform)
+    signing_in = staff.signing_in(platform)
 
     @routes.post(
         "/customers/query",
@@ -99,8 +100,9 @@ def _add_query(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate
         openapi_extra=bodies.QUERY_BODY,
     )
     def customers_query(
-        caller: Staff = Depends(signed_in), body: dict[str, Any] = Depends(problem.json_body())
+        calls: Caller = Depends(signing_in), body: dict[str, Any] = Depends(problem.json_body())
     ) -> Response:
+        caller = calls()
         visit = gate.visit(reader(caller), purpose_of(gate, caller, body))
         with attempts_on_record(gate, visit):
             asked = asking.of_body(catalogue, body, default=fields_of(catalogue, visit.purpose))
@@ -110,12 +112,12 @@ def _add_query(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate
 
 def _add_list(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: Gate) -> None:
     planner = Planner(platform, gate)
-    signed_in = staff.signed_in(platform)
+    signing_in = staff.signing_in(platform)
 
     @routes.get("/customers", summary="List customers", description=text.LIST, responses=text.LIST_RESPONSES)
     def customers(
         *,
-        caller: Staff = Depends(signed_in),
+        calls: Caller = Depends(signing_in),
         purpose: Purpose,
         select: Select = None,
         filter_: Filter = None,
@@ -123,7 +125,7 @@ def _add_list(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate:
         limit: Limit = str(DEFAULT_LIMIT),
         cursor: Cursor = None,
     ) -> Response:
-        visit = gate.visit(reader(caller), purpose)
+        visit = gate.visit(reader(calls()), purpose)
         with attempts_on_record(gate, visit):
             asked = asking.parse(
                 catalogue,
@@ -140,13 +142,13 @@ def _add_list(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate:
 
 def _add_one(routes: APIRouter, platform: Platform, catalogue: Catalogue, gate: Gate) -> None:
     planner = Planner(platform, gate)
-    signed_in = staff.signed_in(platform)
+    signing_in = staff.signing_in(platform)
 
     @routes.get("/customers/{subject}", summary="Read one", description=text.ONE, responses=text.ONE_RESPONSES)
     def customer(
-        subject: Subject, purpose: Purpose, select: Select = None, caller: Staff = Depends(signed_in)
+        subject: Subject, purpose: Purpose, select: Select = None, calls: Caller = Depends(signing_in)
     ) -> Response:
-        visit = gate.visit(reader(caller), purpose, about=SubjectId(subject))
+        visit = gate.visit(reader(calls()), purpose, about=SubjectId(subject))
         with attempts_on_record(gate, visit):
             fields = asking.parse_select(catalogue, select, fields_of(catalogue, purpose))
             with planner.one(visit, SubjectId(subject), fields) as (passage, page):

@@ -9,6 +9,7 @@ while no stream is open.
 
 import asyncio
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -26,7 +27,7 @@ from runtime.platform import Platform
 from runtime.problem import Problem
 
 POLL: Final = 0.25  # seconds between two looks at the outbox
-HEARTBEAT: Final = 10.0  # seconds; so often it is also asked whether the listener is still signed in
+HEARTBEAT: Final = 4.0  # seconds; so often it is also asked whether the listener is still signed in
 LIFE: Final = 900.0  # seconds, then the browser opens the next one by itself
 LEAST_PAUSE: Final = 0.4  # seconds between two words to one listener: many changes at once make one look
 PER_ACCOUNT: Final = 8
@@ -44,9 +45,10 @@ TYPES: Final = frozenset(
 _NAMED: Final = frozenset({event.CONSENT_GIVEN, event.CONSENT_WITHDRAWN, event.CONSENT_REVOKED, event.CONSENT_EXPIRED})
 _IN_BATCHES: Final = frozenset({"ground", "catalogue"})  # compiled after their event, and shut once that is done
 LOOK: Final = b"event: look\ndata: {}\n\n"
-_BEAT: Final = b": still here\n\n"
+_BEAT: Final = b"event: beat\ndata: {}\n\n"  # a page that hears none for a while hides its values
 _HELLO: Final = b"retry: 1000\n\n" + b": listening\n\n"
 _AT_ONCE: Final = 1_000  # events per look; more of them and everybody is told
+_log = logging.getLogger("fieldgrant.live")
 _NEWEST = select(func.max(Outbox.id))
 _SINCE = (
     select(Outbox.id, Outbox.type, Outbox.records)
@@ -123,7 +125,8 @@ class Live:
             await asyncio.sleep(POLL)
             try:
                 after, roles = await run_in_threadpool(self._look, after)
-            except Exception:  # noqa: BLE001 - the loop must outlive a database that is away: then everybody looks again
+            except Exception as error:  # noqa: BLE001 - the loop must outlive a database that is away
+                _log.error("looking for what changed failed, every open page is told: %s", type(error).__qualname__)
                 roles = None
             for ear in self._ears:
                 if roles is None or ear.role in roles:

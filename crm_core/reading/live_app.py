@@ -35,7 +35,8 @@ def router(platform: Platform, catalogue: Catalogue) -> APIRouter:
         """Says `look` within a second of a change in what the caller's role may see: consents, grounds, the catalogue.
 
         It does not say what changed, nor for whom. It ends when the sign-in does, at the latest after a quarter of an
-        hour; browsers open the next one by themselves. A comment comes every ten seconds.
+        hour; browsers open the next one by themselves. A `beat` comes every four seconds: who hears none for longer
+        does not hear of changes either.
         """
         live.enter(caller.account)
         events = live.stream(caller.role, _alive(platform, request), lambda: serve.stopping(request.scope))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from crm_core.reading import cursor, snapshot
 from crm_core.reading.cursor import Place
@@ -27,8 +27,7 @@ T = TypeVar("T")
 NOBODY = SubjectId("")  # in front of everybody
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(NamedTuple):
     """What one customer's record answers: released values (None: nothing stored) and a reason per withheld field."""
 
     subject: SubjectId
@@ -118,7 +117,7 @@ class Planner:
         """
 
         def over(passage: Passage) -> T:
-            return snapshot.over(self.platform, self.gate, passage, visit, work)
+            return snapshot.over(self.platform, passage, visit, work)
 
         with self.gate.read(visit, over) as (passage, result):
             yield passage, result

@@ -4,11 +4,11 @@ The one module on the reading side that reaches sealed records. What the gate wi
 reach a filter, an order, a page's length or a cursor; to whoever looks, it is not there.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Row, Select, and_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, select
 from sqlmodel import Session, SQLModel
 
 from crm_core import records
@@ -16,8 +16,9 @@ from crm_core.seal import Value
 from protocol.consent import Field, SubjectId
 from runtime.keyring import KeyGone
 from runtime.platform import Platform
+from verifier import gate
 from verifier.allowance import Allowance
-from verifier.gate import Gate, Passage, Verdict, Visit
+from verifier.gate import Passage, Verdict, Visit
 
 T = TypeVar("T")
 
@@ -27,8 +28,22 @@ _RECORD = records.TABLE
 _TRIES = 3  # a bucket that is rotated meanwhile: the next snapshot has the new epoch
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+def _statement(*both: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> Select[Any]:
+    """Records beside their allowances. Both keys are bounded: PostgreSQL else reads every allowance for a page.
+
+    Built once: to build it for each read costs more than all the rest of the read.
+    """
+    beside = and_(gate.beside(_RECORD.c.subject), *(bound(_ALLOWANCE.c.subject) for bound in both))
+    source = _RECORD.outerjoin(_ALLOWANCE, beside)
+    return select(*_RECORD.c, *gate.COLUMNS).select_from(source).where(*(bound(_RECORD.c.subject) for bound in both))
+
+
+_AFTER = _statement(lambda subject: subject > bindparam("after")).order_by(_RECORD.c.subject).limit(bindparam("step"))
+_ONE = _statement(lambda subject: subject == bindparam("one"))
+_THESE = _statement(lambda subject: subject.in_(bindparam("these", expanding=True)))
+
+
+class Seen(NamedTuple):
     """One row behind the gate: the sealed record and what may be opened of it."""
 
     record: records.Record
@@ -45,7 +60,6 @@ class Snapshot:
     """One snapshot in one passage."""
 
     platform: Platform
-    gate: Gate
     passage: Passage
     visit: Visit
     session: Session
@@ -54,7 +68,7 @@ class Snapshot:
     def every(self, after: str, step: int = BATCH) -> Iterator[Seen]:
         """All rows after a subject in the order of their references, read `step` at a time."""
         while True:
-            rows = self._rows(self._statement(after).order_by(_RECORD.c.subject).limit(step))
+            rows = self._rows(_AFTER, after=after, step=step)
             yield from map(self._judge, rows)
             if len(rows) < step:
                 return
@@ -62,7 +76,10 @@ class Snapshot:
 
     def these(self, subjects: Collection[SubjectId]) -> dict[SubjectId, Seen]:
         """The rows of given subjects."""
-        rows = self._rows(self._statement("").where(_RECORD.c.subject.in_(subjects)))
+        if len(subjects) == 1:
+            rows = self._rows(_ONE, one=next(iter(subjects)))
+        else:
+            rows = self._rows(_THESE, these=list(subjects))
         return {seen.subject: seen for seen in map(self._judge, rows)}
 
     def open(self, seen: Seen, fields: Collection[Field]) -> tuple[dict[Field, Value], tuple[Field, ...]]:
@@ -81,26 +98,20 @@ class Snapshot:
         """The values as a query sees them: what is withheld, not stored or unreadable is not there."""
         return self.open(seen, fields)[0]
 
-    def _statement(self, after: str) -> Select[Any]:
-        """Records beside their allowances. Both keys are bounded: PostgreSQL else reads every allowance for a page."""
-        beside = and_(self.gate.join(_RECORD.c.subject, self.visit), _ALLOWANCE.c.subject > after)
-        source = _RECORD.outerjoin(_ALLOWANCE, beside)
-        return select(*_RECORD.c, *self.gate.columns()).select_from(source).where(_RECORD.c.subject > after)
-
-    def _rows(self, statement: Select[Any]) -> list[Row[Any]]:
-        return list(self.session.connection().execute(statement).all())
+    def _rows(self, statement: Select[Any], **given: object) -> Sequence[Row[Any]]:
+        return self.session.connection().execute(statement, {**gate.place(self.visit), **given}).all()
 
     def _judge(self, row: Row[Any]) -> Seen:
         return Seen(records.of_row(row), self.passage.judge(row))
 
 
-def over(platform: Platform, gate: Gate, passage: Passage, visit: Visit, work: Callable[[Snapshot], T]) -> T:
+def over(platform: Platform, passage: Passage, visit: Visit, work: Callable[[Snapshot], T]) -> T:
     """Run `work` over one snapshot, and over a newer one when a key that it needs was rotated away meanwhile."""
     for _ in range(_TRIES - 1):
         try:
             with platform.database.read() as session:
-                return work(Snapshot(platform, gate, passage, visit, session, last_try=False))
+                return work(Snapshot(platform, passage, visit, session, last_try=False))
         except KeyGone:
             continue
     with platform.database.read() as session:
-        return work(Snapshot(platform, gate, passage, visit, session, last_try=True))
+        return work(Snapshot(platform, passage, visit, session, last_try=True))

@@ -52,9 +52,10 @@ _CONNECT: Final[dict[str, Any]] = {
 _TAKE: Final = """
 SELECT pg_catalog.pg_advisory_xact_lock({lock}, {number}), (
   SELECT count(*) FROM pg_catalog.pg_class AS c
-  WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relname = ANY ({tables})
-    AND (c.relkind <> 'r' OR (c.relhasrules AND EXISTS (
-      SELECT FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = c.oid)) OR c.relrowsecurity OR (c.relhastriggers AND EXISTS (
+  WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relname = ANY ({tables}) AND (
+    c.relkind <> 'r' OR c.relrowsecurity
+    OR (c.relhasrules AND EXISTS (SELECT FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = c.oid))
+    OR (c.relhastriggers AND EXISTS (
       SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal))))
 """
 

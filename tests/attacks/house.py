@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,11 @@ from protocol import answers, canonical, consent, enrolment, presentation, proof
 from protocol.consent import Ask, SubjectId
 from protocol.keys import Ed25519Signer
 from runtime import serve, staff
+from runtime.clock import Clocks
 from runtime.platform import Platform
 from runtime.settings import Settings
 from runtime.staff import Staff
+from tests.attacks.pieces import narrowed
 from tests.engine import hand
 from verifier import allowance
 from wallet.keystore import Strength
@@ -67,6 +69,7 @@ class House:
     people: list[Person] = field(default_factory=list)
     processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     cwd: Path | None = None  # of the servers
+    clock: Clocks | None = None  # None: the machine's
 
     @cached_property
     def settings(self) -> Settings:
@@ -74,7 +77,7 @@ class House:
 
     @cached_property
     def platform(self) -> Platform:
-        return Platform.open(self.settings)
+        return Platform.open(self.settings, self.clock)
 
     @cached_property
     def own(self) -> compose.House:
@@ -88,7 +91,7 @@ class House:
 
     def build(self, customers: int) -> None:
         """Make it: accounts, contacts, and the two grounds of law that every organisation has."""
-        platform = self.__dict__["platform"] = Platform.create(self.settings)
+        platform = self.__dict__["platform"] = Platform.create(self.settings, self.clock)
         with platform.database.write() as session:
             for account, role in ROLES.items():
                 staff.create_account(
@@ -301,12 +304,13 @@ class Signed:
             )
             return asks.parse(row, house.platform)
 
-    def consent(self, ask: Ask) -> dict[str, Any]:
-        """A signed consent to all of it."""
+    def consent(self, ask: Ask, fields: Iterable[str] | None = None, until: datetime | None = None) -> dict[str, Any]:
+        """A signed consent to all of it, or to some fields and until then."""
         at = self.house.platform.clock.now()
         unsigned = consent.build_consent(
-            ask, processes=ask.processes, valid_from=at, valid_until=ask.latest_until, id=consent.fresh_id()
-        )
+            ask, processes=[narrowed(one, None if fields is None else list(fields)) for one in ask.processes],
+            valid_from=at, valid_until=until or ask.latest_until, id=consent.fresh_id(),
+        )  # fmt: skip
         return proof.sign(unsigned, self.signer, created=at, challenge=ask.challenge, domain=ask.domain)
 
     def withdrawal(self, given: Mapping[str, Any]) -> dict[str, Any]:

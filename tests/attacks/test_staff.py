@@ -47,6 +47,8 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("POST", "/issuer/asks"): ALL,  # then by purpose
     ("GET", "/issuer/asks"): ALL,
     ("GET", "/issuer/asks/{id}"): ALL,
+    ("GET", "/issuer/asks/{id}/link"): ALL,  # then by purpose
+    ("POST", "/issuer/asks/{id}/end"): ALL,  # then by purpose
     ("GET", "/issuer/consents"): OVERSEERS,
     ("POST", "/issuer/consents/{id}/revocation"): {"dpo"},
     ("POST", "/issuer/grounds"): {"dpo"},
@@ -63,6 +65,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("GET", "/issuer/catalogue/drafts/{id}/diff"): OVERSEERS,
     ("GET", "/issuer/catalogue/drafts/{id}/impact"): OVERSEERS,
     ("POST", "/issuer/catalogue/drafts/{id}/approval"): {"dpo", "admin"},
+    ("POST", "/issuer/catalogue/drafts/{id}/withdrawal"): {"dpo"},
     ("GET", "/issuer/transfers"): OVERSEERS,
     ("GET", "/issuer/requests"): {"dpo"},
     ("GET", "/issuer/requests/{id}"): {"dpo"},
@@ -81,6 +84,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("POST", "/issuer/enrolments/challenge"): ENROLLING,
     ("POST", "/issuer/enrolments"): ENROLLING,
     ("GET", "/issuer/wallet/asks"): WALLET,
+    ("GET", "/issuer/wallet/asks/{id}"): WALLET,
     ("GET", "/issuer/wallet/enrolments"): WALLET,
     ("GET", "/issuer/wallet/consents"): WALLET,
     ("GET", "/issuer/wallet/receipts"): WALLET,
@@ -112,6 +116,8 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("POST", "/crm/exports"): ALL,  # then by purpose
     ("GET", "/crm/exports"): {"dpo"},
     ("POST", "/crm/imports"): {"admin", "dpo"},
+    ("POST", "/crm/imports/preview"): {"admin", "dpo"},
+    ("POST", "/crm/imports/{run}/undo"): {"admin", "dpo"},
     ("GET", "/crm/imports"): {"admin", "dpo", "steward"},
     ("GET", "/crm/imports/{run}/merges"): {"steward"},
     ("GET", "/crm/fields"): ALL,
@@ -148,6 +154,14 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("GET", "/audit/proofs"): WALLET,
     ("GET", "/audit/events"): AUDITORS,
     ("GET", "/audit/bundles"): AUDITORS,
+    ("GET", "/audit/records/{leaf}/{place}"): AUDITORS,
+    ("GET", "/audit/actors"): AUDITORS,
+    ("POST", "/audit/exports"): AUDITORS,
+    ("GET", "/audit/exports"): AUDITORS,
+    ("GET", "/audit/exports/{id}"): AUDITORS,
+    ("POST", "/audit/exports/{id}/cancellation"): AUDITORS,
+    ("POST", "/audit/exports/{id}/resumption"): AUDITORS,
+    ("GET", "/audit/exports/{id}/bundle"): AUDITORS,
     ("GET", "/audit/provenance"): AUDITORS,
     ("GET", "/audit/log"): AUDITORS,
     ("POST", "/audit/verifications"): AUDITORS,
@@ -156,7 +170,10 @@ ELSEWHERE = {
     "/staff/sessions/current": "it would sign everybody out; test_staff of the runtime has it",
     "/crm/live": "it does not end; tests/crm_core/test_live.py has it",
 }
-FILLED = {"purpose": "marketing", "version": "1", "n": "1", "path": "0/000", "subject": SUBJECT, "field": EMAIL}
+FILLED = {
+    "purpose": "marketing", "version": "1", "n": "1", "path": "0/000", "subject": SUBJECT, "field": EMAIL, "leaf": "0",
+    "place": "0",
+}  # fmt: skip
 STAFF_CODES = {"role", "not_signed_in", "staff_not_wallet"}
 
 

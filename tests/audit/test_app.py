@@ -181,7 +181,7 @@ def test_a_record_whose_event_was_destroyed_is_still_listed(world: World, client
 
         session.delete(session.get_one(Outbox, 2))
     (item,) = client.get("/audit/events", params={"subject": SUBJECT}, headers=token(world, "auditor")).json()["items"]
-    assert set(item) == {"leaf", "sequence", "type", "time", "subject"}
+    assert set(item) == {"leaf", "place", "sequence", "type", "time", "subject"}
     assert client.get("/audit/history", headers={"wallet": SUBJECT}).json()["items"] == []
     answer = client.get("/audit/bundles", params={"subject": SUBJECT}, headers=token(world, "dpo"))
     assert (answer.status_code, answer.json()["code"]) == (503, "body_changed")

@@ -5,10 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlmodel import col, delete, update
 
 from audit import app, container, events
+from audit.event_file import EventFile
 from audit.graph import graph
+from protocol import canonical, note
 from protocol import log as rfc6962
+from runtime.outbox import Outbox
 from tests.audit.test_app import token, wallet_caller
 from tests.audit.world import CITY, EMAIL, MARKETING, OTHER, READER, SUBJECT, World
 
@@ -154,3 +158,96 @@ def test_what_an_auditor_does_is_an_auditors(world: World, client: TestClient) -
         assert client.request(method, path).json()["code"] == "not_signed_in"
     assert client.post("/audit/verifications", content=b"x" * 100, headers=headers).json()["code"] == "role"
     assert client.post("/audit/verifications", content=b"x" * 100).json()["code"] == "not_signed_in"
+
+
+def test_one_record_is_shown_with_its_proof_and_the_credentials_that_it_names(world: World, client: TestClient) -> None:
+    given = story(world)
+    headers = token(world, "auditor")
+    query = {"subject": SUBJECT, "type": "release"}
+    (item,) = client.get("/audit/events", params=query, headers=headers).json()["items"]
+    told = client.get(f"/audit/records/{item['leaf']}/{item['place']}", headers=headers).json()
+    assert (told["record"], told["records"]) == (item, 1)
+    assert [(one["kind"], one["id"]) for one in told["credentials"]] == [("consent", given)]
+    assert told["credentials"][0]["document"]["type"] == ["VerifiableCredential", "ConsentCredential"]
+    head = note.parse_checkpoint(note.open_note(told["checkpoint"].encode(), world.log.vkey))
+    made = EventFile.read(canonical.jcs(told["file"])).verify(head.size, head.root)
+    assert (made.id, made.index, made.data) == (item["event"], item["leaf"], item["data"])
+    assert told["controller"]["id"] == world.platform.controller
+
+
+def test_a_page_that_was_read_is_one_leaf_with_a_record_for_each_subject(world: World, client: TestClient) -> None:
+    world.page("release", [(SUBJECT, {"released": [EMAIL]}), (OTHER, {"released": [CITY]})], reader=READER)
+    world.drain()
+    headers = token(world, "auditor")
+    leaf = world.log.head().size - 1
+    for place, subject in enumerate((SUBJECT, OTHER)):
+        told = client.get(f"/audit/records/{leaf}/{place}", headers=headers).json()
+        assert (told["record"]["subject"], told["records"]) == (subject, 2)
+        other = OTHER if subject == SUBJECT else SUBJECT
+        assert other not in str(told)
+
+
+def test_a_record_that_is_gone_or_was_changed_says_so(world: World, client: TestClient) -> None:
+    world.collect(EMAIL)
+    world.collect(CITY)
+    world.drain()
+    headers = token(world, "auditor")
+    leaf = world.log.head().size - 2
+    with world.platform.database.write() as session:
+        session.execute(update(Outbox).where(col(Outbox.id) == leaf + 1).values(records="[]"))
+        session.execute(update(Outbox).where(col(Outbox.id) == leaf).values(header='{"by":"x"}'))
+    with world.platform.database.write() as session:
+        session.execute(delete(Outbox).where(col(Outbox.id) == leaf + 2))
+    for path, status, code in (
+        (f"{leaf - 1}/0", 409, "body_changed"),
+        (f"{leaf}/0", 410, "body_gone"), (f"{leaf + 1}/0", 410, "body_gone"), (f"{leaf + 9}/0", 404, "not_in_log"),
+        (f"{leaf}/7", 404, "not_in_log"),
+    ):  # fmt: skip
+        answer = client.get(f"/audit/records/{path}", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_a_person_is_found_by_the_did_of_their_wallet(world: World, client: TestClient) -> None:
+    world.emit("enrolment.completed", {"enrolment": "e", "digest": "d", "did": world.wallet.did})
+    world.emit("release", {"released": [EMAIL]}, subject=OTHER)
+    world.collect(EMAIL)
+    world.drain()
+    assert found(world, subject=world.wallet.did) == ["value.collected", "enrolment.completed"]
+    assert found(world, subject=world.wallet.did[:-1]) == []
+
+
+def test_the_staff_in_the_records_have_names(world: World, client: TestClient) -> None:
+    told = client.get("/audit/actors", headers=token(world, "auditor")).json()["items"]
+    assert [(one["account"], one["role"], one["ended"]) for one in told] == [("auditor-1", "auditor", False)]
+    assert set(told[0]) == {"did", "account", "name", "role", "ended"}
+
+
+def test_a_story_with_many_reads_still_begins_at_its_beginning(
+    world: World, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit.story.MOST", 2)
+    monkeypatch.setattr("audit.events.MAX_PAGE", 2)
+    world.collect(EMAIL)
+    for _ in range(5):
+        world.release({EMAIL: ["urn:uuid:1"]})
+    world.drain()
+    query = {"subject": SUBJECT, "field": EMAIL}
+    told = client.get("/audit/provenance", params=query, headers=token(world, "auditor")).json()
+    assert [one["type"] for one in told["events"]] == ["value.collected", "release", "release"]
+    assert told["whole"] is False
+    assert told["events"][-1]["purpose"] == MARKETING
+
+
+def test_of_a_page_that_was_read_one_line_is_listed_and_how_many_match(world: World, client: TestClient) -> None:
+    world.page("release", [(SUBJECT, {"released": [EMAIL]}), (OTHER, {"released": [CITY]})], reader=READER)
+    world.collect(CITY)
+    world.drain()
+    headers = token(world, "auditor")
+
+    def listed(**query: object) -> list[tuple[str, object, int]]:
+        told = client.get("/audit/events", params={"folded": True, **query}, headers=headers).json()["items"]
+        return [(one["type"], one["subject"], one["records"]) for one in told][:2]
+
+    assert listed() == [("value.collected", SUBJECT, 1), ("release", SUBJECT, 2)]
+    assert listed(subject=OTHER) == [("release", OTHER, 1)]
+    assert listed(field=CITY) == [("value.collected", SUBJECT, 1), ("release", OTHER, 1)]

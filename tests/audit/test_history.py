@@ -38,6 +38,8 @@ def test_a_release_tells_who_read_what_for_what_and_what_was_withheld(world: Wor
         "jurisdiction": "CN",
         "released": ["contact.email"],
         "withheld": {"contact.phone": "no_ground"},
+        "grounds": {given.id: ["contact.email"]},
+        "way": item["way"],
         "fields": [],
         "credential": None,
         "leaf": world.log.head().size - 1,
@@ -95,3 +97,19 @@ def test_every_kind_of_event_is_told_with_its_fields_and_its_credential(world: W
     assert kinds["value.restored"]["fields"] == ["contact.email"]
     assert kinds["consent.withdrawn"]["credential"].startswith("urn:uuid:")
     assert kinds["certificate.issued"]["credential"].startswith("urn:uuid:")
+
+
+@pytest.mark.parametrize(
+    ("query", "way"),
+    [
+        ({"select": []}, "list"),
+        ({"select": [], "items": "deal"}, "items"),
+        ({"export": "e1", "select": []}, "export"),
+        ({"decision": []}, "decision"),
+        ({"history": "contact.email"}, "history"),
+        ({"group_by": [], "aggregates": []}, "aggregates"),
+    ],
+)
+def test_a_read_tells_how_it_was_done(world: World, query: dict[str, object], way: str) -> None:
+    world.emit("release", {"released": [], "withheld": {}}, header=world.header(query=query))
+    assert read(world).items[0]["way"] == way

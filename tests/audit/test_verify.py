@@ -11,6 +11,7 @@ import pytest
 
 from audit import bundle, container, statement, verify
 from audit.report import Outcome, Report
+from audit.scope import Scope
 from protocol import canonical, consent
 from protocol.errors import EvidenceError
 from protocol.keys import Ed25519Signer
@@ -54,7 +55,7 @@ def test_the_same_record_of_an_export_gives_the_same_bytes(world: World) -> None
     with world.platform.database.read() as session:
         (last,) = outbox.pending(session, world.log.head().size - 1, 1)
         again = bundle.write(
-            world.log, session, world.credentials, subject=SUBJECT, field=None, export_id=last.event_id
+            world.log, session, world.credentials, subject=SUBJECT, scope=Scope(), export_id=last.event_id
         )
     assert again == first
 

@@ -106,7 +106,7 @@ def test_a_withdrawal_in_another_process_reaches_open_pages_within_a_second(plac
     # sales may not act for marketing: no list of theirs shows a change, so they are told of none
     assert sales.looks() == []
     assert {line for page in (marketing, officer, sales) for _, line in page.said} <= {
-        "retry: 1000", ": listening", ": still here", "event: look", "data: {}",
+        "retry: 1000", ": listening", "event: beat", "event: look", "data: {}",
     }  # fmt: skip
 
 

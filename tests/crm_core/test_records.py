@@ -1,7 +1,5 @@
 """Sealed records: new generations, rewrapped buckets, and what no key opens any more."""
 
-from dataclasses import replace
-
 import pytest
 from sqlalchemy import update
 
@@ -35,7 +33,7 @@ def test_the_next_generation_holds_the_survivors_under_a_new_key(stage):
     assert opened(stage, new) == {CITY: "Leeds"}
     assert records.stored(new) == {CITY}
     with pytest.raises(EvidenceError) as caught:
-        opened(stage, replace(old, wrapped=new.wrapped, generation=new.generation))
+        opened(stage, old._replace(wrapped=new.wrapped, generation=new.generation))
     assert caught.value.code == "bad_cells"
 
 

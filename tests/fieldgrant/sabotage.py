@@ -78,7 +78,10 @@ def values_in_clear() -> None:
         value: Value = orjson.loads(box)
         return value
 
-    seal.seal, seal.open_value = in_clear, read
+    def read_all(_key: Any, boxes: Mapping[Field, bytes], **_: Any) -> tuple[dict[Field, Value], tuple[Field, ...]]:
+        return {field: orjson.loads(box) for field, box in boxes.items()}, ()
+
+    seal.seal, seal.open_value, seal.open_readable = in_clear, read, read_all
 
 
 def _judging(also: Callable[[Passage, Verdict], Collection[Field]]) -> None:
@@ -89,7 +92,7 @@ def _judging(also: Callable[[Passage, Verdict], Collection[Field]]) -> None:
         verdict = judge(self, row, subject=subject)
         more = frozenset(also(self, verdict))
         reasons = {field: why for field, why in verdict.reasons.items() if field not in more}
-        return replace(verdict, released=verdict.released | more, reasons=reasons)
+        return verdict._replace(released=verdict.released | more, reasons=reasons)
 
     Passage.judge = generous  # type: ignore[method-assign]
 

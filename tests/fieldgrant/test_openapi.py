@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from fieldgrant import compose
+from fieldgrant import compose, pages
 from fieldgrant.compose import PARTIES
 from runtime.platform import Platform
 from runtime.settings import Settings
@@ -14,7 +14,8 @@ from runtime.settings import Settings
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     home: Path = tmp_path_factory.mktemp("home")
-    platform = Platform.create(Settings(home=home, mail_dir=home / "mail"))
+    settings = Settings(home=home, mail_dir=home / "mail", wallet_url="http://localhost:8701")
+    platform = Platform.create(settings)
     return TestClient(compose.app(compose.house(platform), PARTIES))
 
 
@@ -32,11 +33,21 @@ def test_every_operation_says_what_it_does_and_what_it_refuses(client: TestClien
                 assert said["security"] == [{"WalletSignature": []}]
 
 
+def test_the_first_page_has_a_door_for_each_of_those_who_come(client: TestClient) -> None:
+    told = client.get("/", headers={"accept": "application/json"}).json()
+    page = client.get("/", headers={"accept": "text/html,*/*"})
+    assert told.pop("openapi") == "/openapi.json"
+    assert told["wallet"] == "http://localhost:8701"
+    assert told["desk"] == pages.place("crm")
+    for address in told.values():
+        assert f'<a href="{address}">' in page.text
+
+
 def test_the_page_has_no_script_and_nothing_from_elsewhere(client: TestClient) -> None:
     page = client.get("/")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "<script" not in page.text
     assert "style=" not in page.text
-    assert "//" not in page.text.replace("<!doctype html>", "")
+    assert "//" not in page.text.replace("<!doctype html>", "").replace('"http://localhost:8701"', "")
     for file in ("/glance.css", "/glance.svg"):
         assert client.get(file).status_code == 200

@@ -79,14 +79,17 @@ def test_only_the_wallet_calls_other_origins_and_only_it_has_a_policy_for_its_wo
 ) -> None:
     staff, customer = (one.get(at).headers["content-security-policy"] for one, at in ((desk, "/desk/"), (wallet, "/")))
     assert "connect-src 'self';" in staff
-    assert "trusted-types 'none'" in staff
+    assert staff.endswith(f"trusted-types {pages.PARTS_POLICY}")
     assert "connect-src 'self' https: http://localhost:*;" in customer
-    assert f"trusted-types {pages.WORKER_POLICY}" in customer
+    assert customer.endswith(f"trusted-types {pages.PARTS_POLICY} {pages.WORKER_POLICY}")
 
 
-def test_the_worker_policy_is_the_one_that_the_wallet_names() -> None:
-    source = Path(__file__).parents[2] / "wallet" / "web" / "src" / "worker.ts"
-    assert f'POLICY = "{pages.WORKER_POLICY}"' in source.read_text()
+@pytest.mark.parametrize(
+    ("source", "policy"),
+    [("wallet/web/src/worker.ts", pages.WORKER_POLICY), ("crm_core/web/ui/parts.tsx", pages.PARTS_POLICY)],
+)
+def test_the_policies_are_those_that_the_pages_name(source: str, policy: str) -> None:
+    assert f'POLICY = "{policy}"' in (Path(__file__).parents[2] / source).read_text()
 
 
 def test_what_has_its_digest_in_its_name_lasts_and_the_rest_is_asked_for_anew(wallet: TestClient) -> None:

@@ -235,23 +235,6 @@ def test_when_the_newest_journal_is_lost_for_good_the_customers_consents_end(hou
     compose.house(house.platform)
 
 
-def test_database_journal_and_log_rolled_back_together_are_not_noticed_from_inside(house: House) -> None:
-    """The control, and what only wallets and witnesses can see (DESIGN, 7)."""
-    wallet = house.enrol_by_hand(house.people.pop())
-    given = wallet.give([GIVEN])
-    settle(house)
-    copy = backup(house, "copy.db")
-    for name in ("journal", "log"):
-        shutil.copytree(house.settings.data_dir / name, house.home / f"old-{name}")
-    house.own.registry.withdraw(canonical.jcs(wallet.withdrawal(given)), wallet.signer.did)
-    drain.drain_all(Log(house.platform))
-    restore(house, copy)
-    for name in ("journal", "log"):
-        shutil.rmtree(house.settings.data_dir / name)
-        shutil.copytree(house.home / f"old-{name}", house.settings.data_dir / name)
-    compose.house(house.platform)
-
-
 def test_a_lost_or_edited_log_is_refused_and_written_anew(house: House) -> None:
     settle(house)
     log = house.settings.log_dir

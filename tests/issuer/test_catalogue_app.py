@@ -15,6 +15,7 @@ from fieldgrant import catalogue_cli, compose
 from fieldgrant.serve import add_account
 from issuer import publication, transfers
 from issuer.catalogue import CatalogueError, content
+from issuer.credentials import Credential
 from issuer.transfers import Home
 from protocol import event
 from protocol.consent import Jurisdiction
@@ -106,6 +107,32 @@ def test_a_version_goes_from_yaml_to_effect(desk: Desk, shelf: Shelf, customer: 
     assert (
         desk.call("dora", "POST", f"/catalogue/drafts/{back.json()['id']}/approval").json()["code"] == "second_approver"
     )
+
+
+def test_a_draft_that_was_withdrawn_cannot_be_approved_not_even_in_an_older_database(desk: Desk, shelf: Shelf) -> None:
+    made = desk.call("dora", "POST", "/catalogue/rollbacks", json={"number": 0, "version": "as before"}).json()
+    path = f"/catalogue/drafts/{made['id']}"
+    assert desk.call("dan", "POST", f"{path}/withdrawal").json()["code"] == "role"
+    gone = desk.call("dora", "POST", f"{path}/withdrawal")
+    assert gone.status_code == 200, gone.text
+    assert desk.call("dora", "POST", f"{path}/withdrawal").json() == gone.json()  # again: nothing happens
+    assert desk.call("ann", "GET", "/catalogue/drafts").json()["items"] == []
+    assert desk.call("dan", "POST", f"{path}/approval").json()["code"] == "draft_withdrawn"
+    with shelf.platform.database.write() as session:  # as a database has it that was brought back
+        row = session.get_one(Credential, made["id"])
+        row.ended_at = row.ended_kind = row.ended_by = None
+        session.add(row)
+    assert desk.call("ann", "GET", "/catalogue/drafts").json()["items"] == []
+    assert desk.call("dan", "POST", f"{path}/approval").json()["code"] == "draft_withdrawn"
+    assert shelf.catalogue.number == 0
+
+
+def test_a_version_in_effect_is_no_draft_to_be_withdrawn(desk: Desk, shelf: Shelf) -> None:
+    made = desk.call("dora", "POST", "/catalogue/rollbacks", json={"number": 0, "version": "as before"}).json()
+    shelf.clock.set(shelf.clock.now() + timedelta(seconds=2))
+    assert desk.call("dan", "POST", f"/catalogue/drafts/{made['id']}/approval").is_success
+    answer = desk.call("dora", "POST", f"/catalogue/drafts/{made['id']}/withdrawal")
+    assert answer.json()["code"] == "already_published"
 
 
 def test_what_cannot_be_a_catalogue_is_refused_with_its_place(desk: Desk) -> None:

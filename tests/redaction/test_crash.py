@@ -138,7 +138,10 @@ def test_a_worker_killed_at_a_point_finishes_when_started_anew(real: World, poin
     assert real.opens(old, who.subject) == {}
 
 
-@pytest.mark.parametrize("point", [point for point in crash.POINTS if point.startswith("restore.")])
+RESTORE = [point for point in MOMENTS if point.startswith("restore.")]
+
+
+@pytest.mark.parametrize("point", RESTORE)
 def test_a_restore_that_was_killed_comes_back_once(real: World, point: str) -> None:
     who = lapsed(real)
     assert run(real.settings.home) == 0

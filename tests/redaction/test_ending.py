@@ -207,7 +207,10 @@ def work(home: Path, point: str | None) -> None:
     platform.close()
 
 
-@pytest.mark.parametrize("point", [point for point in crash.POINTS if point.startswith(("period.", "due."))])
+ENDS = [point for point in crash.POINTS if point.startswith(("period.", "due."))]
+
+
+@pytest.mark.parametrize("point", ENDS)
 def test_killed_at_a_point_it_ends_once(world: World, clock: FixedClock, point: str) -> None:
     who = archived(world)
     for at in (point, None):

@@ -26,6 +26,7 @@ from wallet import disposed, disposed_cli, fate_words
 from wallet.client import Client
 from wallet.disposed import Checked, Disposed
 from wallet.holding import Holding
+from wallet.names import Names
 
 SEED = bytes([9]) * 32
 BASE = "http://localhost:8700"
@@ -156,7 +157,7 @@ def rendered(found: Disposed, language: str) -> str:
 
     console = Console(width=300)
     with console.capture() as capture:
-        console.print(disposed_cli.shown(found, {}, language))
+        console.print(disposed_cli.shown(found, {}, Names(language)))
     return capture.get()
 
 

@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.consent import SubjectId
-from runtime.journal import FILE, Journal, JournalError
+from runtime import journal_line
+from runtime.journal import ANCHOR, FILE, Journal, JournalError
 
+KEY = bytes(32)
 ANN, BEN = SubjectId("sub_ann"), SubjectId("sub_ben")
 APPENDER = """
 import sys
 from pathlib import Path
 from runtime.journal import Journal
-journal = Journal(Path(sys.argv[1]))
+journal = Journal(Path(sys.argv[1]), bytes(32))
 for version in range(50):
     journal.append({"kind": "narrowing", "subject": sys.argv[2], "version": version + 1, "ended": []})
 """
@@ -27,7 +29,7 @@ def narrowing(subject: SubjectId, version: int, *ended: str) -> dict[str, object
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path, create=True)
+    return Journal(tmp_path, KEY, create=True)
 
 
 def code(call: object, *arguments: object) -> str:
@@ -39,7 +41,7 @@ def code(call: object, *arguments: object) -> str:
 def test_an_appended_narrowing_is_known_here_and_after_reopening(journal: Journal, tmp_path: Path) -> None:
     assert journal.append(narrowing(ANN, 3, "urn:consent:1")) == 1
     assert journal.append({"kind": "survivors", "subject": ANN, "generation": 2}) == 2
-    for mine in (journal, Journal(tmp_path)):
+    for mine in (journal, Journal(tmp_path, KEY)):
         assert mine.floor(ANN) == 3
         assert mine.floor(BEN) == 0
         assert mine.ended("urn:consent:1")
@@ -56,7 +58,7 @@ def test_a_floor_never_falls(journal: Journal) -> None:
 
 
 def test_what_another_opener_appended_is_known_after_a_refresh(journal: Journal, tmp_path: Path) -> None:
-    other = Journal(tmp_path)
+    other = Journal(tmp_path, KEY)
     other.append(narrowing(ANN, 3))
     assert journal.floor(ANN) == 0
     journal.refresh()
@@ -67,7 +69,7 @@ def test_what_another_opener_appended_is_known_after_a_refresh(journal: Journal,
 def test_processes_that_append_at_once_make_one_unbroken_chain(journal: Journal, tmp_path: Path) -> None:
     writers = [subprocess.Popen([sys.executable, "-c", APPENDER, str(tmp_path), f"sub_{n}"]) for n in range(3)]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
-    assert [entry.seq for entry in Journal(tmp_path).entries()] == list(range(1, 151))
+    assert [entry.seq for entry in Journal(tmp_path, KEY).entries()] == list(range(1, 151))
     journal.refresh()
     assert [journal.floor(SubjectId(f"sub_{n}")) for n in range(3)] == [50, 50, 50]
 
@@ -76,10 +78,10 @@ def test_a_line_torn_by_a_crash_is_not_there_and_is_cut_by_the_next_append(journ
     journal.append(narrowing(ANN, 1))
     with (tmp_path / FILE).open("ab") as file:
         file.write(b'{"entry":{"kind":"narrowing","subj')
-    again = Journal(tmp_path)
+    again = Journal(tmp_path, KEY)
     assert again.head()[0] == 1
     assert again.append(narrowing(BEN, 2)) == 2
-    assert [entry.body["subject"] for entry in Journal(tmp_path).entries()] == [ANN, BEN]
+    assert [entry.body["subject"] for entry in Journal(tmp_path, KEY).entries()] == [ANN, BEN]
 
 
 @given(cut=st.integers(min_value=0, max_value=400))
@@ -87,27 +89,93 @@ def test_wherever_a_crash_cuts_the_file_what_was_whole_before_stays(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:
     directory = tmp_path_factory.mktemp("journal")
-    journal = Journal(directory, create=True)
+    journal = Journal(directory, KEY, create=True)
     for version in range(1, 4):
         journal.append(narrowing(ANN, version))
     whole = (directory / FILE).read_bytes()[:cut]
     (directory / FILE).write_bytes(whole)
-    again = Journal(directory)
+    again = Journal(directory, KEY)
     assert again.floor(ANN) == whole.count(b"\n")
     assert again.append(narrowing(BEN, 1)) == whole.count(b"\n") + 1
-    assert Journal(directory).floor(BEN) == 1
+    assert Journal(directory, KEY).floor(BEN) == 1
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [(b'"version":1', b'"version":9'), (b'"seq":2', b'"seq":7'), (b'"entry":{', b'"entry":[')]
+    ("old", "new"),
+    [
+        (b'"version":1', b'"version":9'),
+        (b'"version":3', b'"version":2'),
+        (b'"seq":2', b'"seq":7'),
+        (b'"entry":{', b'"entry":['),
+        (b'"tag":"', b'"tab":"'),
+    ],
 )
-def test_a_changed_line_breaks_the_chain(journal: Journal, tmp_path: Path, old: bytes, new: bytes) -> None:
+def test_a_line_that_was_edited_is_refused_and_named(journal: Journal, tmp_path: Path, old: bytes, new: bytes) -> None:
+    """The last one too, which no later line speaks of."""
     for version in (1, 2, 3):
         journal.append(narrowing(ANN, version))
     path = tmp_path / FILE
-    assert old in path.read_bytes()
-    path.write_bytes(path.read_bytes().replace(old, new))
-    assert code(Journal, tmp_path) == "journal_broken"
+    lines = path.read_bytes().splitlines(keepends=True)
+    (number,) = [n for n, line in enumerate(lines, 1) if old in line][:1]
+    lines[number - 1] = lines[number - 1].replace(old, new)
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(JournalError, match=f"line {number} of the journal") as caught:
+        Journal(tmp_path, KEY)
+    assert caught.value.code == "journal_broken"
+    assert "reconcile --end-unknown" in caught.value.detail
+
+
+def test_who_has_the_file_and_not_the_key_can_neither_write_a_line_nor_the_whole_journal_anew(
+    journal: Journal, tmp_path: Path
+) -> None:
+    for version in (1, 2):
+        journal.append(narrowing(ANN, version, f"urn:consent:{version}"))
+    path = tmp_path / FILE
+    whole = path.read_bytes()
+    forged, _ = journal_line.seal(bytes(31) + b"1", 3, str(journal.tag(2)), narrowing(BEN, 1))
+    path.write_bytes(whole + forged)
+    assert code(Journal, tmp_path, KEY) == "journal_broken"
+    (tmp_path / "own").mkdir()
+    own = Journal(tmp_path / "own", bytes(31) + b"1", create=True)
+    own.append(narrowing(ANN, 2))
+    path.write_bytes((tmp_path / "own" / FILE).read_bytes())
+    assert code(Journal, tmp_path, KEY) == "journal_broken"
+
+
+def test_control_a_chain_without_a_key_is_made_anew_by_whoever_writes_the_file(tmp_path: Path) -> None:
+    """With a key that everybody has, the middle line goes and nothing shows it: what protects is the key."""
+    journal = Journal(tmp_path, KEY, create=True)
+    for version in (1, 2, 3):
+        journal.append(narrowing(ANN, version, f"urn:consent:{version}"))
+    kept = [entry.body for entry in journal.entries() if entry.body["version"] != 2]
+    (tmp_path / FILE).unlink()
+    Journal(tmp_path, KEY, create=True).append_all(kept)
+    again = Journal(tmp_path, KEY)
+    assert (again.ended("urn:consent:2"), again.ended("urn:consent:3")) == (False, True)
+
+
+def test_entries_and_tags_are_read_from_where_they_are_wanted(journal: Journal, tmp_path: Path) -> None:
+    journal.append_all([narrowing(ANN, version) for version in range(1, 2 * ANCHOR + 10)])
+    again = Journal(tmp_path, KEY)
+    every = list(again.entries())
+    for since in (0, 1, ANCHOR - 1, ANCHOR, ANCHOR + 1, 2 * ANCHOR, 2 * ANCHOR + 8, 9_999):
+        assert list(again.entries(since)) == every[since:]
+        assert again.tag(since) == journal.tag(since)
+    assert (again.tag(0), again.tag(9_999)) == ("", None)
+    assert again.tag(len(every)) == again.head()[1]
+
+
+def test_what_a_job_gave_up_is_known_for_each_time(journal: Journal) -> None:
+    """In a database that was restored it may give up another key; a certificate may rest on either."""
+    for generation in (1, 2):
+        entry = {"kind": "dropped", "job": "urn:job", "subject": ANN, "bucket": 7, "epoch": 1, "fields": ["a.b"]}
+        journal.append({**entry, "generation": generation, "facts": f"facts {generation}"})
+    assert [(one.generation, one.facts, one.seq) for one in journal.dropped("urn:job")] == [
+        (2, "facts 2", 2),
+        (1, "facts 1", 1),
+    ]
+    assert (journal.dropped("urn:other"), journal.generation(ANN)) == ((), 2)
+    assert list(journal.dropped_of(ANN)) == ["urn:job"]
 
 
 def test_a_lost_line_breaks_the_chain(journal: Journal, tmp_path: Path) -> None:
@@ -115,7 +183,7 @@ def test_a_lost_line_breaks_the_chain(journal: Journal, tmp_path: Path) -> None:
         journal.append(narrowing(ANN, version))
     lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
     (tmp_path / FILE).write_bytes(lines[0] + lines[2])
-    assert code(Journal, tmp_path) == "journal_broken"
+    assert code(Journal, tmp_path, KEY) == "journal_broken"
 
 
 def test_a_journal_that_got_shorter_while_open_denies(journal: Journal, tmp_path: Path) -> None:
@@ -134,7 +202,7 @@ def test_a_journal_that_was_replaced_while_open_denies(journal: Journal, tmp_pat
 
 
 def test_without_a_journal_nothing_opens(journal: Journal, tmp_path: Path) -> None:
-    assert code(Journal, tmp_path / "nowhere") == "journal_missing"
+    assert code(Journal, tmp_path / "nowhere", KEY) == "journal_missing"
     (tmp_path / FILE).unlink()
     assert code(journal.refresh) == "journal_missing"
     assert code(journal.append, narrowing(ANN, 1)) == "journal_missing"
@@ -142,7 +210,7 @@ def test_without_a_journal_nothing_opens(journal: Journal, tmp_path: Path) -> No
 
 def test_making_it_again_keeps_what_is_there(journal: Journal, tmp_path: Path) -> None:
     journal.append(narrowing(ANN, 1))
-    assert Journal(tmp_path, create=True).floor(ANN) == 1
+    assert Journal(tmp_path, KEY, create=True).floor(ANN) == 1
 
 
 def test_an_append_that_is_not_durable_is_taken_back_and_says_so(
@@ -157,7 +225,7 @@ def test_an_append_that_is_not_durable_is_taken_back_and_says_so(
         patch.setattr("runtime.journal.os.fsync", broken)
         assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
     assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
-    again = Journal(tmp_path)
+    again = Journal(tmp_path, KEY)
     assert again.floor(ANN) == 1
     assert again.append(narrowing(ANN, 2)) == 2
 

@@ -30,7 +30,7 @@ from runtime.platform import Platform
 from runtime.settings import Settings
 from runtime.staff import Staff
 from tests.engine import hand
-from verifier import allowance
+from verifier import allowance, gate
 from verifier.gate import Gate, Passage, Reader, Verdict
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -246,12 +246,10 @@ class Stage:
 def look(stage: Stage, passage: Passage, subject: SubjectId, asked: frozenset[Field] = ASKED) -> Verdict:
     """Read one subject's row as a planner does, and put it on record."""
     standing, table = SQLModel.metadata.tables["standing"], SQLModel.metadata.tables["allowance"]
-    source = standing.outerjoin(table, stage.gate.join(standing.c.subject, passage.visit))
-    statement = (
-        select(standing.c.subject, *stage.gate.columns()).select_from(source).where(standing.c.subject == subject)
-    )
+    source = standing.outerjoin(table, gate.beside(standing.c.subject))
+    statement = select(standing.c.subject, *gate.COLUMNS).select_from(source).where(standing.c.subject == subject)
     with stage.platform.database.read() as session:
-        verdict = passage.judge(session.connection().execute(statement).one())
+        verdict = passage.judge(session.connection().execute(statement, gate.place(passage.visit)).one())
     passage.record([(verdict, asked)], query={"select": sorted(asked)})
     return verdict
 

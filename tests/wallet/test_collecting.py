@@ -9,6 +9,7 @@ from rich.console import Console
 from protocol import consent
 from tests.wallet.organisation import Organisation
 from wallet import render
+from wallet.names import Names
 
 
 @pytest.mark.parametrize(
@@ -23,5 +24,5 @@ def test_what_is_done_with_a_field_is_said_in_words(language: str, used: str, co
     assert collected in render.done(both, language)
     assert render.done(strange, language) == "dpv:Sell"
     console = Console(width=200, record=True, file=StringIO())
-    console.print(render.processes([both], language))
+    console.print(render.processes([both], Names(language)))
     assert collected in console.export_text()

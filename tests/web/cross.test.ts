@@ -2,11 +2,13 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { base64url, fromBase64url, utf8 } from "../../wallet/web/core/bytes";
+import * as box from "../../wallet/web/core/box";
+import { base64, base64url, fromBase64, fromBase64url, utf8 } from "../../wallet/web/core/bytes";
 import { fieldsOf, give, readAsk, refuse, withdraw } from "../../wallet/web/core/consent";
 import * as credential from "../../wallet/web/core/credential";
 import { Keys, keySigner, type Signer } from "../../wallet/web/core/did";
 import { digest, type JsonObject, jcs } from "../../wallet/web/core/jcs";
+import { Keyring } from "../../wallet/web/core/keystore";
 import { sign, verify } from "../../wallet/web/core/proof";
 import { signedHeaders } from "../../wallet/web/core/request";
 
@@ -19,6 +21,11 @@ interface Given {
   controller: JsonObject;
   ask: JsonObject;
   at: string;
+  secret: string;
+  did: string;
+  boxes: string[];
+  plain: string[];
+  reader: string;
 }
 
 async function signer(given: Given): Promise<Signer> {
@@ -47,6 +54,24 @@ describe.skipIf(folder === undefined)("the two sides", () => {
     }
     writeFileSync(`${folder}/signed.json`, JSON.stringify(answers));
   }, 240_000);
+
+  it("derive one key for an organisation, and open each other's sealed boxes", async () => {
+    const { secret, did, boxes, plain, reader } = given as Given;
+    const keyring = await Keyring.open(fromBase64(secret));
+    expect((await keyring.signer("did:web:crm.example.com")).did).toBe(did);
+    const receiver = await keyring.receiver("did:web:crm.example.com");
+    expect(boxes.length).toBeGreaterThan(0);
+    for (const [place, one] of boxes.entries()) {
+      expect(base64(await box.open(receiver, fromBase64(one)))).toBe(plain[place]);
+      const changed = fromBase64(one);
+      changed[changed.length - 1] = (changed.at(-1) as number) ^ 1;
+      await expect(box.open(receiver, changed)).rejects.toMatchObject({ code: "bad_box" });
+    }
+    const stranger = await keyring.receiver("did:web:other.example.com");
+    await expect(box.open(stranger, fromBase64(boxes[1] as string))).rejects.toMatchObject({ code: "bad_box" });
+    const sealed = await Promise.all(plain.map((one) => box.seal(fromBase64(reader), fromBase64(one))));
+    writeFileSync(`${folder}/boxes.json`, JSON.stringify(sealed.map(base64)));
+  });
 
   it("understand an ask, its answers and a signed request", async () => {
     const { controller, ask: asked, at } = given as Given;

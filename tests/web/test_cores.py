@@ -8,8 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from nacl.public import PrivateKey
 
-from protocol import answers, canonical, consent, credential, proof, signature
+from protocol import answers, canonical, consent, credential, proof, sealed, signature
 from protocol.consent import Field, Jurisdiction, NoticeRef, Process, Purpose, StatusRef
 from protocol.did import Did, Keys, controller_document
 from protocol.keys import Ed25519Signer
@@ -52,6 +55,25 @@ def any_text(chance: random.Random) -> str:
 def documents() -> list[dict[str, object]]:
     chance = random.Random(2026)  # noqa: S311
     return [{any_text(chance): anything(chance, 4) for _ in range(chance.randrange(7))} for _ in range(DOCUMENTS)]
+
+
+SECRET = bytes(range(32))  # of a browser's wallet
+PLAIN = [b"", b"a", b"a" * 31, b"a" * 32, b"a" * 33, bytes(range(256)) * 41, "电子邮件".encode()]
+READER = PrivateKey(bytes(range(1, 33)))
+
+
+def sealed_things() -> dict[str, object]:
+    """Boxes for the browser's wallet, whose pairwise key is derived here a second time, and a key to seal to."""
+    hkdf = HKDF(hashes.SHA256(), 32, salt=b"fieldgrant wallet v1", info=f"did\n{CONTROLLER}".encode())
+    own = Ed25519Signer(hkdf.derive(SECRET))
+    boxes = [base64.b64encode(sealed.seal_to_wallet(own.did, one)).decode() for one in PLAIN]
+    return {
+        "secret": base64.b64encode(SECRET).decode(),
+        "did": own.did,
+        "boxes": boxes,
+        "plain": [base64.b64encode(one).decode() for one in PLAIN],
+        "reader": base64.b64encode(bytes(READER.public_key)).decode(),
+    }
 
 
 def an_ask(controller: Ed25519Signer, wallet: Ed25519Signer) -> dict[str, object]:
@@ -102,6 +124,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[s
         "public": base64.urlsafe_b64encode(wallet.public).decode().rstrip("="),
         "controller": document,
         "ask": an_ask(controller, wallet),
+        **sealed_things(),
         "at": AT.isoformat().replace("+00:00", "Z"),
     }
     (folder / "given.json").write_text(json.dumps(told), encoding="utf-8")
@@ -143,3 +166,9 @@ def test_python_takes_the_browsers_answers_to_an_ask(crossed):
     body = base64.urlsafe_b64decode(told["body"] + "==")
     request = signature.verify_request("POST", told["url"], told["headers"], body, keys, at=AT)
     assert (request.did, request.nonce) == (wallet.did, "a-nonce")
+
+
+def test_python_opens_what_the_browser_sealed(crossed):
+    folder, *_ = crossed
+    boxes = json.loads((folder / "boxes.json").read_text(encoding="utf-8"))
+    assert [sealed.open_with(READER, base64.b64decode(one)) for one in boxes] == PLAIN

@@ -1,11 +1,16 @@
+import "fake-indexeddb/auto";
 import { describe, expect, it } from "vitest";
 import { type Bytes, base64, concat, sha256, utf8 } from "../../wallet/web/core/bytes";
 import { CREDENTIALS_V2 } from "../../wallet/web/core/credential";
+import { EMPTY } from "../../wallet/web/core/holding";
 import { canonical, digest, type JsonObject } from "../../wallet/web/core/jcs";
+import { freshSecret, Keyring } from "../../wallet/web/core/keystore";
+import * as learning from "../../wallet/web/core/learning";
 import * as log from "../../wallet/web/core/log";
 import { sign } from "../../wallet/web/core/proof";
 import { revoked } from "../../wallet/web/core/status";
 import { certificate, ground, receipt, sameProcesses } from "../../wallet/web/core/verify";
+import { Wallet } from "../../wallet/web/core/wallet";
 import { anybody, BASE, DID, json, NOW, network, organisation } from "./organisation";
 
 const PROCESS: JsonObject = {
@@ -275,6 +280,38 @@ describe("a record in the log", async () => {
     await expect(log.prove(await reply(), "urn:e", vkey.replace(hex, "00000000"))).rejects.toMatchObject({
       code: "bad_vkey",
     });
+  });
+
+  it("is proved under the key that the wallet pinned, and never to a log with less in it, or something else", async () => {
+    let served = vkey;
+    let fetched = 0;
+    const { client } = network(async ({ url }) => {
+      if (url.endsWith("/audit/proofs?event=urn%3Ae")) return json(await reply());
+      fetched += 1;
+      return new Response(served);
+    });
+    const they = await organisation();
+    const keyring = await Keyring.open(freshSecret());
+    const content = { ...EMPTY, organisations: [{ ...they.holding, enrolment: { id: "urn:enrolment" } }] };
+    const wallet = new Wallet(keyring, content, client);
+    const { size, root } = await learning.prove(wallet, DID, "urn:e");
+    expect(wallet.holding(DID).log).toEqual({ key: vkey.trim(), size, root });
+    served = vkey.replace(hex, "00000000"); // another key is shown from now on
+    await learning.prove(wallet, DID, "urn:e");
+    expect(fetched).toBe(1);
+    for (const seen of [
+      { size: size + 1, root },
+      { size, root: base64(new Uint8Array(32)) },
+    ]) {
+      await wallet.with(DID, (now) => ({ ...now, log: { key: vkey, ...seen } }));
+      await expect(learning.prove(wallet, DID, "urn:e")).rejects.toMatchObject({ code: "log_changed" });
+    }
+    const stranger = (await crypto.subtle.generateKey("Ed25519", true, ["sign"])) as CryptoKeyPair;
+    const other = concat(Uint8Array.of(1), new Uint8Array(await crypto.subtle.exportKey("raw", stranger.publicKey)));
+    const hash = (await sha256(concat(utf8(`${name}\n`), other))).slice(0, 4);
+    const key = `${name}+${[...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("")}+${base64(other)}`;
+    await wallet.with(DID, (now) => ({ ...now, log: { key, size: 0, root: "" } }));
+    await expect(learning.prove(wallet, DID, "urn:e")).rejects.toMatchObject({ code: "bad_note" });
   });
 });
 

@@ -2,10 +2,12 @@ import "fake-indexeddb/auto";
 import { beforeEach, describe, expect, it } from "vitest";
 import { base64 } from "../../wallet/web/core/bytes";
 import { CREDENTIALS_V2 } from "../../wallet/web/core/credential";
+import * as deciding from "../../wallet/web/core/deciding";
 import type { Signer } from "../../wallet/web/core/did";
 import { type Content, EMPTY } from "../../wallet/web/core/holding";
 import { digest, type JsonObject } from "../../wallet/web/core/jcs";
 import { freshSecret, Keyring } from "../../wallet/web/core/keystore";
+import * as learning from "../../wallet/web/core/learning";
 import { sign } from "../../wallet/web/core/proof";
 import { Wallet } from "../../wallet/web/core/wallet";
 import { BASE, DID, json, NOW, network, type Organisation, organisation, type Sent } from "./organisation";
@@ -125,8 +127,8 @@ describe("a wallet", () => {
   async function given(fields = ["address.city", "contact.email"]): Promise<JsonObject> {
     w.routes.set("/issuer/wallet/asks", lists(await ask(w, 7, fields)));
     w.routes.set("/issuer/wallet/consents", async (sent) => receiptFor(w, "given", bodyOf(sent).consent as JsonObject));
-    const { offers } = await w.wallet.asks();
-    await w.wallet.consent(offers[0] as never, new Map([[0, new Set(fields)]]));
+    const { offers } = await deciding.asks(w.wallet);
+    await deciding.consent(w.wallet, offers[0] as never, new Map([[0, new Set(fields)]]));
     return w.wallet.holding(DID).consents.at(-1)?.document as JsonObject;
   }
 
@@ -134,8 +136,8 @@ describe("a wallet", () => {
     const consent = await given();
     expect(standings(w)).toEqual(["living"]);
     expect(w.wallet.holding(DID)).toMatchObject({ pending: [], consents: [{ notice: NOTICE }] });
-    expect(await w.wallet.receipts(DID, false)).toHaveLength(1);
-    expect((await w.wallet.given(DID, String(consent.id))).processes[0]?.fields).toEqual([
+    expect(await learning.receipts(w.wallet, DID, false)).toHaveLength(1);
+    expect((await deciding.given(w.wallet, DID, String(consent.id))).processes[0]?.fields).toEqual([
       "address.city",
       "contact.email",
     ]);
@@ -144,9 +146,11 @@ describe("a wallet", () => {
   it("gives nothing before there is a backup", async () => {
     w = await world({ backup: null });
     w.routes.set("/issuer/wallet/asks", lists(await ask(w, 7, ["contact.email"])));
-    const { offers } = await w.wallet.asks();
+    const { offers } = await deciding.asks(w.wallet);
     const ticked = new Map([[0, new Set(["contact.email"])]]);
-    await expect(w.wallet.consent(offers[0] as never, ticked)).rejects.toMatchObject({ code: "backup_first" });
+    await expect(deciding.consent(w.wallet, offers[0] as never, ticked)).rejects.toMatchObject({
+      code: "backup_first",
+    });
     expect(standings(w)).toEqual([]);
   });
 
@@ -158,7 +162,7 @@ describe("a wallet", () => {
     });
     const items = [elsewhere, guessed, reworded].map((credential) => ({ credential }));
     w.routes.set("/issuer/wallet/asks", () => json({ items }));
-    const { offers, rejected } = await w.wallet.asks();
+    const { offers, rejected } = await deciding.asks(w.wallet);
     expect(offers).toEqual([]);
     expect(rejected.map((one) => one.code)).toEqual(["wrong_domain", "wrong_challenge", "notice_mismatch"]);
   });
@@ -169,9 +173,11 @@ describe("a wallet", () => {
     w.routes.set("/issuer/wallet/consents", (sent) =>
       receiptFor(w, "given", bodyOf(sent).consent as JsonObject, wider),
     );
-    const { offers } = await w.wallet.asks();
+    const { offers } = await deciding.asks(w.wallet);
     const ticked = new Map([[0, new Set(["contact.email"])]]);
-    await expect(w.wallet.consent(offers[0] as never, ticked)).rejects.toMatchObject({ code: "receipt_mismatch" });
+    await expect(deciding.consent(w.wallet, offers[0] as never, ticked)).rejects.toMatchObject({
+      code: "receipt_mismatch",
+    });
     expect(w.wallet.holding(DID).receipts).toEqual([]);
   });
 
@@ -182,15 +188,15 @@ describe("a wallet", () => {
       seen.push(String((bodyOf(sent).consent as JsonObject).id));
       return Promise.reject(new TypeError("no network"));
     });
-    const { offers } = await w.wallet.asks();
+    const { offers } = await deciding.asks(w.wallet);
     const ticked = new Map([[0, new Set(["contact.email"])]]);
-    await expect(w.wallet.consent(offers[0] as never, ticked)).rejects.toMatchObject({ code: "unreachable" });
+    await expect(deciding.consent(w.wallet, offers[0] as never, ticked)).rejects.toMatchObject({ code: "unreachable" });
     expect(standings(w)).toEqual(["sent"]);
     w.routes.set("/issuer/wallet/consents", (sent) => {
       seen.push(String((bodyOf(sent).consent as JsonObject).id));
       return receiptFor(w, "given", bodyOf(sent).consent as JsonObject);
     });
-    await w.wallet.resume();
+    await deciding.resume(w.wallet);
     expect(standings(w)).toEqual(["living"]);
     expect(new Set(seen).size).toBe(1);
     expect(w.wallet.holding(DID).pending).toEqual([]);
@@ -199,17 +205,17 @@ describe("a wallet", () => {
   it("forgets an answer that was turned down, and keeps one that met a fault", async () => {
     w.routes.set("/issuer/wallet/asks", lists(await ask(w, 7, ["contact.email"])));
     const ticked = new Map([[0, new Set(["contact.email"])]]);
-    const { offers } = await w.wallet.asks();
+    const { offers } = await deciding.asks(w.wallet);
     for (const [status, left] of [
       [500, 1],
       [429, 2],
     ] as const) {
       w.routes.set("/issuer/wallet/consents", () => json({ code: "fault", detail: "" }, status));
-      await expect(w.wallet.consent(offers[0] as never, ticked)).rejects.toMatchObject({ status });
+      await expect(deciding.consent(w.wallet, offers[0] as never, ticked)).rejects.toMatchObject({ status });
       expect(w.wallet.holding(DID).pending).toHaveLength(left);
     }
     w.routes.set("/issuer/wallet/consents", () => json({ code: "stale_ask", detail: "" }, 409));
-    await w.wallet.resume();
+    await deciding.resume(w.wallet);
     expect(w.wallet.holding(DID).pending).toEqual([]);
     expect(standings(w)).toEqual([]);
   });
@@ -218,11 +224,15 @@ describe("a wallet", () => {
     const consent = await given();
     const shut = { shutAt: "2026-11-22T08:00:01Z" };
     w.routes.set("/issuer/wallet/withdrawals", () => receiptFor(w, "withdrawn", consent));
-    await expect(w.wallet.withdraw(DID, String(consent.id))).rejects.toMatchObject({ code: "receipt_mismatch" });
+    await expect(deciding.withdraw(w.wallet, DID, String(consent.id))).rejects.toMatchObject({
+      code: "receipt_mismatch",
+    });
     w.routes.set("/issuer/wallet/withdrawals", () => receiptFor(w, "withdrawn", consent, shut));
-    await expect(w.wallet.withdraw(DID, String(consent.id))).rejects.toMatchObject({ code: "status_mismatch" });
+    await expect(deciding.withdraw(w.wallet, DID, String(consent.id))).rejects.toMatchObject({
+      code: "status_mismatch",
+    });
     w.ended.add(7);
-    const receipt = await w.wallet.withdraw(DID, String(consent.id));
+    const receipt = await deciding.withdraw(w.wallet, DID, String(consent.id));
     expect(receipt.shutAt).toEqual(new Date(shut.shutAt));
     expect(standings(w)).toEqual(["withdrawn"]);
   });
@@ -239,14 +249,14 @@ describe("a wallet", () => {
       return receiptFor(w, "narrowed", body.consent as JsonObject, { supersedes, shutAt: "2026-11-22T08:00:01Z" });
     });
     const beyond = new Map([[0, new Set(["contact.phone"])]]);
-    await expect(w.wallet.narrow(DID, id, beyond)).rejects.toMatchObject({ code: "not_asked" });
-    await w.wallet.narrow(DID, id, new Map([[0, new Set(["address.city"])]]));
+    await expect(deciding.narrow(w.wallet, DID, id, beyond)).rejects.toMatchObject({ code: "not_asked" });
+    await deciding.narrow(w.wallet, DID, id, new Map([[0, new Set(["address.city"])]]));
     expect(standings(w)).toEqual(["superseded", "living"]);
     const other = await ask(w, 9, ["address.city"], { replaces: "urn:uuid:other" });
     w.routes.set("/issuer/wallet/narrowings/offers", () => json({ ask: other }, 201));
     const kept = new Map([[0, new Set(["address.city"])]]);
     const now = String(w.wallet.holding(DID).consents.at(-1)?.document.id);
-    await expect(w.wallet.narrow(DID, now, kept)).rejects.toMatchObject({ code: "foreign_ask" });
+    await expect(deciding.narrow(w.wallet, DID, now, kept)).rejects.toMatchObject({ code: "foreign_ask" });
   });
 
   it("takes back its own consents alone after a restore", async () => {
@@ -261,10 +271,10 @@ describe("a wallet", () => {
           : json({ items: [] }),
       ).client;
     const back = new Wallet(keyring, empty, answer(mine));
-    await back.refresh(DID);
+    await learning.refresh(back, DID);
     expect(back.holding(DID).consents).toHaveLength(1);
     const forged = await w.they.issue("ConsentCredential", mine.credentialSubject as JsonObject);
     const fooled = new Wallet(keyring, empty, answer(forged));
-    await expect(fooled.refresh(DID)).rejects.toMatchObject({ code: "wrong_issuer" });
+    await expect(learning.refresh(fooled, DID)).rejects.toMatchObject({ code: "wrong_issuer" });
   });
 });

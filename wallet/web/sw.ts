@@ -1,16 +1,23 @@
-/** The service worker: the wallet starts without a network. It keeps the page's own files and nothing else, ever. */
+/**
+ * The service worker: the wallet starts without a network. It keeps the page's own files, every part of it included, each
+ * only if it has the digest that it had when the page was built; and nothing else, ever.
+ */
 
-declare const __FILES__: string[];
+/** Each file's path and digest. */
+declare const __FILES__: Readonly<Record<string, string>>;
 declare const __BUILD__: string;
 
 // the library of types knows one global scope per project, the page's
 const worker = self as unknown as ServiceWorkerGlobalScope;
 const CACHE = `fieldgrant-${__BUILD__}`;
 const PAGE = "/";
-const KEPT = new Set([...__FILES__.filter((path) => path !== "/index.html"), "/build.json"]);
+const FILES = new Map(Object.entries(__FILES__));
+FILES.set(PAGE, FILES.get("/index.html") ?? "");
+FILES.delete("/index.html");
+FILES.set("/build.json", ""); // made last of all, about all of these
 
 worker.addEventListener("install", (event) => {
-  const all = [...KEPT].map((path) => new Request(path, { cache: "reload" }));
+  const all = [...FILES].map(([path, integrity]) => new Request(path, { cache: "reload", integrity }));
   event.waitUntil(
     caches
       .open(CACHE)
@@ -34,7 +41,7 @@ worker.addEventListener("fetch", (event) => {
   // organisations' answers never pass here: other origins, and paths of ours that are not files, go their own way
   if (request.method !== "GET" || url.origin !== worker.location.origin || url.search !== "") return;
   if (request.mode === "navigate") event.respondWith(newest(request));
-  else if (KEPT.has(url.pathname)) event.respondWith(kept(url.pathname, request));
+  else if (FILES.has(url.pathname)) event.respondWith(kept(url.pathname, request));
 });
 
 /** The page as the server has it, or else as it was kept: whoever mends a fault reaches every wallet that is online. */
@@ -51,3 +58,5 @@ async function newest(request: Request): Promise<Response> {
 async function kept(path: string, request: Request): Promise<Response> {
   return (await caches.match(path, { cacheName: CACHE })) ?? fetch(request);
 }
+
+export {};

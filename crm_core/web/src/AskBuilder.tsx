@@ -1,14 +1,16 @@
 import { type Signal, useSignal, useSignalEffect } from "@preact/signals";
 import { day, duration, LANGUAGES, label, language } from "../ui/i18n";
 import { Icon } from "../ui/icons";
+import { useKept } from "../ui/kept";
 import { Button, Empty, ErrorNote, Field, Loading, Note, Select } from "../ui/pieces";
+import { route, to } from "../ui/route";
 import { AskPreview, type Draft } from "./AskPreview";
+import { HandOverButton } from "./AsksTo";
 import type { Ask, PublicCatalogue, Terms } from "./api";
 import * as api from "./api";
 import { field, purpose, purposes } from "./desk";
 import { FieldTicks } from "./FieldTicks";
 import { useReading } from "./reading";
-import { route, to } from "./route";
 import { short, t } from "./words";
 
 /** Put a request together, see it as the customer will, send it. */
@@ -53,9 +55,12 @@ function Sent({ ask, subject }: { readonly ask: Ask; readonly subject: string })
     <div class="card">
       <Empty title={t("ask.sent")} icon="check">
         <p role="status">{t("ask.sent.more", { day: day(ask.valid_until ?? "") })}</p>
-        <a class="button" href={to(["customers", subject])}>
-          {t("ask.sent.back")}
-        </a>
+        <p class="actions">
+          <HandOverButton ask={ask} />
+          <a class="button" href={to(["customers", subject])}>
+            {t("ask.sent.back")}
+          </a>
+        </p>
       </Empty>
     </div>
   );
@@ -164,7 +169,10 @@ function useDraft(terms: PublicCatalogue): Signal<Draft> {
   const wished = words.get("purpose") ?? purpose.value?.key ?? "";
   const key = askable(terms).find((one) => one.key === wished)?.key ?? askable(terms)[0]?.key ?? "";
   const fields = (words.get("fields") ?? "").split(",").filter(Boolean);
-  const draft = useSignal<Draft>({ ...beginning(terms, key, fields), language: language.value });
+  const draft = useKept<Draft>(`ask ${location.hash}`, () => ({
+    ...beginning(terms, key, fields),
+    language: language.value,
+  }));
   const noticed = useSignal("");
   useSignalEffect(() => {
     // the notice in words, whenever purpose or language change

@@ -1,62 +1,18 @@
 import { useSignal } from "@preact/signals";
 import { ago, day, moment } from "../ui/i18n";
-import { Button, Chip, Empty, ErrorNote, Loading, Select, Table } from "../ui/pieces";
+import { Button, Dialog, Empty, ErrorNote, Loading, Select, Table } from "../ui/pieces";
+import { to } from "../ui/route";
+import { session } from "../ui/session";
+import { fieldsOf, purposeOf, request, State } from "./AsksTo";
 import type { Ask, AskStanding } from "./api";
 import * as api from "./api";
-import { catalogue, purposeLabel, purposes } from "./desk";
+import { catalogue, purposes } from "./desk";
+import { HandOver } from "./later";
 import { useReading } from "./reading";
-import { to } from "./route";
 import { named, said, short, t } from "./words";
 
-const TONES: Readonly<Partial<Record<AskStanding, "good" | "warn">>> = { living: "warn", answered: "good" };
-const STATES: readonly AskStanding[] = ["living", "answered", "refused", "expired", "superseded"];
-const AGAIN: readonly AskStanding[] = ["expired", "refused", "superseded"];
-
-const request = (ask: Ask) => ask.credential.credentialSubject.requestsConsent;
-const fields = (ask: Ask): string[] => [...new Set(request(ask).hasProcess.flatMap((one) => one.hasPersonalData))];
-const purposeOf = (ask: Ask): string =>
-  request(ask)
-    .hasProcess.map((one) => purposeLabel(one.hasPurpose))
-    .join(" · ");
-
-function State({ ask }: { readonly ask: Ask }) {
-  return <Chip tone={TONES[ask.standing] ?? "plain"}>{said(`standing.${ask.standing}`, "standing.expired")}</Chip>;
-}
-
-/** What one customer was asked, newest first. */
-export function AsksTo({ subject }: { readonly subject: string }) {
-  const reading = useReading(() => api.asksTo(subject));
-  const asks = [...(reading.data.value?.items ?? [])].reverse();
-  return (
-    <section class="card side-card" aria-labelledby="asks">
-      <header>
-        <h2 id="asks">{t("asks.to")}</h2>
-      </header>
-      {reading.error.value !== null && <ErrorNote error={reading.error.value} onAgain={reading.again} />}
-      {!reading.data.value && reading.error.value === null && <Loading lines={3} />}
-      {reading.data.value && asks.length === 0 && <p class="nothing faint">{t("asks.none")}</p>}
-      <ul class="asks">
-        {asks.map((one) => (
-          <li key={one.id}>
-            <p>
-              <b>{purposeOf(one)}</b>
-              <State ask={one} />
-            </p>
-            <p class="faint" title={moment(one.at)}>
-              {t("asks.fields", { n: fields(one).length })} · {t("asks.sent", { ago: ago(one.at) })}
-              {one.standing === "living" && one.valid_until && (
-                <>
-                  <br />
-                  {t("asks.until", { day: day(one.valid_until) })}
-                </>
-              )}
-            </p>
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
-}
+const STATES: readonly AskStanding[] = ["living", "answered", "refused", "expired", "revoked", "superseded"];
+const AGAIN: readonly AskStanding[] = ["expired", "refused", "superseded", "revoked"];
 
 /** What all customers were asked, newest first: state, age, and the way to ask again. */
 export function Asks() {
@@ -95,7 +51,7 @@ export function Asks() {
             {found.items.length === 0 && <p>{t("asks.empty.more")}</p>}
           </Empty>
         )}
-        {shown.length > 0 && <Rows asks={shown} busy={reading.busy.value} />}
+        {shown.length > 0 && <Rows asks={shown} busy={reading.busy.value} onDone={reading.again} />}
         {found?.next && (
           <footer class="pages">
             <Button kind="quiet" busy={reading.busy.value} onClick={() => (pages.value += 1)}>
@@ -117,44 +73,111 @@ async function first(count: number, stop: AbortSignal): Promise<{ items: readonl
   return found;
 }
 
-function Rows({ asks, busy }: { readonly asks: readonly Ask[]; readonly busy: boolean }) {
+interface RowsProps {
+  readonly asks: readonly Ask[];
+  readonly busy: boolean;
+  readonly onDone: () => void;
+}
+
+function Rows({ asks, busy, onDone }: RowsProps) {
+  const ending = useSignal<Ask | null>(null);
+  const handing = useSignal<Ask | null>(null);
   return (
-    <Table label={t("asks")} busy={busy}>
-      <thead>
-        <tr>
-          {(["asks.what", "asks.whom", "asks.which", "asks.when", "asks.state"] as const).map((key) => (
-            <th key={key} scope="col" class="plain">
-              {t(key)}
+    <>
+      {handing.value && <HandOver id={handing.value.id} onClose={() => (handing.value = null)} />}
+      {ending.value && <EndDialog ask={ending.value} onClose={() => (ending.value = null)} onDone={onDone} />}
+      <Table label={t("asks")} busy={busy}>
+        <thead>
+          <tr>
+            {(["asks.what", "asks.whom", "asks.which", "asks.when", "asks.state"] as const).map((key) => (
+              <th key={key} scope="col" class="plain">
+                {t(key)}
+              </th>
+            ))}
+            <th class="plain">
+              <span class="unseen">{t("asks.do")}</span>
             </th>
-          ))}
-          <th class="plain">
-            <span class="unseen">{t("asks.again")}</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {asks.map((one) => (
-          <tr key={one.id}>
-            <th scope="row">
-              <a href={to(["customers", one.subject ?? ""])}>{purposeOf(one)}</a>
-            </th>
-            <td data-label={t("asks.whom")} class="mono">
-              {short(one.subject ?? "")}
-            </td>
-            <td data-label={t("asks.which")} title={fields(one).map(named).join(", ")}>
-              {t("asks.fields", { n: fields(one).length })}
-            </td>
-            <td data-label={t("asks.when")} title={moment(one.at)}>
-              {ago(one.at)}
-            </td>
-            <td data-label={t("asks.state")}>
-              <State ask={one} />
-            </td>
-            <td class="do">{again(one)}</td>
           </tr>
-        ))}
-      </tbody>
-    </Table>
+        </thead>
+        <tbody>
+          {asks.map((one) => (
+            <tr key={one.id}>
+              <th scope="row">
+                <a href={to(["customers", one.subject ?? ""])}>{purposeOf(one)}</a>
+              </th>
+              <td data-label={t("asks.whom")} class="mono">
+                {short(one.subject ?? "")}
+              </td>
+              <td data-label={t("asks.which")} title={fieldsOf(one).map(named).join(", ")}>
+                {t("asks.fields", { n: fieldsOf(one).length })}
+              </td>
+              <td data-label={t("asks.when")} title={moment(one.at)}>
+                {ago(one.at)}
+              </td>
+              <td data-label={t("asks.state")}>
+                <State ask={one} />
+                {one.standing === "living" && one.valid_until && (
+                  <small class="faint"> {t("asks.until.short", { day: day(one.valid_until) })}</small>
+                )}
+              </td>
+              <td class="do">
+                {again(one)}
+                {one.standing === "living" && actsFor(one) && (
+                  <Button kind="quiet" icon="send" aria-haspopup="dialog" onClick={() => (handing.value = one)}>
+                    {t("asks.hand")}
+                  </Button>
+                )}
+                {one.standing === "living" && (actsFor(one) || session.value?.role === "dpo") && (
+                  <Button kind="quiet" class="danger" aria-haspopup="dialog" onClick={() => (ending.value = one)}>
+                    {t("asks.end")}
+                  </Button>
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </Table>
+    </>
+  );
+}
+
+/** May who is signed in act for all that a request asks? */
+const actsFor = (ask: Ask): boolean =>
+  request(ask).hasProcess.every((one) =>
+    catalogue.value?.purposes.some((of) => of.iri === one.hasPurpose && of.roles.includes(session.value?.role ?? "")),
+  );
+
+interface EndProps {
+  readonly ask: Ask;
+  readonly onClose: () => void;
+  readonly onDone: () => void;
+}
+
+function EndDialog({ ask, onClose, onDone }: EndProps) {
+  const busy = useSignal(false);
+  const error = useSignal<unknown>(null);
+  async function end() {
+    busy.value = true;
+    error.value = null;
+    try {
+      await api.endAsk(ask.id);
+      onClose();
+      onDone();
+    } catch (problem) {
+      error.value = problem;
+      busy.value = false;
+    }
+  }
+  return (
+    <Dialog title={t("asks.end.title")} onClose={onClose}>
+      <p>{t("asks.end.more", { purpose: purposeOf(ask) })}</p>
+      {error.value !== null && <ErrorNote error={error.value} />}
+      <p class="actions">
+        <Button kind="danger" busy={busy.value} onClick={() => void end()}>
+          {t("asks.end.do")}
+        </Button>
+      </p>
+    </Dialog>
   );
 }
 
@@ -166,7 +189,7 @@ function again(ask: Ask) {
   return (
     <a
       class="button quiet"
-      href={to(["customers", ask.subject ?? "", "ask"], { purpose: key ?? "", fields: fields(ask).join(",") })}
+      href={to(["customers", ask.subject ?? "", "ask"], { purpose: key ?? "", fields: fieldsOf(ask).join(",") })}
     >
       {t("asks.again")}
     </a>

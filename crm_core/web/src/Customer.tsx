@@ -2,14 +2,15 @@ import { useSignal } from "@preact/signals";
 import { day, label, moment } from "../ui/i18n";
 import { Icon } from "../ui/icons";
 import { Button, Chip, Dialog, ErrorNote, Loading, Note } from "../ui/pieces";
+import { to } from "../ui/route";
+import { session } from "../ui/session";
 import { Activity } from "./Activity";
-import { AsksTo } from "./Asks";
+import { AsksTo } from "./AsksTo";
 import type { Customer, FieldEntry, PurposeEntry } from "./api";
 import * as api from "./api";
-import { fieldsOf, session } from "./desk";
+import { fieldsOf } from "./desk";
 import { Granted, LockChip } from "./Held";
 import { useReading } from "./reading";
-import { to } from "./route";
 import { PurposePicker } from "./Shell";
 import { named, nameOf, said, short, t } from "./words";
 
@@ -45,6 +46,11 @@ export function CustomerScreen({ subject, of }: { readonly subject: string; read
         <PurposePicker />
         <div class="acts">
           {enrolled?.enrolled === false && INVITERS.includes(session.value?.role ?? "") && <Invite subject={subject} />}
+          {session.value?.role === "dpo" && (
+            <a class="button" href={to(["grounds"], { subject })}>
+              {t("grounds.declare")}
+            </a>
+          )}
           <a class="button primary" href={to(["customers", subject, "ask"], { purpose: of.key })}>
             <Icon name="send" />
             {t("ask")}

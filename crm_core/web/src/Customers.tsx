@@ -1,12 +1,12 @@
 import { Icon } from "../ui/icons";
 import { Button, Empty, ErrorNote, Loading, Table } from "../ui/pieces";
+import { to } from "../ui/route";
 import type { Customer, Page, PurposeEntry } from "./api";
 import * as api from "./api";
 import { fieldsOf } from "./desk";
 import { Granted, Locked } from "./Held";
 import { type Asked, ask, askedBefore, clear, NAMES, question } from "./listing";
 import { useReading } from "./reading";
-import { to } from "./route";
 import { PurposePicker } from "./Shell";
 import { Tools } from "./Tools";
 import { named, nameOf, short, t } from "./words";

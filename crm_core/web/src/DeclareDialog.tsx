@@ -1,5 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { label } from "../ui/i18n";
+import { useKept, useKeptForm } from "../ui/kept";
 import { Button, Dialog, ErrorNote, Field, Loading, Select } from "../ui/pieces";
 import type { PublicCatalogue } from "./api";
 import * as api from "./api";
@@ -10,27 +11,42 @@ import { t } from "./words";
 const BASES = ["Contract", "LegalObligation", "VitalInterest", "PublicInterest"] as const;
 const YEAR = 365 * 86_400_000;
 
+const REFERENCE = /^sub_[a-z2-7]{26}$/;
+const MOST = 1000; // customers that one ground names
+
 interface Props {
+  /** Customers whom the ground is to name; none: all. */
+  readonly named?: readonly string[];
   readonly onClose: () => void;
   readonly onDone: () => void;
 }
 
-/** A draft of a statutory ground, over all customers, for one purpose that is not left to consent alone. */
-export function DeclareDialog({ onClose, onDone }: Props) {
+/** A draft of a statutory ground, over all customers or some, for one purpose that is not left to consent alone. */
+export function DeclareDialog({ named = [], onClose, onDone }: Props) {
   const known = useReading(() => api.publicCatalogue());
   return (
     <Dialog title={t("grounds.declare")} onClose={onClose}>
       <p class="soft">{t("grounds.declare.more")}</p>
       {known.error.value !== null && <ErrorNote error={known.error.value} onAgain={known.again} />}
-      {known.data.value ? <Form terms={known.data.value} onClose={onClose} onDone={onDone} /> : <Loading lines={6} />}
+      {known.data.value ? (
+        <Form terms={known.data.value} named={named} onClose={onClose} onDone={onDone} />
+      ) : (
+        <Loading lines={6} />
+      )}
     </Dialog>
   );
 }
 
-function Form({ terms, onClose, onDone }: Props & { readonly terms: PublicCatalogue }) {
+/** References out of what somebody typed or pasted, each once. */
+const referencesIn = (text: string): string[] => [...new Set(text.split(/[\s,;，；]+/).filter(Boolean))];
+
+function Form({ terms, named = [], onClose, onDone }: Props & { readonly terms: PublicCatalogue }) {
+  const whom = useKept<"all" | "named">("declare.whom", () => (named.length ? "named" : "all"));
+  const wrong = useSignal("");
   const open = Object.entries(terms.purposes).filter(([, of]) => !of.consent_only);
-  const purpose = useSignal(open[0]?.[0] ?? "");
-  const fields = useSignal<readonly string[]>([]);
+  const purpose = useKept("declare.purpose", () => open[0]?.[0] ?? "");
+  const fields = useKept<readonly string[]>("declare.fields", () => []);
+  const form = useKeptForm("declare");
   const busy = useSignal(false);
   const error = useSignal<unknown>(null);
   const of = terms.purposes[purpose.value];
@@ -39,6 +55,17 @@ function Form({ terms, onClose, onDone }: Props & { readonly terms: PublicCatalo
     event.preventDefault();
     const given = new FormData(event.currentTarget as HTMLFormElement);
     const word = (name: string) => String(given.get(name) ?? "").trim();
+    const subjects = referencesIn(word("subjects"));
+    const bad = whom.value === "named" ? subjects.find((one) => !REFERENCE.test(one)) : undefined;
+    wrong.value =
+      whom.value === "all"
+        ? ""
+        : bad
+          ? t("grounds.whom.bad", { reference: bad })
+          : subjects.length === 0 || subjects.length > MOST
+            ? t("grounds.whom.hint", { n: MOST })
+            : "";
+    if (wrong.value) return;
     busy.value = true;
     error.value = null;
     try {
@@ -48,7 +75,7 @@ function Form({ terms, onClose, onDone }: Props & { readonly terms: PublicCatalo
         citation: word("citation"),
         evidence: word("evidence"),
         processes: [{ purpose: purpose.value, fields: fields.value }],
-        subjects: "*",
+        subjects: whom.value === "all" ? "*" : subjects,
         until_enrolled: given.has("until_enrolled"),
         valid_until: `${word("until")}T23:59:59Z`,
       });
@@ -61,7 +88,7 @@ function Form({ terms, onClose, onDone }: Props & { readonly terms: PublicCatalo
   }
 
   return (
-    <form class="stack" onSubmit={sign}>
+    <form ref={form} class="stack" onSubmit={sign}>
       <Select
         label={t("ask.purpose")}
         value={purpose.value}
@@ -77,6 +104,32 @@ function Form({ terms, onClose, onDone }: Props & { readonly terms: PublicCatalo
         ))}
       </Select>
       {of && <FieldTicks of={of} chosen={fields.value} onChange={(chosen) => (fields.value = chosen)} />}
+      <Select
+        label={t("grounds.covers")}
+        value={whom.value}
+        onChange={(event) => (whom.value = event.currentTarget.value as "all" | "named")}
+      >
+        <option value="all">{t("grounds.everybody")}</option>
+        <option value="named">{t("grounds.named")}</option>
+      </Select>
+      {whom.value === "named" && (
+        <label class="text">
+          <span>{t("grounds.whom")}</span>
+          <textarea
+            name="subjects"
+            class="mono"
+            rows={3}
+            required
+            spellcheck={false}
+            defaultValue={named.join("\n")}
+            aria-invalid={wrong.value ? "true" : undefined}
+            aria-describedby="whom-more"
+          />
+          <span id="whom-more" class={wrong.value ? "hint bad" : "hint"}>
+            {wrong.value || t("grounds.whom.hint", { n: MOST })}
+          </span>
+        </label>
+      )}
       <div class="pair">
         <Select label={t("grounds.basis")} name="basis">
           {BASES.map((one) => (
@@ -121,7 +174,7 @@ function Form({ terms, onClose, onDone }: Props & { readonly terms: PublicCatalo
       />
       <label class="check">
         <input type="checkbox" name="until_enrolled" />
-        <span>{t("grounds.covers.until", { who: t("grounds.everybody"), until: t("grounds.enrolled") })}</span>
+        <span>{t("grounds.until_enrolled")}</span>
       </label>
       {error.value !== null && <ErrorNote error={error.value} />}
       <p class="actions">

@@ -2,6 +2,7 @@ import { useSignal } from "@preact/signals";
 import { Button, Dialog, ErrorNote, Note, Select } from "../ui/pieces";
 import type { Format, Query } from "./api";
 import * as api from "./api";
+import { save } from "./save";
 import { t } from "./words";
 
 const ENDINGS: Readonly<Record<Format, string>> = { csv: "csv", jsonl: "jsonl", vcard: "vcf" };
@@ -53,12 +54,4 @@ export function ExportDialog({ query, onClose }: { readonly query: Query; readon
       )}
     </Dialog>
   );
-}
-
-function save(blob: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -1,21 +1,27 @@
 import { useSignal } from "@preact/signals";
 import { day, language } from "../ui/i18n";
+import { useKept } from "../ui/kept";
 import { Button, Chip, Dialog, Empty, ErrorNote, Loading } from "../ui/pieces";
+import { go, route, to } from "../ui/route";
+import { session } from "../ui/session";
 import type { Ground } from "./api";
 import * as api from "./api";
 import { DeclareDialog } from "./DeclareDialog";
-import { purposeLabel, session } from "./desk";
+import { purposeLabel } from "./desk";
 import { useReading } from "./reading";
-import { named, said, t } from "./words";
+import { named as labelled, said, short, t } from "./words";
 
 const TONES: Readonly<Record<string, "good" | "warn">> = { draft: "warn", living: "good" };
+const SHOWN = 10; // customers whom a ground names
 const APPROVERS = ["dpo", "admin"];
 
 /** The statutory grounds: drafts that wait, those in effect, those that ended. */
 export function Grounds() {
   const reading = useReading((stop) => api.grounds({ stop }));
   const me = useReading(() => api.me());
-  const declaring = useSignal(false);
+  const named = route.value.words.get("subject");
+  const declaring = useKept("grounds.declaring", () => false);
+  const asked = named !== null && session.value?.role === "dpo";
   const order = ["draft", "living"];
   const place = (one: Ground) => (order.indexOf(one.standing) + order.length + 1) % (order.length + 1);
   const grounds = [...(reading.data.value?.items ?? [])].reverse().sort((one, other) => place(one) - place(other));
@@ -52,7 +58,16 @@ export function Grounds() {
           </li>
         ))}
       </ul>
-      {declaring.value && <DeclareDialog onClose={() => (declaring.value = false)} onDone={reading.again} />}
+      {(declaring.value || asked) && (
+        <DeclareDialog
+          named={named ? [named] : []}
+          onClose={() => {
+            declaring.value = false;
+            if (named) go(to(["grounds"]), true);
+          }}
+          onDone={reading.again}
+        />
+      )}
     </>
   );
 }
@@ -81,9 +96,19 @@ function GroundCard({ ground, me, onDone }: CardProps) {
         </Fact>
         <Fact name={t("grounds.citation")}>{told.citation}</Fact>
         <Fact name={t("grounds.evidence")}>{told.groundEvidence.evidenceText}</Fact>
-        <Fact name={t("grounds.fields")}>{fields.map(named).join(language.value === "en" ? ", " : "、")}</Fact>
+        <Fact name={t("grounds.fields")}>{fields.map(labelled).join(language.value === "en" ? ", " : "、")}</Fact>
         <Fact name={t("grounds.covers")}>
           {told.untilEnrolled ? t("grounds.covers.until", { who: covers, until: t("grounds.enrolled") }) : covers}
+          {!everybody && (
+            <span class="whom">
+              {told.coversSubject.slice(0, SHOWN).map((one) => (
+                <a key={one} class="mono" href={to(["customers", one])}>
+                  {short(one)}
+                </a>
+              ))}
+              {told.coversSubject.length > SHOWN && "…"}
+            </span>
+          )}
         </Fact>
         <Fact name={t("grounds.until")}>{day(ground.ended_at ?? ground.credential.validUntil)}</Fact>
       </dl>

@@ -2,9 +2,9 @@ import { useSignal } from "@preact/signals";
 import { label } from "../ui/i18n";
 import { Icon } from "../ui/icons";
 import { Dialog } from "../ui/pieces";
+import { to } from "../ui/route";
 import type { Value } from "./api";
 import { field, purpose } from "./desk";
-import { to } from "./route";
 import { lock, named, shown, t, why } from "./words";
 
 /** A lock in the place of a value, in a cell: small, and with its reason for whoever looks closer. */

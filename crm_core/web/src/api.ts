@@ -208,14 +208,6 @@ export interface Board {
   }[];
 }
 
-export interface Session {
-  readonly csrf: string | null;
-  readonly expires_at: string;
-  readonly role: string;
-  readonly name: string;
-  readonly account: string;
-}
-
 export interface Notice {
   readonly text: string;
   readonly language: string;
@@ -223,11 +215,6 @@ export interface Notice {
 
 const at = (subject: string): string => encodeURIComponent(subject);
 const asked = (words: Readonly<Record<string, string>>): string => new URLSearchParams(words).toString();
-
-export const signIn = (account: string, password: string): Promise<Session> =>
-  call("POST", "/staff/sessions", { account, password, cookie: true }, { quiet: true });
-export const signOut = (): Promise<void> => call("DELETE", "/staff/sessions/current", undefined, { quiet: true });
-export const session = (): Promise<Session> => call("GET", "/staff/session", undefined, { quiet: true });
 
 export const catalogue = (): Promise<Catalogue> => call("GET", "/crm/fields");
 export const publicCatalogue = (): Promise<PublicCatalogue> => call("GET", "/issuer/catalogue");
@@ -253,6 +240,8 @@ export const asksTo = (subject: string): Promise<{ items: readonly Ask[] }> =>
   call("GET", `/issuer/asks?${asked({ subject })}`);
 export const asks = (before: string | null, way: Way): Promise<{ items: readonly Ask[]; next: string | null }> =>
   call("GET", `/issuer/asks${before ? `?${asked({ before })}` : ""}`, undefined, way);
+export const askLink = (id: string): Promise<{ link: string }> => call("GET", `/issuer/asks/${at(id)}/link`);
+export const endAsk = (id: string): Promise<Ask> => call("POST", `/issuer/asks/${at(id)}/end`, {});
 export const enrolled = (subject: string): Promise<{ enrolled: boolean; since: string | null }> =>
   call("GET", `/issuer/enrolments?${asked({ subject })}`);
 export const ask = (wish: Wish): Promise<Ask> => call("POST", "/issuer/asks", wish);

@@ -1,23 +1,23 @@
 import "../ui/tokens.css";
 import "../ui/base.css";
+import "../ui/shell.css";
 import "./desk.css";
+import "./screens.css";
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { Empty, ErrorNote, Loading } from "../ui/pieces";
-import { AskBuilder } from "./AskBuilder";
-import { Asks } from "./Asks";
-import { Board } from "./Board";
+import { route } from "../ui/route";
+import { SignIn } from "../ui/SignIn";
+import { open, session, trouble } from "../ui/session";
 import { CustomerScreen } from "./Customer";
 import { Customers } from "./Customers";
-import { open, overseeing, purpose, session, trouble, watching } from "./desk";
-import { Grounds } from "./Grounds";
-import { route } from "./route";
+import { importing, overseeing, purpose, watching } from "./desk";
+import { AskBuilder, Asks, Board, Catalogue, Grounds, Import } from "./later";
 import { Shell } from "./Shell";
-import { SignIn } from "./SignIn";
 import { t } from "./words";
 
 function Page() {
-  if (session.value === null) return <SignIn />;
+  if (session.value === null) return <SignIn lead={t("sign_in.lead")} />;
   if (session.value === undefined) {
     return (
       <div class="waiting-room">
@@ -38,6 +38,8 @@ function Screen() {
   if (where === "asks") return <Asks />;
   if (where === "board" && watching.value) return <Board />;
   if (where === "grounds" && overseeing.value) return <Grounds />;
+  if (where === "catalogue" && overseeing.value) return <Catalogue />;
+  if (where === "import" && importing.value) return <Import />;
   if (!of) {
     return (
       <Empty title={t("no_purposes")} icon="lock">
@@ -50,11 +52,11 @@ function Screen() {
   return <Customers key={of.key} of={of} />;
 }
 
+const NAMED = ["asks", "grounds", "catalogue", "import", "board"] as const;
+
 effect(() => {
-  const here = route.value.path[0];
-  const where = t(
-    !session.value ? "sign_in" : here === "asks" || here === "grounds" || here === "board" ? here : "customers",
-  );
+  const here = NAMED.find((one) => one === route.value.path[0]);
+  const where = t(session.value ? (here ?? "customers") : "sign_in");
   document.title = `${where} · ${t("product")}`;
 });
 

@@ -3,7 +3,8 @@
 
 import { type ReadonlySignal, type Signal, useSignal, useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { turn } from "./live";
+import { Problem } from "../ui/http";
+import { lost, retry, turn } from "./live";
 
 /** How long an answer from before a change may stay in sight, in ms; the change itself is heard of in a fraction of it. */
 const GRACE = 500;
@@ -33,6 +34,14 @@ export function useReading<T>(read: (stop: AbortSignal) => Promise<T>, holds: "v
   const grace = useRef<ReturnType<typeof setTimeout>>(undefined);
   useSignalEffect(() => {
     tries.value;
+    if (holds === "values" && lost.value) {
+      clearTimeout(grace.current);
+      grace.current = undefined;
+      to.data.value = null;
+      to.error.value = new Problem(0, "not_live", "");
+      to.busy.value = false;
+      return;
+    }
     if (turn.value !== heard.current) {
       heard.current = turn.value;
       if (holds === "values") grace.current ??= setTimeout(() => (to.data.value = null), GRACE);
@@ -45,7 +54,11 @@ export function useReading<T>(read: (stop: AbortSignal) => Promise<T>, holds: "v
     });
     return () => stopping.abort();
   });
-  return { ...to, again: () => (tries.value = tries.peek() + 1) };
+  const again = () => {
+    if (lost.peek()) retry();
+    tries.value = tries.peek() + 1;
+  };
+  return { ...to, again };
 }
 
 /** Puts an answer in its place; false when another question was asked meanwhile. */

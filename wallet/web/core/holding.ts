@@ -28,8 +28,17 @@ export interface Holding {
   readonly receipts: readonly JsonObject[];
   readonly certificates: readonly JsonObject[];
   readonly pending: readonly Pending[];
+  /** The organisation's log as it was seen last; its key is pinned when the wallet enrols. */
+  readonly log?: PinnedLog;
   /** The organisation's public words for fields, purposes and recipients, as last seen. */
   readonly catalogue: JsonObject | null;
+}
+
+/** A log's verifier key (signed-note), and the largest head of it that was proved to this wallet. */
+export interface PinnedLog {
+  readonly key: string;
+  readonly size: number;
+  readonly root: string;
 }
 
 /** When, and how, the wallet was last brought to safety. */

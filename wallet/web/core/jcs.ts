@@ -23,9 +23,11 @@ export function jcs(value: Json, depth = 0): string {
 export const canonical = (value: Json): Bytes => utf8(jcs(value));
 
 /** digestMultibase: base58btc of the SHA2-256 multihash of the canonical bytes (`zQm…`). */
-export async function digest(value: Json): Promise<string> {
-  return encode(concat(Uint8Array.of(0x12, 0x20), await sha256(canonical(value))));
-}
+export const digest = (value: Json): Promise<string> => digestOf(canonical(value));
+
+/** The same of any bytes. */
+export const digestOf = async (data: Bytes): Promise<string> =>
+  encode(concat(Uint8Array.of(0x12, 0x20), await sha256(data)));
 
 function number(value: number): string {
   if (!Number.isFinite(value)) throw new CoreError("bad_number", "not a number that JSON has");

@@ -15,6 +15,9 @@ const SALT = utf8("fieldgrant wallet v1");
 // RFC 8410: what precedes the 32 bytes of an Ed25519 private key in PKCS#8
 const PKCS8 = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
+// likewise of an X25519 one
+const PKCS8_X25519 = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x04, 0x22, 0x04, 0x20];
+
 /** A box under a key that is at hand. */
 export interface Box {
   readonly iv: string;
@@ -65,6 +68,23 @@ export class Keyring {
     const signer = await signerOf(seed);
     this.#signers.set(controller, signer);
     return signer;
+  }
+
+  /**
+   * What receives for the owner from one organisation: the X25519 form of the pairwise key, as libsodium has it
+   * (`crypto_sign_ed25519_sk_to_curve25519`). Its public half is told with it; the private one nobody can extract.
+   */
+  async receiver(controller: string): Promise<{ readonly key: CryptoKey; readonly public: Bytes }> {
+    const seed = new Uint8Array(await crypto.subtle.deriveBits(derivation(`did\n${controller}`), this.#root, 256));
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-512", seed));
+    seed.fill(0);
+    const pkcs8 = Uint8Array.from([...PKCS8_X25519, ...hash.slice(0, 32)]);
+    hash.fill(0);
+    const shown = await crypto.subtle.importKey("pkcs8", pkcs8, "X25519", true, ["deriveBits"]);
+    const { x } = await crypto.subtle.exportKey("jwk", shown);
+    const key = await crypto.subtle.importKey("pkcs8", pkcs8, "X25519", false, ["deriveBits"]);
+    pkcs8.fill(0);
+    return { key, public: fromBase64url(String(x)) };
   }
 
   /** Seal what the store keeps. */

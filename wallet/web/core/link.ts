@@ -26,6 +26,24 @@ export function read(text: string): Link {
   return { issuer: issuer.replace(/\/$/, ""), token, did, digest: document };
 }
 
+/** What a link to one ask names: who asks, and which ask. Neither is believed before it has been looked up. */
+export interface AskLink {
+  readonly controller: string;
+  readonly id: string;
+}
+
+/** `…/#/ask/{did}/{id}`: the link that staff hand over, also behind a QR code; null where a text is no such link. */
+export function readAsk(text: string): AskLink | null {
+  const found = /#\/ask\/([^/\s]+)\/([^/\s]+)\s*$/.exec(text);
+  if (found === null) return null;
+  try {
+    const [controller, id] = [found[1], found[2]].map((part) => decodeURIComponent(part as string)) as [string, string];
+    return controller.startsWith("did:web:") && /^urn:uuid:[0-9a-f-]{36}$/.test(id) ? { controller, id } : null;
+  } catch {
+    return null;
+  }
+}
+
 /** The organisation's document, if it is the one that the invitation names in every respect. `document_mismatch`. */
 export async function pin(client: Client, link: Link): Promise<JsonObject> {
   if (webDid(link.issuer) !== link.did) throw mismatch("its address is not that of its DID");

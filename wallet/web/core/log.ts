@@ -12,11 +12,12 @@ export interface Proved {
   readonly record: JsonObject;
   readonly index: number;
   readonly size: number;
+  /** The head that it was proved to, base64. */
+  readonly root: string;
 }
 
 /**
- * Verify the answer of `/audit/proofs` against a verifier key. The head is signed with the key that the organisation
- * shows: it is worth more when that key is also known from elsewhere. CoreError `bad_note`, `bad_leaf`, `foreign_event`,
+ * Verify the answer of `/audit/proofs` against the verifier key that the wallet pinned. CoreError `bad_note`, `bad_leaf`, `foreign_event`,
  * `bad_inclusion_proof`.
  */
 export async function prove(reply: JsonObject, event: string, vkey: string): Promise<Proved> {
@@ -36,7 +37,7 @@ export async function prove(reply: JsonObject, event: string, vkey: string): Pro
   await included(await leafHash(link), number(tree.place), number(tree.records), paths(tree.path), root);
   const index = number(log.index);
   await included(await leafHash(utf8(leaf)), index, head.size, paths(log.proof), head.root);
-  return { record, index, size: head.size };
+  return { record, index, size: head.size, root: base64(head.root) };
 }
 
 /** Check that `leaf` is number `index` of a tree of `size` (RFC 9162, section 2.1.3.2). */

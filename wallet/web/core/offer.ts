@@ -1,14 +1,13 @@
 /** Asks before the owner sees them: verified, meant for this wallet, with the words of the notice. */
 
 import type { Client } from "./api";
-import { encode } from "./base58";
-import { CoreError, concat, sha256, utf8 } from "./bytes";
+import { CoreError, utf8 } from "./bytes";
 import { type Ask, readAsk } from "./consent";
 import * as credential from "./credential";
 import { text } from "./credential";
 import type { Signer } from "./did";
 import { at, documentIn, domains, type Holding, itemsIn, keysOf } from "./holding";
-import type { JsonObject } from "./jcs";
+import { digestOf, type JsonObject } from "./jcs";
 
 const SKEW = 60_000;
 
@@ -72,8 +71,7 @@ export async function notice(client: Client, holding: Holding, reference: JsonOb
   url.searchParams.set("lang", text(reference.language, "hasNotice.language"));
   const words = (await client.get(url.href)).text;
   if (typeof words !== "string") throw mismatch();
-  const digest = encode(concat(Uint8Array.of(0x12, 0x20), await sha256(utf8(words))));
-  if (digest !== reference.digestMultibase) throw mismatch();
+  if ((await digestOf(utf8(words))) !== reference.digestMultibase) throw mismatch();
   return words;
 }
 

@@ -35,9 +35,14 @@ export interface Happened {
   readonly role: string | null;
   readonly purpose: string | null;
   readonly recipient: string | null;
+  readonly jurisdiction?: string | null;
   readonly released: readonly string[];
   readonly withheld: Readonly<Record<string, string>>;
   readonly fields: readonly string[];
+  /** By which ground (its credential's id) which fields were read. */
+  readonly grounds?: Readonly<Record<string, readonly string[]>>;
+  /** How it was read: in a list, with items, as a history, counted in, by a decision, in an export. */
+  readonly way?: string | null;
   readonly leaf: number | null;
 }
 
@@ -85,9 +90,19 @@ export async function history(
 }
 
 /** The proof that an event is in the log, to its signed head. */
-export async function prove(client: Client, holding: Holding, signer: Signer, event: string): Promise<log.Proved> {
+export async function prove(
+  client: Client,
+  holding: Holding,
+  signer: Signer,
+  event: string,
+  vkey: string,
+): Promise<log.Proved> {
   const reply = await client.call("GET", at(holding, "FieldgrantAudit", "/audit/proofs"), signer, {
     params: { event },
   });
-  return log.prove(reply, event, await client.text(at(holding, "FieldgrantAudit", "/audit/log.vkey")));
+  return log.prove(reply, event, vkey);
 }
+
+/** The verifier key that the organisation shows for its log. */
+export const logKey = async (client: Client, holding: Holding): Promise<string> =>
+  (await client.text(at(holding, "FieldgrantAudit", "/audit/log.vkey"))).trim();

@@ -1,12 +1,11 @@
 /** Receipts, certificates, grounds and own consents, read only once their signatures hold and they are about the owner. */
 
-import { encode } from "./base58";
-import { CoreError, concat, sha256, utf8 } from "./bytes";
+import { CoreError, utf8 } from "./bytes";
 import * as credential from "./credential";
 import { object, text, type VerifiedCredential } from "./credential";
 import { isObject, list } from "./did";
 import { type Holding, keysOf } from "./holding";
-import { type Json, type JsonObject, jcs } from "./jcs";
+import { digestOf, type Json, type JsonObject, jcs } from "./jcs";
 import { moment } from "./proof";
 
 const DPV = "https://w3id.org/dpv#";
@@ -162,8 +161,9 @@ export async function ground(document: JsonObject, standing: string, holding: Ho
   if (found.signers.size < 2) throw new CoreError("not_approved", "a ground needs two people", "proof");
   if (found.validUntil === null) throw new CoreError("bad_credential", "a ground must end", "validUntil");
   const evidence = object(claim.groundEvidence, `${path}.groundEvidence`);
-  const digest = encode(concat(Uint8Array.of(0x12, 0x20), await sha256(utf8(text(evidence.evidenceText, path)))));
-  if (digest !== evidence.digestMultibase) throw new CoreError("digest_mismatch", "not the evidence named", path);
+  const words = utf8(text(evidence.evidenceText, path));
+  if ((await digestOf(words)) !== evidence.digestMultibase)
+    throw new CoreError("digest_mismatch", "not the evidence named", path);
   return {
     id: found.id,
     basis: text(claim.hasLegalBasis, `${path}.hasLegalBasis`),

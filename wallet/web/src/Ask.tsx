@@ -1,16 +1,22 @@
 /** One request: everything that it means before the answer, and nothing ticked for the owner. */
 
 import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import { day, duration } from "../../../crm_core/web/ui/i18n";
-import { Button, Chip, Dialog, Note } from "../../../crm_core/web/ui/pieces";
+import { Button, Chip, Dialog, Loading, Note } from "../../../crm_core/web/ui/pieces";
+import { CoreError } from "../core/bytes";
 import type { Ticked } from "../core/consent";
+import * as deciding from "../core/deciding";
 import type { Holding } from "../core/holding";
+import type { AskLink } from "../core/link";
 import type { Offer } from "../core/offer";
 import { type Process, process } from "../core/verify";
-import { BackupDialog } from "./Backup";
-import { Fact, Title, Trouble, useAct } from "./pieces";
+import { dayOf, lastDay } from "./days";
+import { BackupDialog } from "./later";
+import { Fact, Title, Trouble, useAct, useFetched } from "./pieces";
 import { go, to } from "./route";
-import { chosen, content, fetchAsks, wallet } from "./state";
+import { asked, chosen, content, fetchAsks, unlocked, wallet } from "./state";
 import {
   fieldName,
   list,
@@ -31,6 +37,8 @@ type Outcome = "given" | "refused";
 export function AskScreen() {
   const offer = chosen.value;
   const outcome = useSignal<{ what: Outcome; warning: string } | null>(null);
+  const link = asked.value;
+  if (link !== null) return <Linked key={link.id} link={link} />;
   if (outcome.value !== null) return <Answered {...outcome.value} />;
   if (offer === null) {
     return (
@@ -43,6 +51,59 @@ export function AskScreen() {
     );
   }
   return <Answering key={offer.ask.id} offer={offer} onDone={(what, warning) => (outcome.value = { what, warning })} />;
+}
+
+const ENDED = new Set(["answered", "refused", "superseded", "expired", "revoked"]);
+
+/** What a link led to: looked up at the organisation that it names, if this wallet knows it. */
+function Linked({ link }: { readonly link: AskLink }) {
+  const { value, error, load } = useFetched(() => deciding.found(unlocked(), link.controller, link.id), [link.id]);
+  const found = value.value;
+  const offer = found?.offer ?? null;
+  useEffect(() => {
+    if (offer === null) return;
+    chosen.value = offer;
+    asked.value = null;
+  }, [offer]);
+  const who = organisation(link.controller);
+  if (error.value !== null) {
+    const code = error.value instanceof CoreError ? error.value.code : "";
+    const plain = code === "not_enrolled" || code === "unknown_ask";
+    return (
+      <Gone title={plain ? t(`ask.link.${code}`) : t("ask.gone")}>
+        {plain ? (
+          <p class="soft">{t(`ask.link.${code}.more`, { who })}</p>
+        ) : (
+          <Trouble error={error.value} onAgain={() => void load()} />
+        )}
+      </Gone>
+    );
+  }
+  if (found === undefined || found.offer !== null) return <Loading lines={6} />;
+  const standing = ENDED.has(found.standing) ? found.standing : "expired";
+  return (
+    <Gone title={t("ask.gone")}>
+      <p class="soft">{t(`ask.standing.${standing}` as "ask.standing.expired", { who })}</p>
+    </Gone>
+  );
+}
+
+/** There is nothing to answer; why, and the way home. */
+function Gone({ title, children }: { readonly title: string; readonly children: ComponentChildren }) {
+  const leave = () => {
+    asked.value = null;
+  };
+  return (
+    <>
+      <Title>{title}</Title>
+      {children}
+      <p>
+        <a class="button" href={to("home")} onClick={leave}>
+          {t("place.home")}
+        </a>
+      </p>
+    </>
+  );
 }
 
 function Answering({
@@ -84,7 +145,7 @@ function Answering({
     });
   const sign = () =>
     finish("given", async () =>
-      wallet.value?.consent(offer, ticked.value, lastDay(until.value, offer.ask.latestUntil)),
+      deciding.consent(unlocked(), offer, ticked.value, lastDay(until.value, offer.ask.latestUntil)),
     );
   const onSign = () => {
     if (content.value?.backup === null) step.value = "backup";
@@ -187,7 +248,7 @@ function Answering({
             <Button
               kind="primary"
               busy={busy.value}
-              onClick={() => finish("refused", async () => wallet.value?.refuse(offer))}
+              onClick={() => finish("refused", async () => deciding.refuse(unlocked(), offer))}
             >
               {t("ask.decline")}
             </Button>
@@ -234,15 +295,3 @@ function waits(offer: Offer): boolean {
 /** What the purpose cannot do without comes first. */
 const inOrder = (holding: Holding, one: Process): string[] =>
   one.fields.toSorted((a, b) => +needed(holding, one.purpose, b) - +needed(holding, one.purpose, a));
-
-/** The day of a moment, here, as an input has it. */
-function dayOf(at: Date): string {
-  const two = (part: number) => String(part).padStart(2, "0");
-  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-}
-
-/** The end of a chosen day, never later than was asked for; undefined leaves it at that. */
-function lastDay(chosenDay: string, latest: Date): Date | undefined {
-  const end = new Date(`${chosenDay}T23:59:59`);
-  return Number.isNaN(end.getTime()) || end >= latest ? undefined : end;
-}

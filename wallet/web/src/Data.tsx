@@ -4,13 +4,17 @@ import { useSignal } from "@preact/signals";
 import { day } from "../../../crm_core/web/ui/i18n";
 import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
+import * as learning from "../core/learning";
+import type { Ground } from "../core/verify";
+import { ChangeDialog } from "./Change";
 import { EndDialog, type Ending } from "./Ending";
 import { Fates } from "./Fates";
-import { Organisations } from "./History";
+import { Organisations } from "./Organisations";
 import { Title, useFetched } from "./pieces";
-import { to } from "./route";
-import { organisations, wallet } from "./state";
-import { byField, type Given, living, type Use } from "./uses";
+import { type Asking, RequestDialog } from "./RequestDialog";
+import { go, to } from "./route";
+import { organisations, unlocked } from "./state";
+import { byField, claimed, type Given, living, type Use } from "./uses";
 import { few, fieldName, list, places, problem, purposeName, recipientName, said, t } from "./words";
 
 export function Data() {
@@ -42,10 +46,20 @@ export function Data() {
 function Organisation({ holding }: { readonly holding: Holding }) {
   const ending = useSignal<Ending | null>(null);
   const ended = useSignal(0);
-  const now = useFetched(async () => wallet.value?.refresh(holding.controller), [holding.controller]);
+  const now = useFetched(async () => learning.refresh(unlocked(), holding.controller), [holding.controller]);
+  const claims = useFetched(() => learning.grounds(unlocked(), holding.controller), [holding.controller]);
+  const changing = useSignal<Given | null>(null);
+  const asking = useSignal<Asking | null>(null);
   const given = living(holding);
+  const grounds = claims.value.value?.filter(
+    (one) => one.standing === "living" && one.validUntil.getTime() > Date.now(),
+  );
   const end = (one: Ending) => {
     ending.value = one;
+  };
+  const object = (ground: Ground) => {
+    const [process] = ground.processes;
+    asking.value = { kind: "objection", ground: ground.id, ...(process ? { purpose: process.purpose } : {}) };
   };
   return (
     <>
@@ -54,10 +68,10 @@ function Organisation({ holding }: { readonly holding: Holding }) {
           {t("data.old", { why: problem(now.error.value) })}
         </Note>
       )}
-      <Fields holding={holding} given={given} onEnd={end} />
-      <Consents holding={holding} given={given} onEnd={end} />
+      <Fields holding={holding} given={given} grounds={grounds ?? []} onEnd={end} />
+      <Consents holding={holding} given={given} onEnd={end} onChange={(one) => (changing.value = one)} />
       <Fates key={ended.value} holding={holding} lively={ended.value > 0} />
-      <Grounds holding={holding} />
+      <Grounds holding={holding} grounds={grounds} error={claims.error.value} onObject={object} />
       <Shared holding={holding} given={given} />
       {ending.value && (
         <EndDialog
@@ -67,6 +81,27 @@ function Organisation({ holding }: { readonly holding: Holding }) {
           onClose={(done) => {
             ending.value = null;
             if (done) ended.value += 1;
+          }}
+        />
+      )}
+      {changing.value && (
+        <ChangeDialog
+          holding={holding}
+          all={given}
+          consent={changing.value}
+          onClose={(done) => {
+            changing.value = null;
+            if (done) ended.value += 1;
+          }}
+        />
+      )}
+      {asking.value && (
+        <RequestDialog
+          holding={holding}
+          asking={asking.value}
+          onClose={(done) => {
+            asking.value = null;
+            if (done) go("requests");
           }}
         />
       )}
@@ -80,23 +115,37 @@ interface Shown {
   readonly onEnd: (ending: Ending) => void;
 }
 
-function Fields({ holding, given, onEnd }: Shown) {
-  const fields = byField(given);
+function Fields({ holding, given, grounds, onEnd }: Shown & { readonly grounds: readonly Ground[] }) {
+  const uses = byField(given);
+  const claims = claimed(grounds);
+  const fields = [...new Set([...uses.keys(), ...claims.keys()])];
   return (
     <section aria-labelledby="by-field">
       <div class="head">
         <h2 id="by-field">{t("data.fields")}</h2>
       </div>
       <div class="card">
-        {fields.size === 0 && <p class="quiet">{t("data.nothing")}</p>}
+        {uses.size === 0 && <p class="quiet">{t("data.nothing")}</p>}
         <ul class="rows">
-          {[...fields].map(([field, uses]) => (
+          {fields.map((field) => (
             <li key={field} class="field-row">
               <h3>{fieldName(holding, field)}</h3>
               <ul>
-                {uses.map((use) => (
+                {uses.get(field)?.map((use) => (
                   <li key={`${use.consent.id} ${use.place}`}>
                     <Switch holding={holding} use={use} onOff={() => onEnd({ kind: "use", use })} />
+                  </li>
+                ))}
+                {claims.get(field)?.map((claim) => (
+                  <li key={`${claim.ground.id} ${claim.process.purpose}`} class="claim">
+                    <span>
+                      <span>{purposeName(holding, claim.process.purpose)}</span>
+                      <span class="faint">
+                        {said("basis", claim.ground.basis)} · {claim.ground.citation} ·{" "}
+                        {t("until", { when: day(claim.ground.validUntil) })}
+                      </span>
+                    </span>
+                    <Chip icon="lock">{t("data.claimed")}</Chip>
                   </li>
                 ))}
               </ul>
@@ -135,7 +184,7 @@ function Switch({ holding, use, onOff }: { readonly holding: Holding; readonly u
   );
 }
 
-function Consents({ holding, given, onEnd }: Shown) {
+function Consents({ holding, given, onEnd, onChange }: Shown & { readonly onChange: (consent: Given) => void }) {
   if (given.length === 0) return null;
   return (
     <section aria-labelledby="consents">
@@ -160,7 +209,10 @@ function Consents({ holding, given, onEnd }: Shown) {
                   <span class="faint">{t("until", { when: day(one.until) })}</span>
                 </span>
                 {one.held.standing === "sent" && <Chip tone="warn">{t("sent")}</Chip>}
-                <Button onClick={() => onEnd({ kind: "consent", consent: one })}>{t("data.withdraw")}</Button>
+                <span class="acts">
+                  <Button onClick={() => onChange(one)}>{t("data.change")}</Button>
+                  <Button onClick={() => onEnd({ kind: "consent", consent: one })}>{t("data.withdraw")}</Button>
+                </span>
               </div>
             </li>
           ))}
@@ -170,9 +222,17 @@ function Consents({ holding, given, onEnd }: Shown) {
   );
 }
 
-function Grounds({ holding }: { readonly holding: Holding }) {
-  const { value, error } = useFetched(async () => wallet.value?.grounds(holding.controller), [holding.controller]);
-  const living = value.value?.filter((one) => one.standing === "living" && one.validUntil.getTime() > Date.now());
+function Grounds({
+  holding,
+  grounds,
+  error,
+  onObject,
+}: {
+  readonly holding: Holding;
+  readonly grounds: readonly Ground[] | undefined;
+  readonly error: unknown;
+  readonly onObject: (ground: Ground) => void;
+}) {
   return (
     <section aria-labelledby="grounds">
       <div class="head">
@@ -180,11 +240,11 @@ function Grounds({ holding }: { readonly holding: Holding }) {
       </div>
       <p class="soft small">{t("data.grounds.lead")}</p>
       <div class="card">
-        {value.value === undefined && error.value === null && <Loading lines={3} />}
-        {error.value !== null && <p class="quiet">{problem(error.value)}</p>}
-        {living?.length === 0 && <p class="quiet">{t("data.grounds.none")}</p>}
+        {grounds === undefined && error === null && <Loading lines={3} />}
+        {error !== null && <p class="quiet">{problem(error)}</p>}
+        {grounds?.length === 0 && <p class="quiet">{t("data.grounds.none")}</p>}
         <ul class="rows">
-          {living?.map((ground) => (
+          {grounds?.map((ground) => (
             <li key={ground.id}>
               <div class="row">
                 <span>
@@ -199,6 +259,7 @@ function Grounds({ holding }: { readonly holding: Holding }) {
                   </span>
                 </span>
                 <span class="faint when">{t("until", { when: day(ground.validUntil) })}</span>
+                <Button onClick={() => onObject(ground)}>{t("object")}</Button>
               </div>
             </li>
           ))}

@@ -3,10 +3,11 @@
 import { useSignal } from "@preact/signals";
 import { moment } from "../../../crm_core/web/ui/i18n";
 import { Button, Dialog, Note } from "../../../crm_core/web/ui/pieces";
+import * as deciding from "../core/deciding";
 import type { Holding } from "../core/holding";
 import type { Receipt } from "../core/verify";
 import { Trouble, useAct } from "./pieces";
-import { wallet } from "./state";
+import { unlocked } from "./state";
 import { bare, type Given, type Use, without } from "./uses";
 import { fateOf, fieldName, list, organisation, purposeName, t } from "./words";
 
@@ -68,7 +69,7 @@ export function EndDialog({
 }
 
 /** What becomes of the fields that no consent covers any more, as the organisation's catalogue has it. */
-function Consequence({ holding, fields }: { readonly holding: Holding; readonly fields: readonly string[] }) {
+export function Consequence({ holding, fields }: { readonly holding: Holding; readonly fields: readonly string[] }) {
   if (fields.length === 0) return <Note>{t("end.covered")}</Note>;
   const names = (how: string) =>
     fields.filter((field) => fateOf(holding, field).how === how).map((field) => fieldName(holding, field));
@@ -111,16 +112,19 @@ function lost(all: readonly Given[], ending: Ending): string[] {
 
 /** A use that is the last of its consent ends the consent; any other narrows it. */
 async function end(holding: Holding, ending: Ending): Promise<Receipt[]> {
-  const open = wallet.value;
-  if (open === null) return [];
+  const open = unlocked();
   if (ending.kind === "use") {
     const kept = without(ending.use);
     const { id } = ending.use.consent;
-    return [await (kept === null ? open.withdraw(holding.controller, id) : open.narrow(holding.controller, id, kept))];
+    return [
+      await (kept === null
+        ? deciding.withdraw(open, holding.controller, id)
+        : deciding.narrow(open, holding.controller, id, kept)),
+    ];
   }
   const receipts: Receipt[] = [];
   for (const one of ending.kind === "consent" ? [ending.consent] : ending.consents) {
-    receipts.push(await open.withdraw(holding.controller, one.id));
+    receipts.push(await deciding.withdraw(open, holding.controller, one.id));
   }
   return receipts;
 }

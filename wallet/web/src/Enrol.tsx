@@ -1,20 +1,30 @@
-/** An organisation comes into the wallet: an invitation and a code, or for a restored wallet its address. */
+/** What came as a link or a code is opened: an invitation with its second code, or one request. */
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Button, Chip, Field, Note } from "../../../crm_core/web/ui/pieces";
 import type { Enrolling } from "../core/enrol";
+import * as entering from "../core/entering";
+import { readAsk } from "../core/link";
+import { ScanDialog } from "./later";
 import { Fact, Title, Trouble, useAct } from "./pieces";
 import { go } from "./route";
-import { fetchAsks, invitation, wallet } from "./state";
+import { asked, fetchAsks, invitation, unlocked } from "./state";
 import { organisation, t } from "./words";
 
 export function Enrol() {
   const { busy, error, run } = useAct();
   const begun = useSignal<Enrolling | null>(null);
+  const scanning = useSignal(false);
   const begin = (link: string) =>
     run(async () => {
-      begun.value = (await wallet.value?.begin(link)) ?? null;
+      const ask = readAsk(link);
+      if (ask !== null) {
+        asked.value = ask;
+        go("ask");
+        return;
+      }
+      begun.value = await entering.begin(unlocked(), link);
     });
   const link = invitation.value;
   useEffect(() => {
@@ -38,7 +48,7 @@ export function Enrol() {
             name="link"
             class="mono"
             rows={4}
-            placeholder="fieldgrant://enrol?…"
+            placeholder="fieldgrant://enrol?… / https://…/#/ask/…"
             autocomplete="off"
             autocapitalize="none"
             spellcheck={false}
@@ -48,11 +58,23 @@ export function Enrol() {
         </p>
         <Trouble error={error.value} />
         <div class="actions">
+          <Button icon="camera" onClick={() => (scanning.value = true)}>
+            {t("scan")}
+          </Button>
           <Button kind="primary" type="submit" busy={busy.value}>
             {t("enrol.open")}
           </Button>
         </div>
       </form>
+      {scanning.value && (
+        <ScanDialog
+          onClose={() => (scanning.value = false)}
+          onText={(text) => {
+            scanning.value = false;
+            void begin(text);
+          }}
+        />
+      )}
       <Rejoin />
     </>
   );
@@ -64,7 +86,7 @@ function Code({ begun, onBack }: { readonly begun: Enrolling; readonly onBack: (
     event.preventDefault();
     const code = String(new FormData(event.currentTarget as HTMLFormElement).get("code") ?? "");
     void run(async () => {
-      await wallet.value?.complete(begun, code);
+      await entering.complete(unlocked(), begun, code);
       await fetchAsks();
       go("home");
     });
@@ -115,7 +137,7 @@ function Rejoin() {
     event.preventDefault();
     const address = String(new FormData(event.currentTarget as HTMLFormElement).get("address") ?? "");
     void run(async () => {
-      await wallet.value?.rejoin(address);
+      await entering.rejoin(unlocked(), address);
       await fetchAsks();
       go("home");
     });

@@ -5,8 +5,9 @@ import { useEffect } from "preact/hooks";
 import { day } from "../../../crm_core/web/ui/i18n";
 import { Chip } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
+import * as learning from "../core/learning";
 import type { State } from "../core/record";
-import { wallet } from "./state";
+import { unlocked } from "./state";
 import { fieldName, list, recipientName, said, t } from "./words";
 
 const EVERY = 2_000;
@@ -26,7 +27,7 @@ export function Fates({ holding, lively }: { readonly holding: Holding; readonly
     const until = Date.now() + FOR;
     const look = async () => {
       try {
-        found.value = (await wallet.value?.state(holding.controller)) ?? null;
+        found.value = await learning.state(unlocked(), holding.controller);
       } catch {
         // said elsewhere on this screen; the next look may succeed
       }

@@ -2,19 +2,26 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { moment, number } from "../../../crm_core/web/ui/i18n";
+import { ago } from "../../../crm_core/web/ui/i18n";
 import { Icon } from "../../../crm_core/web/ui/icons";
-import { Button, Chip, Empty, Loading, Note, Select } from "../../../crm_core/web/ui/pieces";
+import { Button, Empty, Loading, Select } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
+import * as learning from "../core/learning";
 import type { Happened } from "../core/record";
-import { Title, Trouble, useAct } from "./pieces";
-import { organisations, wallet } from "./state";
-import { few, fieldName, list, organisation, problem, purposeName, recipientName, said, t } from "./words";
+import type { Ground } from "../core/verify";
+import { Details } from "./Details";
+import { Line, reads, refused } from "./Entry";
+import { byField, byReader, fieldsIn, type Group } from "./groups";
+import { Organisations } from "./Organisations";
+import { Title, Trouble, useAct, useFetched } from "./pieces";
+import { organisations, unlocked } from "./state";
+import { fieldName, list, purposeName, said, t } from "./words";
 
-type Which = "all" | "reads" | "refusals";
-
-/** Whether an entry is about reading: done or refused. */
-export const reads = (item: Happened): boolean => item.kind === "release" || item.kind === "refusal";
+const PAGE = 100;
+const WHICH = ["all", "reads", "refusals"] as const;
+const ORDERS = ["time", "reader", "field"] as const;
+type Which = (typeof WHICH)[number];
+type Order = (typeof ORDERS)[number];
 
 export function History() {
   const known = organisations.value;
@@ -39,38 +46,19 @@ export function History() {
   );
 }
 
-/** Which organisation is looked at, where there are several. */
-export function Organisations({ at }: { readonly at: { value: number } }) {
-  const known = organisations.value;
-  if (known.length < 2) return <p class="soft org">{known[0] && organisation(known[0].controller)}</p>;
-  return (
-    <Select
-      label={t("organisation")}
-      value={String(at.value)}
-      onChange={(event) => {
-        at.value = Number(event.currentTarget.value);
-      }}
-    >
-      {known.map((one, place) => (
-        <option key={one.controller} value={place}>
-          {organisation(one.controller)}
-        </option>
-      ))}
-    </Select>
-  );
-}
-
 function Entries({ holding }: { readonly holding: Holding }) {
   const items = useSignal<readonly Happened[]>([]);
   const next = useSignal<string | null | undefined>(undefined);
   const which = useSignal<Which>("all");
+  const order = useSignal<Order>("time");
   const reader = useSignal("");
   const field = useSignal("");
+  const purpose = useSignal("");
   const { busy, error, run } = useAct();
+  const grounds = useFetched(() => learning.grounds(unlocked(), holding.controller), [holding.controller]);
   const more = () =>
     run(async () => {
-      const page = await wallet.value?.history(holding.controller, next.value ?? undefined);
-      if (page === undefined) return;
+      const page = await learning.history(unlocked(), holding.controller, next.value ?? undefined, PAGE);
       items.value = [...items.value, ...page.items];
       next.value = page.next;
     });
@@ -81,44 +69,33 @@ function Entries({ holding }: { readonly holding: Holding }) {
     (one) =>
       (which.value === "all" ? true : which.value === "reads" ? reads(one) : refused(one)) &&
       (reader.value === "" || one.role === reader.value) &&
-      (field.value === "" || touched(one).includes(field.value) || field.value in one.withheld),
+      (purpose.value === "" || one.purpose === purpose.value) &&
+      (field.value === "" || fieldsIn(one).includes(field.value)),
   );
-  const roles = [...new Set(items.value.flatMap((one) => (one.role ? [one.role] : [])))].sort();
-  const fields = [...new Set(items.value.flatMap((one) => [...touched(one), ...Object.keys(one.withheld)]))].sort();
+  const shown = { holding, grounds: grounds.value.value ?? null };
   return (
     <>
       <div class="filters">
-        <Select
-          label={t("history.which")}
-          value={which.value}
-          onChange={(event) => (which.value = event.currentTarget.value as Which)}
-        >
-          {(["all", "reads", "refusals"] as const).map((one) => (
-            <option key={one} value={one}>
-              {t(`history.${one}`)}
-            </option>
-          ))}
-        </Select>
-        <Select
+        <Choice label={t("history.order")} chosen={order} all={ORDERS} say={(one) => t(`history.order.${one}`)} />
+        <Choice label={t("history.which")} chosen={which} all={WHICH} say={(one) => t(`history.${one}`)} />
+        <Choice
           label={t("history.reader")}
-          value={reader.value}
-          onChange={(e) => (reader.value = e.currentTarget.value)}
-        >
-          <option value="">{t("history.anybody")}</option>
-          {roles.map((one) => (
-            <option key={one} value={one}>
-              {said("role", one)}
-            </option>
-          ))}
-        </Select>
-        <Select label={t("history.field")} value={field.value} onChange={(e) => (field.value = e.currentTarget.value)}>
-          <option value="">{t("history.any")}</option>
-          {fields.map((one) => (
-            <option key={one} value={one}>
-              {fieldName(holding, one)}
-            </option>
-          ))}
-        </Select>
+          chosen={reader}
+          all={["", ...several(items.value, (one) => [one.role ?? ""])]}
+          say={(one) => (one ? said("role", one) : t("history.anybody"))}
+        />
+        <Choice
+          label={t("history.field")}
+          chosen={field}
+          all={["", ...several(items.value, fieldsIn)]}
+          say={(one) => (one ? fieldName(holding, one) : t("history.any"))}
+        />
+        <Choice
+          label={t("history.purpose")}
+          chosen={purpose}
+          all={["", ...several(items.value, (one) => [one.purpose ?? ""])]}
+          say={(one) => (one ? purposeName(holding, one) : t("history.any_purpose"))}
+        />
       </div>
       <Trouble error={error.value} onAgain={() => void more()} />
       <section class="card" aria-busy={busy.value} aria-label={t("place.history")}>
@@ -129,9 +106,21 @@ function Entries({ holding }: { readonly holding: Holding }) {
           </Empty>
         )}
         <ul class="rows">
-          {found.map((item) => (
-            <Line key={`${item.event} ${touched(item)}`} holding={holding} item={item} open />
-          ))}
+          {order.value === "time" && found.map((item) => <Entry key={keyOf(item)} {...shown} item={item} />)}
+          {order.value === "reader" &&
+            byReader(found.filter(reads)).map((group) => (
+              <Grouped key={group.key} {...shown} group={group} title={readerName(group)} more={brief(group.key)} />
+            ))}
+          {order.value === "field" &&
+            byField(found.filter(reads)).map((group) => (
+              <Grouped
+                key={group.key}
+                {...shown}
+                group={group}
+                title={fieldName(holding, group.key)}
+                more={list(several(group.entries, (one) => [one.role ?? ""]).map((one) => said("role", one)))}
+              />
+            ))}
         </ul>
       </section>
       {next.value && (
@@ -145,121 +134,88 @@ function Entries({ holding }: { readonly holding: Holding }) {
   );
 }
 
-/** One entry; `open` lets the owner look at its details and prove it. */
-export function Line({
-  holding,
-  item,
-  open = false,
-}: {
+interface Shown {
   readonly holding: Holding;
-  readonly item: Happened;
-  readonly open?: boolean;
-}) {
-  const fields = touched(item).map((one) => fieldName(holding, one));
-  const body = (
-    <>
-      <span class={`dot ${refused(item) ? "bad" : item.kind === "release" ? "good" : ""}`} aria-hidden="true" />
-      <span>
-        <strong>
-          {bareRead(item) ? t("history.nothing") : said("event", item.kind)}
-          {item.role && <span class="by"> · {said("role", item.role)}</span>}
-        </strong>
-        <span class="soft">
-          {[few(fields), item.purpose ? purposeName(holding, item.purpose) : ""].filter(Boolean).join(" — ")}
-        </span>
-        <Reasons holding={holding} item={item} />
-      </span>
-      <time class="faint when" dateTime={item.time}>
-        {moment(item.time)}
-      </time>
-    </>
-  );
-  if (!open) {
-    return (
-      <li>
-        <div class="row">{body}</div>
-      </li>
-    );
-  }
+  readonly grounds: readonly Ground[] | null;
+}
+
+const Entry = ({ holding, grounds, item }: Shown & { readonly item: Happened }) => (
+  <Line holding={holding} item={item}>
+    <Details holding={holding} item={item} grounds={grounds} />
+  </Line>
+);
+
+/** Everything by one reader, or about one field. */
+function Grouped({
+  group,
+  title,
+  more,
+  ...shown
+}: Shown & { readonly group: Group; readonly title: string; readonly more: string }) {
+  const [newest] = group.entries;
   return (
     <li>
-      <details class="entry">
+      <details class="entry group">
         <summary class="row">
-          {body}
+          <span>
+            <strong>{title}</strong>
+            <span class="soft clip">{more}</span>
+            <span class="faint">
+              {t("history.count", { n: group.reads })} · {t("history.count.refused", { n: group.refusals })}
+            </span>
+          </span>
+          {newest && (
+            <time class="faint when" dateTime={newest.time}>
+              {ago(newest.time)}
+            </time>
+          )}
           <Icon name="down" />
         </summary>
-        <Proof holding={holding} item={item} />
+        <ul class="rows inner">
+          {group.entries.map((item) => (
+            <Entry key={keyOf(item)} {...shown} item={item} />
+          ))}
+        </ul>
       </details>
     </li>
   );
 }
 
-function Reasons({ holding, item }: { readonly holding: Holding; readonly item: Happened }) {
-  const reasons = new Map<string, string[]>();
-  for (const [field, reason] of Object.entries(item.withheld)) {
-    reasons.set(reason, [...(reasons.get(reason) ?? []), field]);
-  }
+function Choice<T extends string>({
+  label,
+  chosen,
+  all,
+  say,
+}: {
+  readonly label: string;
+  readonly chosen: { value: T };
+  readonly all: readonly T[];
+  readonly say: (one: T) => string;
+}) {
   return (
-    <>
-      {[...reasons].map(([reason, fields]) => (
-        <span class="faint" key={reason}>
-          {t("history.withheld", {
-            why: said("reason", reason),
-            fields: few(fields.map((one) => fieldName(holding, one))),
-          })}
-        </span>
+    <Select
+      label={label}
+      value={chosen.value}
+      onChange={(event) => {
+        chosen.value = event.currentTarget.value as T;
+      }}
+    >
+      {all.map((one) => (
+        <option key={one} value={one}>
+          {say(one)}
+        </option>
       ))}
-    </>
+    </Select>
   );
 }
 
-function Proof({ holding, item }: { readonly holding: Holding; readonly item: Happened }) {
-  const { busy, error, run } = useAct();
-  const proved = useSignal("");
-  const prove = () =>
-    run(async () => {
-      const found = await wallet.value?.prove(holding.controller, item.event);
-      if (found) proved.value = t("history.proved", { n: number(found.index + 1), size: number(found.size) });
-    });
-  return (
-    <div class="more">
-      <dl class="facts small">
-        {touched(item).length > 0 && (
-          <Pair term={t("history.fields")}>{list(touched(item).map((one) => fieldName(holding, one)))}</Pair>
-        )}
-        {item.reader && <Pair term={t("history.by")}>{item.reader}</Pair>}
-        {item.recipient && <Pair term={t("ask.who")}>{recipientName(holding, item.recipient)}</Pair>}
-        <Pair term={t("history.event")}>{item.event}</Pair>
-      </dl>
-      {error.value !== null && (
-        <Note tone="warn" icon="alert">
-          {t("history.unproved", { why: problem(error.value) })}
-        </Note>
-      )}
-      {proved.value ? (
-        <Chip tone="good" icon="check">
-          {proved.value}
-        </Chip>
-      ) : (
-        <Button busy={busy.value} icon="search" onClick={() => void prove()}>
-          {t("history.prove")}
-        </Button>
-      )}
-    </div>
-  );
-}
+const readerName = (group: Group): string => (group.role ? said("role", group.role) : t("history.nobody"));
 
-const Pair = ({ term, children }: { readonly term: string; readonly children: string }) => (
-  <div>
-    <dt>{term}</dt>
-    <dd>{children}</dd>
-  </div>
-);
+/** Enough of a DID to tell two apart; the whole of it stands behind each entry. */
+const brief = (did: string): string => (did.length > 32 ? `${did.slice(0, 16)}…${did.slice(-6)}` : did);
 
-/** A read that was answered without anything of the owner's. */
-const bareRead = (item: Happened): boolean => item.kind === "release" && item.released.length === 0;
+const keyOf = (item: Happened): string => `${item.event} ${fieldsIn(item)}`;
 
-const refused = (item: Happened): boolean =>
-  item.kind === "refusal" || item.kind === "attempt.refused" || item.kind === "enrolment.refused" || bareRead(item);
-
-const touched = (item: Happened): string[] => [...new Set([...item.released, ...item.fields])];
+/** What occurs among the entries, once each and in order. */
+const several = (items: readonly Happened[], of: (item: Happened) => readonly string[]): string[] =>
+  [...new Set(items.flatMap(of))].filter((one) => one !== "").sort();

@@ -5,12 +5,13 @@ import { ago, day } from "../../../crm_core/web/ui/i18n";
 import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
+import * as learning from "../core/learning";
 import type { Happened } from "../core/record";
-import { BackupDialog } from "./Backup";
-import { Line, reads } from "./History";
+import { Line, reads } from "./Entry";
+import { BackupDialog } from "./later";
 import { Title, useFetched } from "./pieces";
 import { go, to } from "./route";
-import { chosen, content, fetchAsks, offers, organisations, rejected, silent, tries, wallet } from "./state";
+import { asked, chosen, content, fetchAsks, offers, organisations, rejected, silent, tries, wallet } from "./state";
 import { living } from "./uses";
 import { list, organisation, purposeName, t } from "./words";
 
@@ -39,7 +40,7 @@ export function Home() {
       <Latest />
       <p class="foot">
         <a class="button" href={to("enrol")}>
-          <Icon name="plus" />
+          <Icon name="camera" />
           {t("home.enrol")}
         </a>
       </p>
@@ -96,6 +97,7 @@ function Waiting() {
                   type="button"
                   class="row"
                   onClick={() => {
+                    asked.value = null;
                     chosen.value = offer;
                     go("ask");
                   }}
@@ -183,7 +185,7 @@ async function latest(): Promise<{ holding: Holding; item: Happened }[]> {
   if (open === null) return [];
   const pages = await Promise.all(
     organisations.value.map(async (holding) => {
-      const { items } = await open.history(holding.controller, undefined, 50);
+      const { items } = await learning.history(open, holding.controller, undefined, 50);
       return items.filter(reads).map((item) => ({ holding, item }));
     }),
   );

@@ -6,10 +6,11 @@ import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
 import type { JsonObject } from "../core/jcs";
+import * as learning from "../core/learning";
 import type { Certificate, Receipt } from "../core/verify";
-import { Organisations } from "./History";
+import { Organisations } from "./Organisations";
 import { download, Title, useAct, useFetched } from "./pieces";
-import { organisations, wallet } from "./state";
+import { organisations, unlocked } from "./state";
 import { fieldName, list, problem, purposeName, recipientName, said, t } from "./words";
 
 interface Found {
@@ -202,8 +203,7 @@ const Pair = ({ term, children }: { readonly term: string; readonly children: st
 );
 
 async function fetched(controller: string): Promise<Found> {
-  const open = wallet.value;
-  if (open === null) return { receipts: [], certificates: [], old: null };
+  const open = unlocked();
   let old: unknown = null;
   const either = async <T,>(online: () => Promise<T>, kept: () => Promise<T>): Promise<T> => {
     try {
@@ -214,12 +214,12 @@ async function fetched(controller: string): Promise<Found> {
     }
   };
   const receipts = await either(
-    () => open.receipts(controller),
-    () => open.receipts(controller, false),
+    () => learning.receipts(open, controller),
+    () => learning.receipts(open, controller, false),
   );
   const certificates = await either(
-    () => open.certificates(controller),
-    () => open.certificates(controller, false),
+    () => learning.certificates(open, controller),
+    () => learning.certificates(open, controller, false),
   );
   return { receipts, certificates, old };
 }
@@ -230,7 +230,7 @@ async function provedIn(holding: Holding, certificate: Certificate): Promise<{ p
   let missing: unknown = null;
   for (const event of certificate.events) {
     try {
-      await wallet.value?.prove(holding.controller, event);
+      await learning.prove(unlocked(), holding.controller, event);
       proved += 1;
     } catch (error) {
       missing = error;

@@ -7,9 +7,8 @@ import { CoreError } from "../core/bytes";
 import { webName } from "../core/did";
 import { known } from "../core/passkey";
 import * as session from "../core/session";
-import { BackupDialog } from "./Backup";
-import { download, Fact, stamped, Title, Trouble, useAct, useFetched } from "./pieces";
-import { twice } from "./Start";
+import { BackupDialog } from "./later";
+import { download, Fact, stamped, Title, Trouble, twice, useAct, useFetched } from "./pieces";
 import { content, erase, lock, wallet } from "./state";
 import { t } from "./words";
 

@@ -1,7 +1,6 @@
 /** Around every screen: the way to the others, and the lock. */
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 import { Icon, type IconName, Mark } from "../../../crm_core/web/ui/icons";
 import { Button, LanguageSwitch } from "../../../crm_core/web/ui/pieces";
 import { type Screen, screen, to } from "./route";
@@ -12,16 +11,13 @@ const PLACES: readonly (readonly [Screen, IconName])[] = [
   ["home", "wallet"],
   ["data", "person"],
   ["history", "eye"],
+  ["requests", "pen"],
   ["receipts", "check"],
   ["settings", "filter"],
 ];
 
 export function Shell({ children }: { readonly children: ComponentChildren }) {
-  const main = useRef<HTMLElement>(null);
   const here = screen.value;
-  useEffect(() => {
-    main.current?.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
-  }, [here]);
   const waiting = offers.value?.length ?? 0;
   return (
     <div class="shell">
@@ -49,7 +45,7 @@ export function Shell({ children }: { readonly children: ComponentChildren }) {
           </a>
         ))}
       </nav>
-      <main ref={main}>{children}</main>
+      <main>{children}</main>
     </div>
   );
 }

@@ -1,17 +1,18 @@
-/** The door: make a wallet, open it, bring it back. */
+/** Where there is no wallet yet: make one, or bring one back. */
 
 import { useSignal } from "@preact/signals";
 import { Mark } from "../../../crm_core/web/ui/icons";
-import { Button, Field, LanguageSwitch, Note } from "../../../crm_core/web/ui/pieces";
+import { Button, Field, Note } from "../../../crm_core/web/ui/pieces";
 import { CoreError } from "../core/bytes";
+import { known } from "../core/passkey";
 import * as session from "../core/session";
-import { Trouble, useAct, useFetched } from "./pieces";
-import { invitation, opened, phase } from "./state";
+import { Door } from "./Door";
+import { Trouble, told, twice, useAct } from "./pieces";
+import { invitation, opened } from "./state";
 import { t } from "./words";
 
 type Way = "choose" | "create" | "file" | "words";
 
-/** Where there is no wallet yet. */
 export function Start() {
   const way = useSignal<Way>("choose");
   const back = () => {
@@ -46,75 +47,31 @@ export function Start() {
   );
 }
 
-/** Where the wallet is locked. */
-export function Unlock() {
-  const { busy, error, run } = useAct();
-  const passkey = useFetched(session.hasPasskey, []);
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = event.currentTarget as HTMLFormElement;
-    void run(async () => opened(await session.open(told(form, "passphrase")))).then(() =>
-      form.querySelector("input")?.select(),
-    );
-  };
-  return (
-    <Door>
-      <form class="card door-card" onSubmit={submit}>
-        <Mark />
-        <h1>{t("unlock.title")}</h1>
-        <p class="soft">{t("unlock.lead")}</p>
-        <Field
-          label={t("passphrase")}
-          name="passphrase"
-          type="password"
-          autocomplete="current-password"
-          autofocus
-          required
-        />
-        <Trouble error={error.value} />
-        <Button kind="primary" type="submit" icon="lock" busy={busy.value}>
-          {busy.value ? t("unlock.busy") : t("unlock")}
-        </Button>
-        {passkey.value.value && (
-          <Button disabled={busy.value} onClick={() => run(async () => opened(await session.openByPasskey()))}>
-            {t("unlock.passkey")}
-          </Button>
-        )}
-        <details>
-          <summary>{t("unlock.forgot")}</summary>
-          <p class="soft">{t("unlock.forgot.more")}</p>
-        </details>
-      </form>
-    </Door>
-  );
-}
-
-/** Where another window has the wallet, or the browser keeps nothing for us. */
-export function Closed() {
-  return (
-    <Door>
-      <div class="card door-card">
-        <Mark />
-        <h1>{t(phase.value === "elsewhere" ? "elsewhere.title" : "broken.title")}</h1>
-        <p class="soft">{t(phase.value === "elsewhere" ? "elsewhere.lead" : "broken.lead")}</p>
-        <Button onClick={() => location.reload()}>{t("again")}</Button>
-      </div>
-    </Door>
-  );
-}
-
 function Create({ onBack }: { readonly onBack: () => void }) {
   const { busy, error, run } = useAct();
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
-    void run(async () => opened(await session.create(twice(form))));
+    const passkey = new FormData(form).has("passkey");
+    void run(async () => {
+      const passphrase = twice(form);
+      const made = await session.create(passphrase);
+      // a wallet without its passkey is a wallet all the same: settings offer it again
+      if (passkey) await session.addPasskey(passphrase).catch(() => undefined);
+      opened(made);
+    });
   };
   return (
     <form class="card door-card" onSubmit={submit}>
       <h1>{t("create.title")}</h1>
       <p class="soft">{t("create.lead")}</p>
       <NewPassphrase />
+      {known() && (
+        <label class="tick">
+          <input type="checkbox" name="passkey" />
+          <span>{t("create.passkey")}</span>
+        </label>
+      )}
       <Trouble error={error.value} />
       <Ways onBack={onBack} busy={busy.value} word={t("start.create")} />
     </form>
@@ -204,22 +161,4 @@ function Ways({ onBack, busy, word }: { readonly onBack: () => void; readonly bu
       </Button>
     </div>
   );
-}
-
-function Door({ children }: { readonly children: preact.ComponentChildren }) {
-  return (
-    <main class="door">
-      {children}
-      <LanguageSwitch />
-    </main>
-  );
-}
-
-const told = (form: HTMLFormElement, name: string): string => String(new FormData(form).get(name) ?? "");
-
-/** A passphrase that was typed the same way twice. */
-export function twice(form: HTMLFormElement): string {
-  const passphrase = told(form, "passphrase");
-  if (passphrase !== told(form, "again")) throw new CoreError("not_the_same", "not typed the same twice", "again");
-  return passphrase;
 }

@@ -5,16 +5,11 @@ import { effect } from "@preact/signals";
 import { render } from "preact";
 import { language } from "../../../crm_core/web/ui/i18n";
 import { Loading } from "../../../crm_core/web/ui/pieces";
-import { AskScreen } from "./Ask";
-import { Data } from "./Data";
-import { Enrol } from "./Enrol";
-import { History } from "./History";
+import { Closed, Unlock } from "./Door";
 import { Home } from "./Home";
-import { Receipts } from "./Receipts";
+import { AskScreen, Data, Enrol, History, Receipts, Requests, Settings, Start } from "./later";
 import { type Screen, screen } from "./route";
-import { Settings } from "./Settings";
 import { Shell } from "./Shell";
-import { Closed, Start, Unlock } from "./Start";
 import { look, phase } from "./state";
 import { learn, ready, t } from "./words";
 import { keepOffline } from "./worker";
@@ -23,6 +18,7 @@ const SCREENS: Readonly<Record<Screen, () => preact.ComponentChildren>> = {
   home: () => <Home />,
   data: () => <Data />,
   history: () => <History />,
+  requests: () => <Requests />,
   receipts: () => <Receipts />,
   settings: () => <Settings />,
   enrol: () => <Enrol />,

@@ -2,9 +2,10 @@
 
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button } from "../../../crm_core/web/ui/pieces";
+import { CoreError } from "../core/bytes";
 import { problem, t } from "./words";
 
 /** What went wrong, read out at once. */
@@ -67,11 +68,20 @@ export function Fact({ term, children }: { readonly term: string; readonly child
   );
 }
 
-/** The headline of a screen, with a word about it. */
+/** The headline of a screen, with a word about it. Whoever comes to the screen begins here, unless they type already. */
 export function Title({ children, lead }: { readonly children: ComponentChildren; readonly lead?: string }) {
+  const line = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    const at = document.activeElement;
+    if (at === null || at === document.body || !line.current?.closest("main")?.contains(at)) {
+      line.current?.focus({ preventScroll: true });
+    }
+  }, []);
   return (
     <header class="title">
-      <h1 tabIndex={-1}>{children}</h1>
+      <h1 ref={line} tabIndex={-1}>
+        {children}
+      </h1>
       {lead && <p class="soft">{lead}</p>}
     </header>
   );
@@ -90,3 +100,13 @@ export function download(name: string, text: string, type = "application/json"):
 /** A name for a file that says when it was made. */
 export const stamped = (name: string, extension: string): string =>
   `${name}-${new Date().toISOString().slice(0, 10)}.${extension}`;
+
+/** What was written into a field of a form. */
+export const told = (form: HTMLFormElement, name: string): string => String(new FormData(form).get(name) ?? "");
+
+/** A passphrase that was typed the same way twice. */
+export function twice(form: HTMLFormElement): string {
+  const passphrase = told(form, "passphrase");
+  if (passphrase !== told(form, "again")) throw new CoreError("not_the_same", "not typed the same twice", "again");
+  return passphrase;
+}

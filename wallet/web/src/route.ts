@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 
-export const SCREENS = ["home", "data", "history", "receipts", "settings", "enrol", "ask"] as const;
+export const SCREENS = ["home", "data", "history", "requests", "receipts", "settings", "enrol", "ask"] as const;
 export type Screen = (typeof SCREENS)[number];
 
 const here = (): Screen => SCREENS.find((one) => `#/${one}` === location.hash) ?? "home";

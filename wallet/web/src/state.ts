@@ -2,7 +2,11 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { Client } from "../core/api";
+import { CoreError } from "../core/bytes";
+import * as deciding from "../core/deciding";
 import type { Content } from "../core/holding";
+import * as learning from "../core/learning";
+import { type AskLink, readAsk } from "../core/link";
 import type { Offer, Rejected } from "../core/offer";
 import * as session from "../core/session";
 import * as store from "../core/store";
@@ -24,13 +28,23 @@ export const silent = signal<readonly string[]>([]);
 export const chosen = signal<Offer | null>(null);
 /** An invitation that came with the address; kept here until the wallet is open, and nowhere else. */
 export const invitation = signal("");
+/** A link to one ask that came the same way. */
+export const asked = signal<AskLink | null>(null);
 
 export const organisations = computed(() => content.value?.organisations.filter((one) => one.enrolment !== null) ?? []);
 
 let release: () => void = () => {};
 
-/** Take an invitation out of the address: its token is a secret, and does not stay in the history. */
+/** Take an invitation or a link to an ask out of the address: they name things, and do not stay in the history. */
 function invited(): void {
+  const ask = readAsk(location.hash);
+  if (ask !== null) {
+    asked.value = ask;
+    chosen.value = null;
+    history.replaceState(null, "", to("ask"));
+    screen.value = "ask";
+    return;
+  }
   if (!/^#(fieldgrant(:|%3A)|enrol\?)/i.test(location.hash)) return;
   invitation.value = /^#fieldgrant%3A/i.test(location.hash) ? decodeURIComponent(location.hash) : location.hash;
   history.replaceState(null, "", to("enrol"));
@@ -66,13 +80,22 @@ export function opened(found: session.Opened): void {
 
 /** Send what waits, ask what is asked, and learn what happened while the wallet was closed. */
 async function catchUp(open: Wallet): Promise<void> {
-  await open.resume().catch(() => undefined);
+  await deciding.resume(open).catch(() => undefined);
+  for (const { controller, catalogue } of open.organisations) {
+    if (catalogue === null) await learning.catalogue(open, controller).catch(() => undefined); // what is asked has names
+  }
   await fetchAsks();
   for (const { controller } of open.organisations) {
     if (wallet.value !== open) return;
-    await open.refresh(controller).catch(() => undefined);
-    await open.catalogue(controller).catch(() => undefined);
+    await learning.refresh(open, controller).catch(() => undefined);
+    await learning.catalogue(open, controller).catch(() => undefined);
   }
+}
+
+/** The open wallet, for acts that need one. CoreError `locked` when it was locked meanwhile. */
+export function unlocked(): Wallet {
+  if (wallet.value === null) throw new CoreError("locked", "the wallet is locked");
+  return wallet.value;
 }
 
 /** Forget the keys; what is on disk stays sealed. */
@@ -81,6 +104,7 @@ export function lock(): void {
   content.value = null;
   offers.value = null;
   chosen.value = null;
+  asked.value = null;
   tries.value = [];
   phase.value = "locked";
 }
@@ -96,7 +120,7 @@ export async function erase(): Promise<void> {
 export async function fetchAsks(): Promise<void> {
   const open = wallet.value;
   if (open === null) return;
-  const found = await open.asks();
+  const found = await deciding.asks(open);
   if (wallet.value !== open) return;
   offers.value = found.offers;
   rejected.value = found.rejected;

@@ -3,7 +3,7 @@
 import type { Ticked } from "../core/consent";
 import type { Held, Holding } from "../core/holding";
 import type { JsonObject } from "../core/jcs";
-import { type Process, processesIn } from "../core/verify";
+import { type Ground, type Process, processesIn } from "../core/verify";
 
 /** A consent as the screens show it. */
 export interface Given {
@@ -54,6 +54,24 @@ export function byField(consents: readonly Given[]): Map<string, Use[]> {
     });
   }
   return new Map([...found].sort(([one], [other]) => one.localeCompare(other)));
+}
+
+/** One field for one purpose by a ground that needs no consent. */
+export interface Claim {
+  readonly ground: Ground;
+  readonly process: Process;
+  readonly field: string;
+}
+
+/** The same by field of what is used without a consent. */
+export function claimed(grounds: readonly Ground[]): Map<string, Claim[]> {
+  const found = new Map<string, Claim[]>();
+  for (const ground of grounds) {
+    for (const process of ground.processes) {
+      for (const field of process.fields) found.set(field, [...(found.get(field) ?? []), { ground, process, field }]);
+    }
+  }
+  return found;
 }
 
 /** What stays of a consent without one use; null where nothing does. */

@@ -2,6 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { type Labels, type Language, label, language, texts } from "../../../crm_core/web/ui/i18n";
+import { digestOf } from "../../../crm_core/web/ui/parts";
 import { CoreError } from "../core/bytes";
 import { isObject, webName } from "../core/did";
 import type { Holding } from "../core/holding";
@@ -25,7 +26,8 @@ export const ready = computed(() => known.value.includes(language.value));
 /** Fetch the words of a language. Throws what `fetch` throws. */
 export async function learn(wanted: Language): Promise<void> {
   if (known.value.includes(wanted)) return;
-  const answer = await fetch(FILES[wanted]);
+  const path = FILES[wanted];
+  const answer = await fetch(path, { integrity: digestOf(path) ?? "" });
   Object.assign(spoken[wanted], await answer.json());
   known.value = [...known.value, wanted];
 }
@@ -64,6 +66,18 @@ export const fateOf = (holding: Holding | undefined, id: string): { how: string;
   return { how: String(node.disposition ?? ""), ground: String(node.legal_ground ?? "") };
 };
 
+/** The fields for which a right value can be proposed: those of which a customer has one. */
+export const correctable = (holding: Holding): string[] =>
+  Object.entries(part(holding, "fields"))
+    .filter(([, node]) => isObject(node) && node.item === null && node.many === false)
+    .map(([id]) => id);
+
+/** The type of a field's values, as the catalogue has it. */
+export const kindOf = (holding: Holding, id: string): string => {
+  const node = part(holding, "fields")[id];
+  return isObject(node) ? String(node.type) : "text";
+};
+
 export const sensitive = (holding: Holding | undefined, id: string): boolean => {
   const node = part(holding, "fields")[id];
   return isObject(node) && node.sensitive === true;
@@ -77,6 +91,12 @@ const purposeEntry = (holding: Holding | undefined, iri: string): JsonObject | u
 /** A purpose in the organisation's words; its key, as the history has it, will do too. */
 export const purposeName = (holding: Holding | undefined, iri: string): string =>
   labelled(purposeEntry(holding, iri) ?? part(holding, "purposes")[iri], iri.split("#")[1] ?? iri);
+
+/** The IRI of a purpose that is told by its key or by its IRI. */
+export function purposeIri(holding: Holding | undefined, told: string): string {
+  const entry = part(holding, "purposes")[told];
+  return isObject(entry) && typeof entry.iri === "string" ? entry.iri : told;
+}
 
 /** Whether a purpose cannot do without a field. */
 export const needed = (holding: Holding | undefined, iri: string, field: string): boolean => {

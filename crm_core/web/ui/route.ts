@@ -10,7 +10,16 @@ export interface Route {
 
 function here(): Route {
   const [path = "", words = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  return { path: path.split("/").filter(Boolean).map(decodeURIComponent), words: new URLSearchParams(words) };
+  return { path: path.split("/").filter(Boolean).map(plain), words: new URLSearchParams(words) };
+}
+
+/** What somebody typed may be no encoding at all. */
+function plain(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 export const route = signal<Route>(here());

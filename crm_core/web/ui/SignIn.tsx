@@ -1,11 +1,15 @@
 import { useSignal } from "@preact/signals";
-import { Mark } from "../ui/icons";
-import { Button, ErrorNote, Field, LanguageSwitch, Note } from "../ui/pieces";
-import { ended, signIn } from "./desk";
-import { t } from "./words";
+import en from "./en.json";
+import { texts } from "./i18n";
+import { Mark } from "./icons";
+import { Button, ErrorNote, Field, LanguageSwitch, Note } from "./pieces";
+import { ended, signIn } from "./session";
+import zh from "./zh-CN.json";
 
-/** The door. */
-export function SignIn() {
+const t = texts(en, zh);
+
+/** The door; `lead` says to what. */
+export function SignIn({ lead }: { readonly lead: string }) {
   const busy = useSignal(false);
   const error = useSignal<unknown>(null);
 
@@ -30,7 +34,7 @@ export function SignIn() {
       <form class="card" onSubmit={submit}>
         <Mark />
         <h1>{t("sign_in")}</h1>
-        <p class="soft">{t("sign_in.lead")}</p>
+        <p class="soft">{lead}</p>
         {ended.value && !error.value && <Note icon="clock">{t("ended")}</Note>}
         {error.value !== null && <ErrorNote error={error.value} />}
         <Field

@@ -1,0 +1,60 @@
+/** A code before the camera, or in a picture. What it says goes to whoever asked; nothing is kept or sent. */
+
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { Dialog } from "../../../crm_core/web/ui/pieces";
+import { Trouble, useAct } from "./pieces";
+import { inPicture, throughCamera } from "./scanning";
+import { t } from "./words";
+
+export function ScanDialog({
+  onText,
+  onClose,
+}: {
+  readonly onText: (text: string) => void;
+  readonly onClose: () => void;
+}) {
+  const video = useRef<HTMLVideoElement>(null);
+  const dark = useSignal<unknown>(null);
+  const { error, run } = useAct();
+  useEffect(() => {
+    let stop = () => {};
+    let gone = false;
+    if (video.current === null) return;
+    throughCamera(video.current, onText).then(
+      (found) => {
+        stop = found;
+        if (gone) stop();
+      },
+      (found) => {
+        dark.value = found;
+      },
+    );
+    return () => {
+      gone = true;
+      stop();
+    };
+  }, []);
+  return (
+    <Dialog title={t("scan.title")} onClose={onClose}>
+      <p class="soft">{t("scan.lead")}</p>
+      <div class="camera" hidden={dark.value !== null}>
+        <video ref={video} muted playsInline aria-label={t("scan.camera")} />
+      </div>
+      <Trouble error={dark.value} />
+      <p class="field">
+        <label for="picture">{t("scan.picture")}</label>
+        <input
+          id="picture"
+          type="file"
+          accept="image/*"
+          onChange={(event) => {
+            const file = event.currentTarget.files?.[0];
+            if (file) void run(async () => onText(await inPicture(file)));
+          }}
+        />
+      </p>
+      <Trouble error={error.value} />
+    </Dialog>
+  );
+}
