@@ -40,6 +40,7 @@ _SETTINGS: Final = {
 }
 _CONNECT: Final[dict[str, Any]] = {
     "application_name": "fieldgrant",
+    "client_encoding": "utf8",
     "connect_timeout": 5,
     "target_session_attrs": "primary",  # of several hosts the primary: no replica ever decides
     "tcp_user_timeout": 10_000,
