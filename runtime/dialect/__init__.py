@@ -72,5 +72,5 @@ def is_sqlite(session: Session) -> bool:
 
 def insert(session: Session, table: type[Any] | FromClause) -> Any:
     """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`; the two engines spell it alike."""
-    made: Insert = (_sqlite if is_sqlite(session) else _postgresql).insert(table)  # type: ignore[arg-type]
+    made: Insert = (_sqlite if is_sqlite(session) else _postgresql).insert(table)
     return made

@@ -71,9 +71,7 @@ class AdvisoryError(Problem):
 
 
 class _Long(BigInteger):
-    """Integers are 64 bits wide on both engines."""
-
-    render_bind_cast = True
+    """Integers are 64 bits wide on both engines. Without a cast: the driver sends each as wide as it is."""
 
 
 class _Types(PGTypeCompiler):
@@ -88,8 +86,8 @@ class PostgreSQL:
         """`reader`: the URL by which it is read, where that is another role's."""
         self.engine = _engine(url)
         reading = self.engine if reader is None else _engine(reader)
-        self.reader = reading.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self.writer = self.engine.execution_options(fieldgrant_writes=True)
+        self.reader: Engine = reading.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self.writer: Engine = self.engine.execution_options(fieldgrant_writes=True)
         event.listen(self.writer, "begin", _take_turn)
 
     def turn(self) -> AbstractContextManager[None]:
@@ -132,7 +130,7 @@ def _engine(url: URL) -> Engine:
     )
     engine.dialect.colspecs = {**engine.dialect.colspecs, Integer: _Long}
     engine.dialect.type_compiler_instance = _Types(engine.dialect)
-    engine.dialect.do_rollback = _leave  # type: ignore[method-assign]
+    engine.dialect.do_rollback = _leave  # type: ignore[method-assign, assignment]
     event.listen(engine, "checkout", _alive)
     return engine
 
