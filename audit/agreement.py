@@ -95,11 +95,13 @@ def compare(log: Log, *, until: Mark | None = None) -> Compared:
     since = NOTHING if lines or leaves else mark
     entries = [one for one in platform.journal.entries(since.seq) if until is None or one.seq <= until.seq]
     told = _endings(log, head, since.size)
-    known = {(_whose(one), str(one.body.get("at"))) for one in entries if one.body.get("kind") == NARROWING}
+    unanswered = _unanswered(told, entries)
+    if unanswered and since.seq:  # told again after a restore, it may be an end of before the mark
+        unanswered = _unanswered(unanswered, platform.journal.entries())
     with platform.database.read() as session:
         said = {(one.subject, one.at) for one in told} | set(_waiting(session))
     return Compared(
-        unanswered=tuple(one for one in told if not _answered(one, known)),
+        unanswered=tuple(unanswered),
         untold=tuple(_untold(entries, said)),
         lines=lines,
         leaves=leaves,
@@ -248,6 +250,11 @@ def _whose(entry: Entry) -> str:
     """The journal's name for many, or for nobody, is the organisation's chain in the log."""
     subject = str(entry.body.get("subject", ORGANISATION))
     return subject if subject.startswith(SUBJECT) else ORGANISATION
+
+
+def _unanswered(told: Iterable[Ending], entries: Iterable[Entry]) -> list[Ending]:
+    known = {(_whose(one), str(one.body.get("at"))) for one in entries if one.body.get("kind") == NARROWING}
+    return [one for one in told if not _answered(one, known)]
 
 
 def _answered(one: Ending, known: set[tuple[str, str]]) -> bool:

@@ -67,6 +67,8 @@ def graph(subject: str, field_: str, records: Sequence[Mapping[str, Any]]) -> Js
     """`{"subject", "field", "nodes", "edges", "events"}`; `records` as `events.find` gives them, oldest first."""
     made = _Graph(field_)
     told = [one for one in records if "event" in one and _concerns(one, field_)]
+    if not any(field_ in fields_of(one.get("data", {})) for one in told):
+        told = []  # what concerns every field tells no story of one that never was
     for one in told:
         made.take(one)
     return {

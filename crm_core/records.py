@@ -6,11 +6,10 @@ Only the planner, the writer and `redaction` reach this module (import-linter ch
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Index, Row, Table, bindparam, delete, select, update
+from sqlalchemy import Index, Row, Table, bindparam, delete, select, union_all, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
@@ -19,7 +18,7 @@ from crm_core import items, seal
 from crm_core.seal import DataKeyPlace, Value
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
-from runtime import keyring
+from runtime import bulk, keyring
 from runtime.platform import Platform
 
 
@@ -242,14 +241,22 @@ def reseal(session: Session, platform: Platform, subject: SubjectId, keep: froze
 
 
 def resealed(
-    platform: Platform, old: Record, own: Sequence[items.Sealed], keep: frozenset[Field]
+    platform: Platform,
+    old: Record,
+    own: Sequence[items.Sealed],
+    keep: frozenset[Field],
+    *,
+    opened: Mapping[Field, Value] | None = None,
 ) -> tuple[Record, list[items.Sealed]]:
     """What `reseal` makes of a record and its items, under the bucket's newest epoch; nothing is stored.
+
+    `opened` holds all values of the record itself, where the caller has opened them already.
 
     Whoever stores it asks the key-ring again under the write lock: a key may be destroyed meanwhile. Raises
     EvidenceError `bad_item` and what `open_fields` raises.
     """
-    survivors = open_fields(platform, old, keep)
+    known = open_fields(platform, old, keep) if opened is None else opened
+    survivors = {field: value for field, value in known.items() if field in keep}
     new = seal_record(platform, old.subject, generation=old.generation + 1, created_at=old.created_at, values=survivors)
     if not own:
         return new, []
@@ -269,21 +276,17 @@ _OF_KEY = (TABLE.c.subject, TABLE.c.generation, TABLE.c.epoch, TABLE.c.wrapped)
 
 
 # Two ranges of the index: "another epoch" would look at each of those that are under this one.
-_BEHIND = tuple(
-    select(*_OF_KEY).where(TABLE.c.bucket == bindparam("of"), other).limit(bindparam("most"))
-    for other in (TABLE.c.epoch < bindparam("under"), TABLE.c.epoch > bindparam("under"))
-)
+_BEHIND = union_all(
+    *(
+        select(*_OF_KEY).where(TABLE.c.bucket == bindparam("of"), other)
+        for other in (TABLE.c.epoch < bindparam("under"), TABLE.c.epoch > bindparam("under"))
+    )
+).limit(bindparam("most"))
 
 
 def behind(session: Session, bucket: int, epoch: int, limit: int) -> list[Wrapped]:
     """At most `limit` data keys of a bucket that are not under this epoch (-1: all)."""
-    found: list[Wrapped] = []
-    for statement in _BEHIND:
-        most = limit - len(found) if limit > 0 else limit
-        found += session.connection().execute(statement, {"of": bucket, "under": epoch, "most": most}).all()
-        if 0 < limit <= len(found):
-            break
-    return found
+    return list(session.connection().execute(_BEHIND, {"of": bucket, "under": epoch, "most": limit}).all())
 
 
 def oldest_epochs(session: Session) -> dict[int, int]:
@@ -319,7 +322,7 @@ def put_back_all(session: Session, changed: Collection[Record]) -> None:
         }
         for one in changed
     ]  # fmt: skip
-    if rows and session.connection().execute(_REPLACE, rows).rowcount != len(rows):
+    if bulk.execute(session, _REPLACE, rows) != len(rows):
         raise _unknown()
 
 
@@ -369,11 +372,7 @@ _MOVE = (
 
 def move(session: Session, moves: Sequence[Mapping[str, Any]]) -> None:
     """Put data keys under their new epoch; one that was changed since it was read stays as it is now."""
-    connection = session.connection()
-    compiled = _MOVE.compile(dialect=connection.dialect)
-    names = compiled.positiontup
-    if moves:  # past SQLAlchemy's own handling of parameters: the write lock is held meanwhile
-        connection.exec_driver_sql(str(compiled), list(map(itemgetter(*names), moves)) if names else list(moves))
+    bulk.execute(session, _MOVE, moves)  # the write lock is held meanwhile
 
 
 def rewrap_bucket(session: Session, platform: Platform, bucket: int, epoch: int) -> int:

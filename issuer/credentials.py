@@ -5,9 +5,10 @@ whoever decides by them (the verifier) checks the signature over the bytes first
 consent but not make one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Index, delete, insert
 from sqlmodel import Field, Session, SQLModel, col, select, update
@@ -15,6 +16,7 @@ from sqlmodel import Field, Session, SQLModel, col, select, update
 from protocol.consent import SubjectId
 from protocol.did import Did
 from protocol.times import iso, iso_ms
+from runtime import bulk
 from runtime.problem import Problem
 
 EVERYONE = "*"
@@ -190,13 +192,15 @@ def store(session: Session, row: Credential) -> Credential:
     return row
 
 
-def store_all(session: Session, rows: Sequence[Credential]) -> None:
-    """The same for at most 500 rows at once, all or none."""
-    known = select(Credential.id).where(col(Credential.id).in_([row.id for row in rows])).limit(1)
-    if session.exec(known).first() is not None:
+_INSERT = insert(SQLModel.metadata.tables["credential"])
+
+
+def insert_new(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same for at most 500 rows at once, all or none, by those of their columns that hold something."""
+    known = select(Credential.id).where(col(Credential.id).in_([row["id"] for row in rows])).limit(1)
+    if rows and session.exec(known).first() is not None:
         raise Problem(409, "id_used", "A credential with this id exists already; give each its own.", field="id")
-    if rows:
-        session.connection().execute(insert(Credential), [row.model_dump() for row in rows])
+    bulk.execute(session, _INSERT, rows)
 
 
 def end(session: Session, row: Credential, kind: str, *, by: str, at: datetime) -> None:

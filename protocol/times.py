@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from protocol.errors import EvidenceError
 
@@ -14,11 +15,13 @@ _DURATION = re.compile(
 )
 
 
+@lru_cache(maxsize=256)  # one instant is told of many things
 def iso(at: datetime) -> str:
     """Write an aware datetime as `YYYY-MM-DDTHH:MM:SSZ`, cut to the second. ValueError for a naive one."""
     return f"{_utc(at):%Y-%m-%dT%H:%M:%S}Z"
 
 
+@lru_cache(maxsize=256)
 def iso_ms(at: datetime) -> str:
     """Write an aware datetime as `YYYY-MM-DDTHH:MM:SS.mmmZ`, cut to the millisecond. ValueError for a naive one."""
     utc = _utc(at)

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import orjson
+from nacl.bindings import crypto_box_seal
 from nacl.exceptions import CryptoError
-from nacl.public import PrivateKey, PublicKey, SealedBox
+from nacl.public import PrivateKey, SealedBox
 from sqlalchemy import Column as SaColumn
 from sqlalchemy import LargeBinary, UniqueConstraint, insert
 from sqlmodel import Field as Column
@@ -26,6 +27,7 @@ from protocol import canonical
 from protocol.consent import Field, SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
+from runtime import bulk
 from runtime.platform import Platform
 
 
@@ -94,7 +96,7 @@ class Context:
 def seal(public: bytes, value: Archivable, context: Context) -> tuple[bytes, str]:
     """A sealed box with the value and its context inside, and the box's digest (digestMultibase)."""
     inside = {name: getattr(context, name) for name in _CONTEXT}
-    box = SealedBox(PublicKey(public)).encrypt(canonical.jcs({"context": inside, "value": value}))
+    box = crypto_box_seal(canonical.jcs({"context": inside, "value": value}), public)
     return box, canonical.digest(box)
 
 
@@ -113,21 +115,29 @@ def open_box(private: PrivateKey, box: bytes, expected: Context) -> Archivable:
     return value
 
 
-def store(session: Session, platform: Platform, rows: Sequence[dict[str, Any]]) -> None:
-    """Add rows by their columns, each with our MAC over everything that it says of its box.
+_INSERT = insert(_TABLE)
+
+
+def store(session: Session, platform: Platform, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add rows by their columns, each with our MAC over everything that it says of its box; the rows as they rest.
 
     What a restore asks for is not under it.
     """
     key = platform.keyring.secret("archive-row")
     marked = [row | {"mac": _mac(key, row)} for row in rows]
-    if marked:
-        session.connection().execute(insert(Archived), marked)
+    bulk.execute(session, _INSERT, marked)
+    return marked
 
 
 def authentic(platform: Platform, row: Archived) -> bool:
     """Whether the row is as we wrote it, and its box the one that we sealed."""
-    mac = _mac(platform.keyring.secret("archive-row"), {name: getattr(row, name) for name in _FACTS})
-    return hmac.compare_digest(row.mac, mac) and canonical.digest(row.box) == row.digest
+    return genuine(platform, {name: getattr(row, name) for name in (*_FACTS, "mac", "box")})
+
+
+def genuine(platform: Platform, row: Mapping[str, Any]) -> bool:
+    """The same of a row's columns."""
+    mac = _mac(platform.keyring.secret("archive-row"), row)
+    return hmac.compare_digest(row["mac"], mac) and canonical.digest(row["box"]) == row["digest"]
 
 
 _FACTS = (
@@ -146,12 +156,6 @@ def columns(session: Session, subjects: Collection[SubjectId]) -> dict[str, list
     for row in session.connection().execute(statement).mappings():
         found.setdefault(row["subject"], []).append(dict(row))
     return found
-
-
-def of_jobs(session: Session, platform: Platform, jobs: Collection[str]) -> dict[tuple[str, str, Field], Archived]:
-    """The boxes that these jobs made, by job, subject and field; those alone whose rows are as we wrote them."""
-    rows = session.exec(select(Archived).where(col(Archived.job).in_(jobs)))
-    return {(row.job, row.subject, row.field_id): row for row in rows if authentic(platform, row)}
 
 
 def of_subject(session: Session, subject: SubjectId) -> list[Archived]:

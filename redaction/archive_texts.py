@@ -93,6 +93,6 @@ ACT_PROBLEMS: Final[Mapping[int, str]] = {
     **PROBLEMS,
     403: "`role`; `own_request`: somebody else must approve it; `not_your_request`, `not_approved`.",
     404: "`unknown_request`, `not_archived`.",
-    409: "`already_used`, `already_approved`, `key_gone` (it lies with the officer), `bad_box`.",
+    409: "`already_used`, `already_approved`, `key_gone` (it lies with the officer), `bad_box`, `period_changed`.",
     410: "`request_over`: it was not used within a day.",
 }

@@ -19,6 +19,7 @@ from issuer.settling import WITH_RECEIPT, Settling
 from protocol import times
 from redaction.disposition import DONE, STEPS, Job, LapseRow
 from redaction.downstream import NoticeRow
+from redaction.rotation import Rotation
 from redaction.status import BY_AN_ACT
 from redaction.tally import COUNTED, WINDOW, Link, Minute, Tally, between
 from runtime.platform import Platform
@@ -118,12 +119,15 @@ def _queue(session: Session, now: str) -> Json:
     ).all()
     oldest = min((planned for _, _, planned, _ in steps), default=None)
     disputed = select(func.count()).select_from(LapseRow).where(col(LapseRow.error).is_not(None))
+    under_way = select(func.count(), func.sum(Rotation.rewrapped)).where(col(Rotation.dropped_at).is_(None))
+    buckets, moved = session.exec(under_way).one()
     return {
         "open": sum(count for _, count, _, _ in steps),
         "steps": {step: count for step, count, _, _ in steps},
         "failing": sum(failing for *_, failing in steps),
         "oldest": None if oldest is None else max(0.0, between(oldest, now)),
         "disputed": session.exec(disputed).one(),
+        "rotating": {"buckets": buckets, "moved": moved or 0},
     }
 
 

@@ -16,7 +16,8 @@ _TEXT: Final = (
     "How the house ran in the last hour, for the data protection officer and the administrator: `minutes` and `totals`"
     " of releases, refusals by the gate, refused attempts and withdrawals; how long it took from a withdrawal to the"
     " shut gate (`shut`) and to the destroyed key (`disposition`), in seconds; the open jobs (`queue`, `oldest` is an"
-    " age in seconds); per touchpoint and recipient throughput, delay and the share that failed. `alerts` lists what"
+    " age in seconds, `moved` counts data keys of the buckets that rotate); per touchpoint and recipient throughput,"
+    " delay and the share that failed. `alerts` lists what"
     " is above `threshold` seconds (`shut_slow`, `shut_open`, `disposition_slow`, `disposition_open`, `job_old`,"
     " `link_slow`, `link_waiting`), or fails too often (`link_failing`). No personal values, and no customer."
 )
@@ -29,7 +30,14 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "totals": {"releases": 12, "refusals": 1, "attempts": 0, "withdrawals": 1},
     "shut": {**_NONE, "count": 1, "median": 0.012, "longest": 0.012},
     "disposition": {**_NONE, "open": 1, "open_longest": 16.2},
-    "queue": {"open": 1, "steps": {"journalled": 1}, "failing": 0, "oldest": 16.0, "disputed": 0},
+    "queue": {
+        "open": 1,
+        "steps": {"journalled": 1},
+        "failing": 0,
+        "oldest": 16.0,
+        "disputed": 0,
+        "rotating": {"buckets": 1, "moved": 800},
+    },
     "touchpoints": [],
     "recipients": [],
     "alerts": [{"code": "disposition_open", "link": None, "value": 16.2, "threshold": 15.0}],

@@ -3,31 +3,34 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 from sqlmodel import Session, col, select
 
 from issuer import credentials, signed
 from issuer.credentials import Credential
-from protocol import certificate, event, proof, times
+from protocol import canonical, certificate, event, proof, times
 from protocol.consent import Reference, SubjectId, fresh_id
 from protocol.did import Did
 from protocol.errors import EvidenceError
 from redaction import crash, disposition, downstream, telling
 from redaction.disposition import DONE, DROPPED, Fate, Task
 from redaction.downstream import NoticeRow
+from redaction.pace import Pace
 from runtime import outbox
 from runtime.platform import Platform
 
 KIND = "certificate"
 
 
-def certify(platform: Platform, jobs: Sequence[str]) -> None:
+def certify(platform: Platform, jobs: Sequence[str], *, pace: Pace | None = None) -> None:
     """From dropped to done, all or none: sign and store the certificates, and tell of them, in one transaction.
 
     Raises EvidenceError `not_dropped`, JournalError.
     """
     crash.point("certify.before")
-    with platform.database.write() as session:
+    with platform.database.write() as session, (pace or Pace.free()).held(len(jobs)):
         tasks = disposition.at_step(session, jobs, DROPPED)
         if not tasks:
             return
@@ -158,27 +161,48 @@ def _store(session: Session, platform: Platform, fates: Mapping[Task, Sequence[F
         if task.subject in noticed:
             names = frozenset(one.field for one in ones)
             told = downstream.told(session, platform, task.subject, names, certificate_id=task.id)
-        did = wallets.get(task.subject) or platform.controller
-        document = certificate.build_certificate(
-            id=task.id,
-            controller=platform.controller,
-            subject_did=did,
-            items=[_item(task, one) for one in ones],
-            cause=task.cause_id,
-            at=at,
-            events=sorted({one.event for one in ones if one.event is not None}),
-            told=told,
-        )
-        signed_document = proof.sign(document, platform.signer, created=at)
-        rows.append(signed.row(signed_document, KIND, subject=task.subject, did=did, at=at, about=task.cause_id))
-    credentials.store_all(session, rows)
+        rows.append(_row(platform, task, ones, did=wallets.get(task.subject) or platform.controller, told=told, at=at))
+    credentials.insert_new(session, rows)
     records = [
-        (task.subject, {"certificate": row.id, "digest": row.digest, "fields": [one.field for one in ones]})
+        (task.subject, {"certificate": row["id"], "digest": row["digest"], "fields": [one.field for one in ones]})
         for (task, ones), row in zip(fates.items(), rows, strict=True)
     ]
     if records:
-        key = f"certificate:{telling.name([row.id for row in rows])}"
+        key = f"certificate:{telling.name([row['id'] for row in rows])}"
         outbox.emit(session, event.CERTIFICATE_ISSUED, at=at, records=records, key=key)
+
+
+def _row(
+    platform: Platform,
+    task: Task,
+    fates: Sequence[Fate],
+    *,
+    did: Did,
+    told: Sequence[certificate.Told],
+    at: datetime,
+) -> dict[str, Any]:
+    """The columns of a job's certificate, signed. No object for each: they are made under the write lock."""
+    document = certificate.build_certificate(
+        id=task.id,
+        controller=platform.controller,
+        subject_did=did,
+        items=[_item(task, one) for one in fates],
+        cause=task.cause_id,
+        at=at,
+        events=sorted({one.event for one in fates if one.event is not None}),
+        told=told,
+    )
+    body = canonical.jcs(proof.sign(document, platform.signer, created=at))
+    return {
+        "id": task.id,
+        "kind": KIND,
+        "subject": task.subject,
+        "did": did,
+        "body": body,
+        "digest": canonical.digest(body),
+        "at": times.iso_ms(at),
+        "about": task.cause_id,
+    }
 
 
 def supplement(session: Session, platform: Platform, id_: str, at: datetime) -> Credential | None:
@@ -218,6 +242,11 @@ def _wallets(session: Session, subjects: Collection[SubjectId]) -> dict[str, Did
     return {subject: Did(did) for subject, did in session.exec(statement)}
 
 
+@lru_cache(maxsize=64)  # the end of a quarter, of many fields
+def _instant(destroy_by: str) -> datetime:
+    return times.parse(destroy_by, field="destroy_by")
+
+
 def _item(job: Task, row: Fate) -> certificate.Disposition:
     kept = row.action == "keep"
     return certificate.Disposition(
@@ -229,6 +258,6 @@ def _item(job: Task, row: Fate) -> certificate.Disposition:
         archive_digest=row.digest,
         archive_ground=row.legal_ground,
         archive_period=row.period,
-        destroy_by=None if row.destroy_by is None else times.parse(row.destroy_by, field="destroy_by"),
+        destroy_by=None if row.destroy_by is None else _instant(row.destroy_by),
         kept_ground=row.ground,
     )

@@ -6,8 +6,9 @@ job per subject is open at a time (a partial unique index), and a field has one 
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from sqlalchemy import Index, UniqueConstraint, bindparam, delete, insert, text, update
@@ -20,17 +21,17 @@ from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
 from redaction import terms
 from redaction.lapse import Lapse, fresh
+from runtime import bulk
 from runtime.journal import Dropped
 
 PLANNED: Final = "planned"  # decided, nothing done
-SEALED: Final = "sealed"  # the fields to archive lie in the archive
-RESEALED: Final = "resealed"  # survivors under the next generation, old data key dropped
-JOURNALLED: Final = "journalled"  # survivors durable outside the database; the bucket may be rotated
+RESEALED: Final = "resealed"  # put back from the journal: survivors under the next generation, not journalled here
+JOURNALLED: Final = "journalled"  # archived; survivors under the next generation, durable outside the database too
 DROPPED: Final = "dropped"  # the old bucket key is destroyed and every opener has let go of it
 DONE: Final = "done"  # certificate issued; also the state of a disposition that was carried out
 RESTORED: Final = "restored"  # state of a sealed disposition whose field came back
 DESTROYED: Final = "destroyed"  # state of a sealed disposition whose archive key has ended
-STEPS: Final = (PLANNED, SEALED, RESEALED, JOURNALLED, DROPPED, DONE)
+STEPS: Final = (PLANNED, RESEALED, JOURNALLED, DROPPED, DONE)
 
 Action = Literal["keep", "seal", "shred"]
 
@@ -160,8 +161,13 @@ def of_bare(field: Field, causes: tuple[GroundId, ...], catalogue: Catalogue, at
         causes=causes,
         legal_ground=entry.legal_ground,
         period=entry.period,
-        destroy_by=terms.end_of_quarter(at + times.duration(entry.destroy_after)),
+        destroy_by=_destroy_by(entry.destroy_after, at),
     )
+
+
+@lru_cache(maxsize=64)
+def _destroy_by(after: str, at: datetime) -> datetime:
+    return terms.end_of_quarter(at + times.duration(after))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +183,11 @@ class NewJob:
     ended_at: str
     planned_at: str
     bucket: int
+
+
+_OF_JOB: Final = tuple(one.name for one in fields(NewJob))
+_ADD_JOB: Final = insert(SQLModel.metadata.tables["redaction_job"])
+_ADD_FATE: Final = insert(SQLModel.metadata.tables["disposition"])
 
 
 def add(session: Session, planned: Collection[tuple[NewJob, Collection[Decided]]]) -> None:
@@ -202,8 +213,10 @@ def add(session: Session, planned: Collection[tuple[NewJob, Collection[Decided]]
         for one in decided
     ]
     session.flush()
-    session.connection().execute(insert(Job), [asdict(job) | {"step": PLANNED, "attempts": 0} for job, _ in planned])
-    session.connection().execute(insert(Disposition), fates)
+    begun = {"step": PLANNED, "attempts": 0}
+    jobs = [{name: getattr(job, name) for name in _OF_JOB} | begun for job, _ in planned]
+    bulk.execute(session, _ADD_JOB, jobs)
+    bulk.execute(session, _ADD_FATE, fates)
 
 
 def told(session: Session, subject: SubjectId) -> dict[Field, frozenset[GroundId]]:
@@ -267,6 +280,7 @@ class Fate:
 _JOB: Final = SQLModel.metadata.tables["redaction_job"]
 _FATE: Final = SQLModel.metadata.tables["disposition"]
 _OF_FATE: Final = ("id", *(one.name for one in fields(Fate)[1:]))
+_FATES: Final = select(*(_FATE.c[name] for name in _OF_FATE))
 _CHANGED: Final = ("action", "state", "ground", "legal_ground", "period", "destroy_by", "digest", "at", "event")
 # Carried out once: what is not planned any more is not changed by a step.
 _CARRY_OUT: Final = (
@@ -276,17 +290,18 @@ _CARRY_OUT: Final = (
 )
 
 
+_TASKS: Final = select(*(_JOB.c[one.name] for one in fields(Task)))
+
+
 def at_step(session: Session, jobs: Collection[str], step: str) -> list[Task]:
     """Those of the jobs (at most 500) that stand at this very step; of others someone else took the step already."""
-    columns = (_JOB.c[one.name] for one in fields(Task))
-    statement = select(*columns).where(_JOB.c.id.in_(jobs), _JOB.c.step == step).order_by(_JOB.c.id)
+    statement = _TASKS.where(_JOB.c.id.in_(jobs), _JOB.c.step == step).order_by(_JOB.c.id)
     return [Task(*row) for row in session.connection().execute(statement)]
 
 
 def in_buckets(session: Session, buckets: Collection[int], step: str) -> list[Task]:
     """The jobs of these buckets that stand at a step, oldest first."""
-    columns = (_JOB.c[one.name] for one in fields(Task))
-    statement = select(*columns).where(_JOB.c.bucket.in_(buckets), _JOB.c.step == step)
+    statement = _TASKS.where(_JOB.c.bucket.in_(buckets), _JOB.c.step == step)
     return [Task(*row) for row in session.connection().execute(statement.order_by(_JOB.c.planned_at, _JOB.c.id))]
 
 
@@ -296,19 +311,20 @@ def move(session: Session, jobs: Collection[str], to: str, **values: str | None)
         session.connection().execute(update(_JOB).where(_JOB.c.id.in_(jobs)).values(step=to, **values))
 
 
+_GIVE_UP: Final = (
+    update(_JOB).where(_JOB.c.id == bindparam("job")).values(generation=bindparam("dropped"), epoch=bindparam("under"))
+)
+
+
 def give_up(session: Session, keys: Collection[tuple[str, int, int]]) -> None:
     """Write down which data key each job drops: (job, generation, epoch that wrapped it)."""
-    given = update(_JOB).where(_JOB.c.id == bindparam("job"))
-    given = given.values(generation=bindparam("dropped"), epoch=bindparam("under"))
     rows = [{"job": job, "dropped": generation, "under": epoch} for job, generation, epoch in keys]
-    if rows:
-        session.connection().execute(given, rows)
+    bulk.execute(session, _GIVE_UP, rows)
 
 
 def fates(session: Session, jobs: Collection[str]) -> dict[str, list[Fate]]:
     """The fields of each of these jobs in the order of their names; jobs without any are left out."""
-    columns = (_FATE.c[name] for name in _OF_FATE)
-    statement = select(*columns).where(_FATE.c.job.in_(jobs)).order_by(_FATE.c.job, _FATE.c.field)
+    statement = _FATES.where(_FATE.c.job.in_(jobs)).order_by(_FATE.c.job, _FATE.c.field)
     found: dict[str, list[Fate]] = {}
     for row in session.connection().execute(statement):
         found.setdefault(row.job, []).append(Fate(*row))
@@ -317,9 +333,13 @@ def fates(session: Session, jobs: Collection[str]) -> dict[str, list[Fate]]:
 
 def carry_out(session: Session, changed: Collection[Fate]) -> None:
     """Store what a step decided and did. Each must rest as planned: EvidenceError `already_done`, nothing is stored."""
-    rows = [{"key": one.key} | {f"new_{name}": getattr(one, name) for name in _CHANGED} for one in changed]
-    if rows and session.connection().execute(_CARRY_OUT, rows).rowcount != len(rows):
+    rows = [_written(one, _CHANGED) for one in changed]
+    if bulk.execute(session, _CARRY_OUT, rows) != len(rows):
         raise EvidenceError("already_done", "a field of this job was disposed of before")
+
+
+def _written(fate: Fate, names: Sequence[str]) -> dict[str, Any]:
+    return {"key": fate.key} | {f"new_{name}": getattr(fate, name) for name in names}
 
 
 _CORRECTED: Final = ("subject", "causes", *_CHANGED)
@@ -330,9 +350,7 @@ _CORRECT: Final = (
 
 def correct(session: Session, wrong: Collection[Fate], void: Collection[Fate]) -> None:
     """Put rows right that said what does not follow from the evidence, and take out those that speak of nothing."""
-    rows = [{"key": one.key} | {f"new_{name}": getattr(one, name) for name in _CORRECTED} for one in wrong]
-    if rows:
-        session.connection().execute(_CORRECT, rows)
+    bulk.execute(session, _CORRECT, [_written(one, _CORRECTED) for one in wrong])
     if void:
         session.connection().execute(delete(_FATE).where(_FATE.c.id.in_([one.key for one in void])))
 

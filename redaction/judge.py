@@ -5,8 +5,8 @@ archive follows from its own MAC. So a row that somebody edits spares nothing, p
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,12 @@ from protocol import times
 from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
 from redaction import archive, disposition, lapse, plan
-from redaction.archive import Archived
 from redaction.disposition import DONE, PLANNED, Decided, Fate, Task
 from redaction.looking import Proof, Proofs
 from runtime.platform import Platform
 from verifier.grant import Grant
+
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]  # of the archive, by customer, by their columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +39,22 @@ class Judged:
         return [fate for task in self.tasks for fate in self.fates.get(task.id, ()) if fate.state == PLANNED]
 
 
-def judge(session: Session, platform: Platform, proofs: Proofs, tasks: Sequence[Task], at: datetime) -> Judged:
+def judge(
+    session: Session, platform: Platform, proofs: Proofs, tasks: Sequence[Task], *, boxes: Rows, at: datetime
+) -> Judged:
     """Put each field of the jobs right: kept under a living ground, in the archive, or what the catalogue says.
 
-    A ground that was given since spares what is not archived yet: what is destroyed never comes back. A row about a
-    field that lost nothing is taken out. Raises EvidenceError as `Proofs.of` does, and `reads_in_flight`: what was kept
-    until now goes after they have ended.
+    `boxes` is what rests of their customers in the archive. A ground that was given since spares what is not archived
+    yet: what is destroyed never comes back. A row about a field that lost nothing is taken out. Raises EvidenceError as
+    `Proofs.of` does, and `reads_in_flight`: what was kept until now goes after they have ended.
     """
     stored = disposition.fates(session, [task.id for task in tasks])
     proved = proofs.of(session, [task.subject for task in tasks], at)
-    boxes = archive.of_jobs(session, platform, [task.id for task in tasks])
     judged, wrong, void = Judged([], {}), [], []
+    rules = _Rules(proofs.catalogue, at)
     for task in tasks:
-        of_task = _Judge(session, proofs.catalogue, task, proved[task.subject], boxes, at)
+        proof = proved[task.subject]
+        of_task = _Judge(session, rules, task, proof.grants, _ours(platform, boxes.get(task.subject, ()), task))
         fates = []
         for fate in stored.get(task.id, ()):
             right = of_task.right(fate)
@@ -58,40 +62,66 @@ def judge(session: Session, platform: Platform, proofs: Proofs, tasks: Sequence[
                 void.append(fate)
                 continue
             fates.append(right)
-            wrong += [right] if right != fate else []
+            wrong += [right] if right is not fate and right != fate else []
         if fates:
             judged.fates[task.id] = fates
-        judged.tasks.append(_named(session, task, proved[task.subject], fates, at))
+        judged.tasks.append(_named(session, task, proof, fates, at))
     disposition.correct(session, wrong, void)
     return judged
 
 
-@dataclass(frozen=True, slots=True)
+def _ours(platform: Platform, rows: Iterable[Mapping[str, Any]], task: Task) -> dict[Field, Mapping[str, Any]]:
+    """The boxes that this job made; those alone whose rows are as we wrote them."""
+    return {row["field"]: row for row in rows if row["job"] == task.id and archive.genuine(platform, row)}
+
+
+@dataclass(slots=True)
+class _Rules:
+    """What the catalogue says of each field at one instant, looked up once for all customers."""
+
+    catalogue: Catalogue
+    at: datetime
+    _known: dict[Field, Decided] = field(default_factory=dict)
+
+    def of_bare(self, name: Field, causes: tuple[GroundId, ...]) -> Decided:
+        """What becomes of a field that no living ground covers."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = disposition.of_bare(name, (), self.catalogue, self.at)
+        return replace(known, causes=causes)
+
+
+@dataclass(slots=True)
 class _Judge:
     """One job and what is known of its customer."""
 
     session: Session
-    catalogue: Catalogue
+    rules: _Rules
     task: Task
-    proof: Proof
-    boxes: Mapping[tuple[str, str, Field], Archived]
-    at: datetime
+    grants: Sequence[Grant]
+    boxes: Mapping[Field, Mapping[str, Any]]
+    _lost: dict[Field, tuple[GroundId, ...]] = field(init=False)
+    _living: list[Grant] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lost = lapse.lost(self.grants, self.rules.at)
+        self._living = [one for one in self.grants if not lapse.over(one, self.rules.at)]
 
     def right(self, fate: Fate) -> Fate | None:
-        """The fate as it should be; None for a field that lost nothing."""
-        ours = replace(fate, subject=self.task.subject)
-        causes = _causes(fate.field, self.proof.grants, self.at)
-        holder = _holder(fate, self.proof.grants, self.at)
-        box = self.boxes.get((self.task.id, self.task.subject, fate.field))
+        """The fate as it should be, the very one if it is; None for a field that lost nothing."""
+        ours = fate if fate.subject == self.task.subject else replace(fate, subject=self.task.subject)
+        causes = self._lost.get(fate.field, ())
+        box = self.boxes.get(fate.field)
         if box is not None:
             return _boxed(ours, box, causes)
         if not causes and not self._unclaimed(fate):
             return None
+        holder = self._holder(fate)
         if holder is not None:
             news = _news(fate, causes) or (plan.UNCLAIMED,)
             return _set(ours, Decided(field=fate.field, action="keep", causes=news, ground=holder))
         if causes:
-            decided = disposition.of_bare(fate.field, causes, self.catalogue, self.at)
+            decided = self.rules.of_bare(fate.field, causes)
             if fate.action == "keep" != decided.action:
                 _refuse_in_flight(self.session, self.task.subject)
             return _set(ours, decided)
@@ -99,13 +129,21 @@ class _Judge:
 
     def _unclaimed(self, fate: Fate) -> bool:
         """Whether the row says that no ground ever came, and the value's day has come: by the event that brought it."""
-        said = _said(fate) == [plan.UNCLAIMED]
-        return said and fate.field in recall.due(self.session, self.task.subject, self.at)
+        told = said(fate.causes) == [plan.UNCLAIMED]
+        return told and fate.field in recall.due(self.session, self.task.subject, self.rules.at)
+
+    def _holder(self, fate: Fate) -> GroundId | None:
+        """The ground that the row names, if it covers the field and lives; else the one that lasts longest."""
+        if not self._living:
+            return None
+        named = [one for one in self._living if one.ground == fate.ground]
+        at = self.rules.at
+        return lapse.holder(fate.field, named, at) or lapse.holder(fate.field, self._living, at)
 
 
 def _named(session: Session, task: Task, proof: Proof, fates: Sequence[Fate], at: datetime) -> Task:
     """The job with the ground that ended last, as the evidence tells it; stored if it said another."""
-    lost = {GroundId(cause) for fate in fates for cause in _said(fate)} - {plan.UNCLAIMED}
+    lost = {GroundId(cause) for told in {fate.causes for fate in fates} for cause in said(told)} - {plan.UNCLAIMED}
     if lost:
         ended_at, cause_id, cause = plan.ending(proof.evidence, proof.grants, lost, at)
     else:
@@ -117,47 +155,41 @@ def _named(session: Session, task: Task, proof: Proof, fates: Sequence[Fate], at
     return right
 
 
-def _holder(fate: Fate, grants: Sequence[Grant], at: datetime) -> GroundId | None:
-    """The ground that the row names, if it is one that covers the field and lives; else the one that lasts longest."""
-    named = [one for one in grants if one.ground == fate.ground]
-    return lapse.holder(fate.field, named, at) or lapse.holder(fate.field, grants, at)
-
-
-def _causes(field: Field, grants: Sequence[Grant], at: datetime) -> tuple[GroundId, ...]:
-    return tuple(sorted({one.ground for one in grants if field in one.fields and lapse.over(one, at)}))
-
-
 def _news(fate: Fate, causes: tuple[GroundId, ...]) -> tuple[GroundId, ...]:
     """Of what ended, what the row tells of: that a field is kept is said once for each ground."""
-    said = _said(fate)
-    return tuple(cause for cause in causes if cause in said) or causes
+    told = said(fate.causes)
+    return tuple(cause for cause in causes if cause in told) or causes
 
 
-def _said(fate: Fate) -> list[Any]:
+def said(causes: str) -> list[Any]:
+    """The grounds that a row names as its causes."""
     try:
-        said = json.loads(fate.causes)
+        told = json.loads(causes)
     except (ValueError, TypeError):
         return []
-    return said if isinstance(said, list) else []
+    return told if isinstance(told, list) else []
 
 
-def _boxed(fate: Fate, box: Archived, causes: tuple[GroundId, ...]) -> Fate:
+def _boxed(fate: Fate, box: Mapping[str, Any], causes: tuple[GroundId, ...]) -> Fate:
     return replace(
-        fate, action="seal", state=DONE, at=box.at, ground=None, legal_ground=box.ground, period=box.period,
-        destroy_by=box.destroy_by, digest=box.digest, causes=json.dumps(causes),
+        fate, action="seal", state=DONE, at=box["at"], ground=None, legal_ground=box["ground"], period=box["period"],
+        destroy_by=box["destroy_by"], digest=box["digest"], causes=json.dumps(causes),
     )  # fmt: skip
 
 
 def _set(fate: Fate, decided: Decided) -> Fate:
     """The decision in its row: planned, unless it was kept under the same ground before."""
     destroy_by = None if decided.destroy_by is None else times.iso_ms(decided.destroy_by)
-    right = replace(
-        fate, action=decided.action, ground=decided.ground, legal_ground=decided.legal_ground, period=decided.period,
-        destroy_by=destroy_by, digest=None, causes=json.dumps(decided.causes),
-    )  # fmt: skip
-    if right == fate and fate.action == "keep" and fate.state == DONE:
+    causes = json.dumps(decided.causes)
+    says = (fate.action, fate.ground, fate.legal_ground, fate.period, fate.destroy_by, fate.digest, fate.causes)
+    if says == (decided.action, decided.ground, decided.legal_ground, decided.period, destroy_by, None, causes) and (
+        (fate.state, fate.at, fate.event) == (PLANNED, None, None) or (fate.action, fate.state) == ("keep", DONE)
+    ):
         return fate
-    return replace(right, state=PLANNED, at=None, event=None)
+    return replace(
+        fate, action=decided.action, ground=decided.ground, legal_ground=decided.legal_ground, period=decided.period,
+        destroy_by=destroy_by, digest=None, causes=causes, state=PLANNED, at=None, event=None,
+    )  # fmt: skip
 
 
 def _refuse_in_flight(session: Session, subject: SubjectId) -> None:

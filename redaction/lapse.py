@@ -63,6 +63,16 @@ def over(ground: Ground, at: datetime) -> bool:
     return ground.ended is not None or (ground.not_after is not None and ground.not_after <= at)
 
 
+def lost(grounds: Iterable[Ground], at: datetime) -> dict[Field, tuple[GroundId, ...]]:
+    """For each field the grounds that once covered it and have ended, in order of their names."""
+    found: dict[Field, set[GroundId]] = {}
+    for ground in grounds:
+        if over(ground, at):
+            for field in ground.fields:
+                found.setdefault(field, set()).add(ground.ground)
+    return {field: tuple(sorted(causes)) for field, causes in found.items()}
+
+
 def holder(field: Field, grounds: Iterable[Ground], at: datetime) -> GroundId | None:
     """The ground that lets the field be stored: the one that lasts longest; None when there is none.
 
@@ -79,18 +89,16 @@ def lapse(stored: Collection[Field], grounds: Collection[Ground], at: datetime) 
     """Sort the stored fields that lost a ground into bare and held ones; `at` is an aware UTC instant."""
     bare: list[Bare] = []
     held: list[Held] = []
-    ended = [ground for ground in grounds if over(ground, at)]
-    for field in sorted(stored):
-        causes = tuple(sorted({ground.ground for ground in ended if field in ground.fields}))
-        if not causes:
-            continue
-        ground = holder(field, grounds, at)
+    causes_of, living = lost(grounds, at), [ground for ground in grounds if not over(ground, at)]
+    for field in sorted(causes_of.keys() & stored):
+        causes = causes_of[field]
+        ground = holder(field, living, at)
         if ground is None:
             bare.append(Bare(field, causes))
         else:
             held.append(Held(field, causes, ground))
-    living = [ground.not_after for ground in grounds if not over(ground, at) and ground.not_after is not None]
-    return Lapse(tuple(bare), tuple(held), min(living, default=None))
+    ends = [ground.not_after for ground in living if ground.not_after is not None]
+    return Lapse(tuple(bare), tuple(held), min(ends, default=None))
 
 
 def fresh(held: Iterable[Held], known: Mapping[Field, Collection[GroundId]]) -> tuple[Held, ...]:

@@ -44,7 +44,7 @@ class ArchiveRequest(SQLModel, table=True):
     kind: str
     subject: str | None = Column(default=None, index=True)
     field: str | None = None
-    digest: str | None = None  # of the box to open
+    digest: str | None = None  # of the box to open; of the names of the keys that are to end
     period: str | None = None  # whose keys are to end
     reason: str
     legal_ground: str
@@ -90,7 +90,7 @@ def ask(platform: Platform, staff: Staff, wish: Wish) -> ArchiveRequest:
             kind=wish.kind,
             subject=wish.subject,
             field=wish.field,
-            digest=_box(session, platform, wish).digest if wish.kind == "open" else None,
+            digest=_box(session, platform, wish).digest if wish.kind == "open" else _keys(platform, wish.period),
             period=wish.period if wish.kind == "destroy" else None,
             reason=wish.reason,
             legal_ground=wish.legal_ground,
@@ -111,13 +111,15 @@ def ask(platform: Platform, staff: Staff, wish: Wish) -> ArchiveRequest:
 def approve(platform: Platform, staff: Staff, id_: str) -> ArchiveRequest:
     """The second person's word; again by the same one: nothing happens.
 
-    Problem 404 `unknown_request`, 403 `own_request`, 409 `already_used`, `already_approved`, 410 `request_over`.
+    Problem 404 `unknown_request`, 403 `own_request`, 409 `already_used`, `already_approved`, `period_changed`,
+    410 `request_over`.
     """
     at = platform.clock.now()
     with platform.database.write() as session:
         row = _living(session, platform, id_, at)
         if row.requested_by == staff.account:
             raise Problem(403, "own_request", "Somebody else than who asked must approve it.")
+        _refuse_other_keys(platform, row)
         if _approved(platform, row):
             if row.approved_by != staff.account:
                 raise Problem(409, "already_approved", "Another person approved it already.")
@@ -159,6 +161,7 @@ def destroy(platform: Platform, staff: Staff, id_: str) -> tuple[tuple[str, ...]
     """End the keys of an approved request's period: their names, and how many boxes ended. Problem as of `open_box`."""
     with platform.database.write() as session:
         row = _permitted(session, platform, staff, id_, "destroy")
+        _refuse_other_keys(platform, row)
         _use(session, platform, row, platform.clock.now())
         names = keys_of(platform, row.period or "")
     header = (("reader", staff.did), ("role", staff.role), ("approver", str(row.approved_by)))
@@ -170,6 +173,16 @@ def destroy(platform: Platform, staff: Staff, id_: str) -> tuple[tuple[str, ...]
 def keys_of(platform: Platform, period: str) -> tuple[str, ...]:
     """The living keys of a period, or the one key of that name."""
     return tuple(name for name in platform.keyring.archive.names() if period in (name, terms.period_of(name)))
+
+
+def _keys(platform: Platform, period: str | None) -> str:
+    return canonical.digest(canonical.jcs(sorted(keys_of(platform, period or ""))))
+
+
+def _refuse_other_keys(platform: Platform, row: ArchiveRequest) -> None:
+    """A key that was made since is none that two officers agreed to end. Problem 409 `period_changed`."""
+    if row.kind == "destroy" and row.digest != _keys(platform, row.period):
+        raise Problem(409, "period_changed", "Keys of this period were made or ended since it was asked; ask anew.")
 
 
 def listed(session: Session, platform: Platform, at: datetime) -> list[dict[str, str | None]]:

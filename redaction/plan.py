@@ -42,7 +42,7 @@ Seen = tuple[int, datetime | None]  # version of the standing, and when the next
 Broken = tuple[int, str]  # version of the standing, and the code of why its evidence cannot be believed
 
 
-def due(session: Session, at: datetime, limit: int = BATCH) -> list[SubjectId]:
+def due(session: Session, at: datetime, limit: int = 500) -> list[SubjectId]:
     """Subjects whose standing moved since they were looked at, or one of whose grounds ran out by itself.
 
     Left out: those with a job under way (it ends first), those whose withdrawal still waits for reads in flight (its
@@ -87,7 +87,7 @@ def plan_due(
     proofs = proofs or Proofs(platform, catalogue)
     unclaimed = _plan_unclaimed(platform, catalogue, at)
     with platform.database.read() as session:
-        subjects = due(session, at)
+        subjects = due(session, at, BATCH)
         found = _sorted(session, platform, catalogue, subjects, proofs=proofs, at=at)
     _remember(platform, found.idle, found.broken, at)
     planned = unclaimed

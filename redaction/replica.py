@@ -7,8 +7,7 @@ the new epoch. An older backup rolled forward takes cells from the journal's sur
 
 import base64
 from binascii import b2a_base64
-from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -18,15 +17,31 @@ from protocol.consent import SubjectId
 from runtime import keyfiles
 from runtime.platform import Platform
 
-_THREADS = 8
+_AT_ONCE = 8_000_000  # bytes of replicas made before they are written, side by side: a bucket of 60,000 keys
 
 
-def write(platform: Platform, bucket: int, epoch: int, known: Collection[bytes] = ()) -> None:
-    """Replace the bucket's replica by what the database holds now; durable on return. No lock.
+def write_all(platform: Platform, buckets: Sequence[tuple[int, int]], known: Collection[bytes] = ()) -> None:
+    """Replace the replicas of these buckets, now under these epochs, by what the database holds; durable on return.
 
-    Each key that is not among the `known` ones has to open under `epoch`: a column that only says so would have the key
-    destroyed that it rests under. Raises OSError, KeyGone, EvidenceError `bad_data_key`.
+    No lock. Each key that is not among the `known` ones has to open under its epoch: a column that only says so would
+    have the key destroyed that it rests under. Raises OSError, KeyGone, EvidenceError `bad_data_key`.
     """
+    files: dict[Path, bytes] = {}
+    for bucket, epoch in buckets:
+        files[place(platform, bucket)] = _replica(platform, bucket, epoch, known)
+        if sum(map(len, files.values())) > _AT_ONCE:
+            _write(files)
+            files.clear()
+    _write(files)
+
+
+def _write(files: Mapping[Path, bytes]) -> None:
+    for directory in {path.parent for path in files}:
+        keyfiles.make_directory(directory)
+    keyfiles.write_all(files)
+
+
+def _replica(platform: Platform, bucket: int, epoch: int, known: Collection[bytes]) -> bytes:
     with platform.database.read() as session:
         keys = records.wrapped_keys(session, bucket)
     unknown = [one for one in keys if one.epoch != epoch or one.wrapped not in known]
@@ -40,19 +55,7 @@ def write(platform: Platform, bucket: int, epoch: int, known: Collection[bytes] 
         "epochs": epochs,
         "wrapped": [b2a_base64(one, newline=False).decode("ascii") for one in wrapped],
     }
-    path = place(platform, bucket)
-    keyfiles.make_directory(path.parent)
-    keyfiles.write(path, orjson.dumps(columns))
-
-
-def write_all(platform: Platform, buckets: Sequence[tuple[int, int]], known: Collection[bytes] = ()) -> None:
-    """The same for some buckets with their epochs, side by side: what they wait for is the disk. Raises as `write`."""
-    if len(buckets) < 2:
-        for bucket, epoch in buckets:
-            write(platform, bucket, epoch, known)
-        return
-    with ThreadPoolExecutor(min(len(buckets), _THREADS)) as pool:
-        list(pool.map(lambda one: write(platform, one[0], one[1], known), buckets))
+    return orjson.dumps(columns)
 
 
 def read(platform: Platform, bucket: int) -> dict[SubjectId, tuple[int, int, bytes]]:

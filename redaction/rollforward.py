@@ -21,7 +21,7 @@ from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
 from redaction import archive, disposition, replica, survivors
 from redaction.archive import Archived
-from redaction.disposition import DONE, PLANNED, RESTORED, SEALED
+from redaction.disposition import DONE, PLANNED, RESTORED
 from redaction.rotation import Rotation
 from runtime import crash
 from runtime.keyring import BUCKETS, KeyGone
@@ -149,23 +149,17 @@ def _opens(platform: Platform, record: Record, sealed: list[Sealed] | None) -> b
 def _came_back(session: Session, platform: Platform, subject: SubjectId, kept: Mapping[str, Any]) -> None:
     """Boxes of the restored database whose field came back from the archive before the survivors were journalled.
 
-    Their value is among the survivors. A job that was cut off between archiving and dropping looks at its fields anew:
-    else it would drop what came back.
+    Their value is among the survivors.
     """
     known = {(one["job"], one["field"]) for one in kept.get("archived", ())}
     stored = records.stored_fields(session, platform, subject)
-    job = disposition.open_job(session, subject)
     for box in archive.of_subject(session, subject):
         if (box.job, box.field) in known or box.field_id not in stored:
             continue
-        open_again = job is not None and job.id == box.job and job.step == SEALED
         for row in disposition.of_job(session, box.job):
             if row.field == box.field and row.state == DONE:
-                row.state = PLANNED if open_again else RESTORED
+                row.state = RESTORED
                 session.add(row)
-        if job is not None and open_again:
-            job.step = PLANNED
-            session.add(job)
         session.delete(box)
     session.flush()
 

@@ -5,7 +5,7 @@ transaction with the database; it is idempotent there, so a step that was cut of
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -20,15 +20,18 @@ from crm_core.records import Wrapped
 from protocol import event, times
 from protocol.errors import EvidenceError
 from redaction import crash, disposition, replica, telling
-from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job, Task
+from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Fate, Job, Task
+from redaction.pace import Pace
 from redaction.telling import Told
 from runtime.platform import Platform
 
 READ: Final = 8_000  # data keys taken into memory at once
 HANDFUL: Final = 800  # data keys put in their place in one transaction: about 10 ms
 BUCKETS_AT_ONCE: Final = 64  # that take each step together
+
+
 KEYS_AT_ONCE: Final = 16  # buckets whose old keys are destroyed under one lock: each waits for the disk
-JOBS_AT_ONCE: Final = 100  # that come to their end in one transaction
+_FREEING: Final = Pace(size=50, least=10, most=400)  # jobs that come to their end
 
 
 class Rotation(SQLModel, table=True):
@@ -305,24 +308,21 @@ def _let_go(platform: Platform, buckets: Sequence[int]) -> frozenset[int]:
     Only now is a field shredded: before this, some process could still have opened it.
     """
     crash.point("dropped.before")
-    while True:
-        with platform.database.write() as session:
-            waiting = disposition.in_buckets(session, buckets, JOURNALLED)
-            free = _freed(session, platform, waiting)
-            left = len(free) - len(free[:JOBS_AT_ONCE])
-            _shredded(session, free[:JOBS_AT_ONCE], platform.clock.now())
+    with platform.database.read() as session:
+        waiting = [task.id for task in disposition.in_buckets(session, buckets, JOURNALLED)]
+    for some in _FREEING.some(waiting):
+        with platform.database.write() as session, _FREEING.held(len(some)):
+            fates = disposition.fates(session, some)
+            free = _freed(platform, disposition.at_step(session, some, JOURNALLED), fates)
+            _shredded(session, free, fates, platform.clock.now())
             crash.point("dropped.within")
-        if not left:
-            break
     crash.point("dropped.after")
-    known = {task.id for task in free}
-    stuck = {task.bucket for task in waiting if task.id not in known}
-    return frozenset(buckets) - stuck
+    with platform.database.read() as session:
+        return frozenset(buckets) - {task.bucket for task in disposition.in_buckets(session, buckets, JOURNALLED)}
 
 
-def _freed(session: Session, platform: Platform, waiting: Sequence[Task]) -> list[Task]:
+def _freed(platform: Platform, waiting: Sequence[Task], fates: Mapping[str, Sequence[Fate]]) -> list[Task]:
     """The jobs whose key nobody holds any more, by the journal, and whose rows say what the journal says."""
-    fates = disposition.fates(session, [task.id for task in waiting])
     sworn = []
     for task in waiting:
         dropped = disposition.sworn(task, fates.get(task.id, ()), platform.journal.dropped(task.id))
@@ -332,8 +332,8 @@ def _freed(session: Session, platform: Platform, waiting: Sequence[Task]) -> lis
     return [task for task in sworn if (task.bucket, task.epoch) in gone]
 
 
-def _shredded(session: Session, tasks: Sequence[Task], at: datetime) -> None:
-    fates, now = disposition.fates(session, [task.id for task in tasks]), times.iso_ms(at)
+def _shredded(session: Session, tasks: Sequence[Task], fates: Mapping[str, Sequence[Fate]], at: datetime) -> None:
+    now = times.iso_ms(at)
     told: list[Told] = []
     for task in tasks:
         key = {"generation": task.generation, "bucket": task.bucket, "epoch": task.epoch}

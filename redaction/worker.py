@@ -7,6 +7,7 @@ two workers side by side do nothing twice.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,14 +15,15 @@ from functools import partial
 from typing import Final, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, func, or_, select
 
 from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.errors import EvidenceError
-from redaction import archive, certificate, ending, plan, restore, rotation, seal, shred
-from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, SEALED, Job
+from redaction import archive, certificate, disposal, ending, plan, restore, rotation
+from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job
 from redaction.looking import Proofs
+from redaction.pace import Pace
 from redaction.sweep import Sweep
 from redaction.watch import Watch
 from runtime.clock import ClockError
@@ -36,7 +38,10 @@ LOG: Final = logging.getLogger(__name__)
 POLL: Final = 0.2  # seconds between two passes
 SLOWEST: Final = 30.0  # seconds: the longest pause after errors
 FAILURES: Final = (EvidenceError, KeyGone, RingError, RootError, JournalError, OSError, SQLAlchemyError)
-TOGETHER: Final = 50  # jobs that take a step in one transaction: nobody else writes meanwhile
+AMASSED: Final = 4_000  # subjects looked at in one pass, before the buckets are rotated: once for all of them
+LOOKING: Final = 20.0  # seconds after which no further ones are looked at before that
+_DISPOSING: Final = Pace(size=40, least=10, most=100)  # jobs of one transaction
+_CERTIFYING: Final = Pace(size=50, least=10, most=200)
 WAITS: Final = 64  # doublings are bounded before they overflow
 
 
@@ -68,9 +73,7 @@ def run_once(
     """
     platform.clock.now()
     platform.clock.settled()
-    proofs = Proofs(platform, catalogue)
-    planned, more = plan.plan_due(platform, catalogue, stop, proofs) if look else (0, False)
-    failed = _advance(platform, catalogue, proofs, stop)
+    planned, failed, more = _amass(platform, catalogue, look=look, stop=stop)
     ended, unrotated = _rotate(platform, stop)
     finished, broken = _certify(platform, stop)
     restored, stuck = _restore(platform, catalogue, again=look, stop=stop)
@@ -79,7 +82,8 @@ def run_once(
     if ended or any(gone):
         platform.database.checkpoint()
     with platform.database.read() as session:
-        left = len(session.exec(select(Job.id).where(Job.step != DONE)).all()) + len(rotation.buckets(session))
+        open_ = session.exec(select(func.count()).select_from(Job).where(Job.step != DONE)).one()
+        left = open_ + len(rotation.buckets(session))
     return Pass(
         planned=planned,
         finished=finished,
@@ -133,24 +137,41 @@ def code_of(error: Exception) -> str:
     return code if isinstance(code, str) and ours else type(error).__name__
 
 
-def _jobs(session: Session, steps: tuple[str, ...], at: datetime) -> list[Job]:
+def _jobs(session: Session, steps: tuple[str, ...], at: datetime) -> list[str]:
+    """The jobs that stand at one of these steps and are not to wait, oldest first."""
     due = or_(col(Job.next_try_at).is_(None), col(Job.next_try_at) <= times.iso_ms(at))
-    statement = select(Job).where(col(Job.step).in_(steps), due).order_by(col(Job.planned_at), col(Job.id))
+    statement = select(Job.id).where(col(Job.step).in_(steps), due).order_by(col(Job.planned_at), col(Job.id))
     return list(session.exec(statement))
+
+
+def _amass(
+    platform: Platform, catalogue: Catalogue, *, look: bool, stop: threading.Event | None
+) -> tuple[int, int, bool]:
+    """Plan and dispose, batch after batch: jobs planned, failures, and whether there is more to look at.
+
+    Each bucket is then rotated once for all of them: where many wait, this is most of what a rotation costs.
+    """
+    planned = failed = looked = 0
+    until = time.monotonic() + LOOKING
+    while True:
+        proofs = Proofs(platform, catalogue)
+        some, more = plan.plan_due(platform, catalogue, stop, proofs) if look else (0, False)
+        failed += _advance(platform, catalogue, proofs, stop)
+        planned, looked = planned + some, looked + plan.BATCH
+        stopped = stop is not None and stop.is_set()
+        if not more or stopped or looked >= AMASSED or time.monotonic() > until:
+            return planned, failed, more
 
 
 def _advance(platform: Platform, catalogue: Catalogue, proofs: Proofs, stop: threading.Event | None) -> int:
     """Take each job as far as it gets by itself: to `journalled`, or to `dropped` when no key has to go."""
     with platform.database.read() as session:
-        jobs = [job.id for job in _jobs(session, (PLANNED, SEALED, RESEALED), platform.clock.now())]
+        jobs = _jobs(session, (PLANNED, RESEALED), platform.clock.now())
 
-    def steps(some: Sequence[str]) -> None:
-        # each step looks for itself whose turn it is
-        seal.seal(platform, catalogue, some, proofs)
-        shred.reseal(platform, catalogue, some, proofs)
-        shred.journal(platform, some)
+    def dispose(some: Sequence[str]) -> None:
+        disposal.dispose(platform, catalogue, some, proofs, pace=_DISPOSING)
 
-    return sum(_failing(platform, some, steps) for some in _until(stop, _some(jobs, TOGETHER)))
+    return sum(_failing(platform, some, dispose) for some in _until(stop, _DISPOSING.some(jobs)))
 
 
 def _failing(platform: Platform, jobs: Sequence[str], act: Callable[[Sequence[str]], None]) -> int:
@@ -204,9 +225,9 @@ def _turn(platform: Platform, bucket: int, results: list[frozenset[int]]) -> Non
 
 def _certify(platform: Platform, stop: threading.Event | None) -> tuple[int, int]:
     with platform.database.read() as session:
-        jobs = [job.id for job in _jobs(session, (DROPPED,), platform.clock.now())]
-    certify = partial(certificate.certify, platform)
-    failed = sum(_failing(platform, some, certify) for some in _until(stop, _some(jobs, TOGETHER)))
+        jobs = _jobs(session, (DROPPED,), platform.clock.now())
+    certify = partial(certificate.certify, platform, pace=_CERTIFYING)
+    failed = sum(_failing(platform, some, certify) for some in _until(stop, _CERTIFYING.some(jobs)))
     return len(jobs) - failed, failed
 
 

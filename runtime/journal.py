@@ -151,6 +151,10 @@ class Journal:
         """The sequence number of the subject's last narrowing; 0 when never narrowed. It only rises."""
         return self._marks.get(subject, 0)
 
+    def narrowed(self, since: int) -> frozenset[str]:
+        """The subjects narrowed after this sequence number; `*` where it was a ground for everybody."""
+        return frozenset(subject for subject, seq in list(self._marks.items()) if seq > since)
+
     def named(self, subject: SubjectId) -> frozenset[str]:
         """The ids of enrolments and consents that the subject's narrowings speak of: whoever judges must have them."""
         return frozenset(self._named.get(subject, ()))

@@ -28,6 +28,11 @@ def sync_directory(path: Path) -> None:
 
 def write(path: Path, data: bytes) -> None:
     """Write a file of mode 0600 durably: temporary file, fsync, rename, fsync of the directory."""
+    _put(path, data)
+    sync_directory(path.parent)
+
+
+def _put(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -39,17 +44,18 @@ def write(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:
     """Write files as `write` does, side by side: what they wait for is the disk. On an error some are written."""
-    _side_by_side(write, files.keys(), files.values())
+    _side_by_side(_put, files.keys(), files.values())
+    _side_by_side(sync_directory, {path.parent for path in files})
 
 
 def destroy_all(paths: Collection[Path]) -> None:
     """Destroy files as `destroy` does, side by side. On an error some are gone."""
-    _side_by_side(destroy, paths)
+    _side_by_side(_erase, paths)
+    _side_by_side(sync_directory, {path.parent for path in paths})
 
 
 def _side_by_side(act: Callable[..., None], *arguments: Collection[object]) -> None:
@@ -67,10 +73,14 @@ def destroy(path: Path) -> None:
     The overwriting is best effort (a copying file system or an SSD keeps what it likes): what counts is that the
     content is wrapped by the root, and that the file is in no backup but the ring's own, replaced at each rotation.
     """
+    _erase(path)
+    sync_directory(path.parent)  # also of one that is gone: who unlinked it may have died before this
+
+
+def _erase(path: Path) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY)
     except FileNotFoundError:
-        sync_directory(path.parent)  # an unlink by someone who died before his fsync becomes durable now
         return
     try:
         os.write(descriptor, secrets.token_bytes(os.fstat(descriptor).st_size))
@@ -78,7 +88,6 @@ def destroy(path: Path) -> None:
     finally:
         os.close(descriptor)
     path.unlink(missing_ok=True)
-    sync_directory(path.parent)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Callable, Iterable
+from os import listdir
 from os.path import exists
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -23,6 +24,7 @@ __all__ = ["BUCKETS", "KeyGone", "KeyRing", "RingError", "bucket_of"]
 
 BUCKETS = 256
 _CHECK = b"fieldgrant key-ring"
+_KEY = ".key"
 
 
 class RingError(Exception):
@@ -49,6 +51,7 @@ class KeyRing:
         """Use `create` or `open`."""
         self.org = org
         self._directory, self._root = directory, root
+        self._buckets = str(directory / "buckets")
         self._mutex = threading.RLock()
         self._secrets: dict[tuple[str, str], bytes] = {}
         self._held: dict[openers.Held, AESGCM] = {}
@@ -177,8 +180,8 @@ class KeyRing:
     def _sweep(self) -> None:
         """Drop the keys whose file is gone, then say so."""
         with self._mutex:
-            place = str(self._directory / "buckets")  # no Path for each: there may be some hundred, 7 times a second
-            gone = [(bucket, epoch) for bucket, epoch in self._held if not exists(f"{place}/{bucket:03d}/{epoch}.key")]
+            # no Path for each: there may be some hundred, 7 times a second
+            gone = [key for key in self._held if not exists(self._file(*key))]
             for key in gone:
                 del self._held[key]
             if self._opener is not None:
@@ -188,13 +191,12 @@ class KeyRing:
         """The epochs whose key exists, rising. More than one: a rotation is pending."""
         if not 0 <= bucket < BUCKETS:
             raise ValueError("a bucket is 0..255")
-        directory = self._directory / "buckets" / f"{bucket:03d}"
         try:
-            return tuple(
-                sorted(int(path.stem) for path in directory.iterdir() if path.suffix == ".key" and path.stem.isdigit())
-            )
+            names = listdir(f"{self._buckets}/{bucket:03d}")  # no Path for each: it is asked for every row
         except FileNotFoundError:
             return ()
+        stems = (name[: -len(_KEY)] for name in names if name.endswith(_KEY))
+        return tuple(sorted(int(stem) for stem in stems if stem.isdigit()))
 
     def begin_rotation(self, bucket: int) -> int:
         """Make the next epoch and return it; while one is pending, return that one.
@@ -259,11 +261,14 @@ class KeyRing:
 
     def dropped_of(self, keys: Iterable[openers.Held]) -> frozenset[openers.Held]:
         """Those of the (bucket, epoch) of which that is true, with one look at who opens."""
-        gone = frozenset(key for key in keys if not self._path(*key).exists())
+        gone = frozenset(key for key in keys if not exists(self._file(*key)))
         return gone - openers.held(self._directory / "openers", gone) if gone else gone
 
     def _path(self, bucket: int, epoch: int) -> Path:
-        return self._directory / "buckets" / f"{bucket:03d}" / f"{epoch}.key"
+        return Path(self._file(bucket, epoch))
+
+    def _file(self, bucket: int, epoch: int) -> str:
+        return f"{self._buckets}/{bucket:03d}/{epoch}{_KEY}"
 
 
 def _context(*parts: str | int) -> bytes:

@@ -109,10 +109,6 @@ class Desk:
         take(page, "desk-ask")
         self.go("asks", "tbody tr")
         take(page, "desk-requests")
-        page.get_by_role("button", name=self.words("asks.hand"), exact=True).first.click()
-        page.get_by_role("dialog").wait_for()
-        take(page, "desk-hand-over")
-        page.keyboard.press("Escape")
         self.enter("dora")
         for name in ("grounds", "board", "catalogue"):
             self.go(name)
@@ -121,6 +117,11 @@ class Desk:
         self.enter("ada")
         self.go("import")
         take(page, "desk-import")
+        self.enter("sina")
+        self.go("asks", "tbody tr")
+        page.get_by_role("button", name=self.words("asks.hand"), exact=True).first.click()
+        page.get_by_role("dialog").get_by_role("img").wait_for()
+        take(page, "desk-hand-over")
 
 
 class Auditor(Desk):

@@ -53,6 +53,8 @@ class Verdict(NamedTuple):
     reasons: Mapping[Field, Reason]
     version: int
     grounds: Mapping[GroundId, frozenset[Field]]
+    until: str | None = None
+    """When time alone changes it (ISO, UTC, milliseconds)."""
 
 
 class Stored(NamedTuple):
@@ -264,7 +266,7 @@ class Passage:
             lost = frozenset[Field]().union(*(grounds[ground] for ground in ended))
             reasons = {**reasons, **dict.fromkeys(lost, Reason.WITHDRAWN)}
             released, grounds = released - lost, {key: grounds[key] for key in grounds if key not in ended}
-        return Verdict(subject, released, reasons, stored.version, grounds)
+        return Verdict(subject, released, reasons, stored.version, grounds, stored.next_change_at)
 
     def _nothing(self, subject: SubjectId, why: Reason, version: int = 0) -> Verdict:
         reasons = dict.fromkeys(self._bench.reading.fields, why)

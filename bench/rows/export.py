@@ -10,8 +10,9 @@ from bench.timing import compare
 from crm_core import records
 from crm_core.reading import export, exporting
 from crm_core.reading.exporting import CHUNK, Order, Run
-from crm_core.reading.planner import NOBODY, Planner
+from crm_core.reading.planner import Planner
 from crm_core.reading.query import EVERYBODY
+from crm_core.reading.scan import NOBODY
 from protocol.consent import SubjectId
 
 

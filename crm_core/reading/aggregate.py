@@ -14,8 +14,8 @@ from typing import Any
 
 from crm_core.reading import exports, folding, suppression
 from crm_core.reading.folding import SortKey
-from crm_core.reading.planner import Found, Scan
 from crm_core.reading.query import EVERYBODY, Values, Where
+from crm_core.reading.scan import Found, Scan
 from crm_core.reading.snapshot import Snapshot
 from crm_core.seal import Value
 from protocol.consent import Field

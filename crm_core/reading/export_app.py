@@ -14,7 +14,8 @@ from crm_core.reading import asking, export, exporting, exports
 from crm_core.reading import openapi as text
 from crm_core.reading.app import attempts_on_record, fields_of, purpose_of, reader
 from crm_core.reading.exporting import Chunk, Order, Run
-from crm_core.reading.planner import NOBODY, Planner
+from crm_core.reading.planner import Planner
+from crm_core.reading.scan import NOBODY
 from issuer.catalogue import Catalogue
 from protocol import did
 from protocol.consent import Jurisdiction

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from crm_core.reading import export, exports
 from crm_core.reading.exports import Export, State
-from crm_core.reading.planner import Planner, Scan, item_of
+from crm_core.reading.planner import Planner, item_of
 from crm_core.reading.query import Where
+from crm_core.reading.scan import Scan
 from crm_core.reading.snapshot import BATCH, Snapshot
 from issuer.catalogue import Catalogue
 from protocol.consent import Field, SubjectId

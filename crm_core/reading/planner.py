@@ -5,18 +5,19 @@ A withheld value is never decrypted (`snapshot`): to a query it is an absent one
 (its cell was moved or changed) is absent too, and is named `unreadable`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from crm_core.reading import cursor, snapshot
 from crm_core.reading.cursor import Place
-from crm_core.reading.folding import SortKey, sort_key
-from crm_core.reading.query import Query, Values, Where
-from crm_core.reading.search import Rank
-from crm_core.reading.snapshot import BATCH, Seen, Snapshot
+from crm_core.reading.gathering import ChangedError, Gathered, Placed
+from crm_core.reading.query import Query
+from crm_core.reading.scan import NOBODY
+from crm_core.reading.snapshot import Seen, Snapshot
 from crm_core.seal import Value
 from protocol.consent import Field, SubjectId
 from runtime.platform import Platform
@@ -24,7 +25,7 @@ from runtime.problem import Problem
 from verifier.gate import Gate, Passage, Visit
 
 T = TypeVar("T")
-NOBODY = SubjectId("")  # in front of everybody
+_TRIES = 3  # with short passages; then everybody is looked at in one
 
 
 class Item(NamedTuple):
@@ -46,45 +47,6 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A customer who meets the conditions, with the values that decided."""
-
-    seen: Seen
-    values: Values
-    rank: Rank
-
-
-@dataclass(slots=True)
-class Scan:
-    """Goes through the customers and keeps count: `seen` those it met, `examined` whose granted values it looked at.
-
-    `last` is the customer it met last.
-    """
-
-    read: Snapshot
-    seen: int = 0
-    examined: int = 0
-    last: SubjectId = NOBODY
-
-    def found(
-        self, where: Where, fields: Sequence[Field], after: str = "", step: int = BATCH, *, most: int | None = None
-    ) -> Iterator[Found]:
-        """Those who meet the conditions, in the order of their references; it meets at most `most`.
-
-        `fields` are opened, and must hold the deciding ones.
-        """
-        accepts = where.accepts()
-        for seen in islice(self.read.every(after, step), most):
-            self.seen += 1
-            self.last = seen.subject
-            values = self.read.look(seen, fields) if fields else {}
-            self.examined += bool(fields)
-            rank = accepts(values)
-            if rank is not None:
-                yield Found(seen, values, rank)
-
-
-@dataclass(frozen=True, slots=True)
 class Planner:
     """Plans reads over one platform's records behind its gate."""
 
@@ -99,8 +61,30 @@ class Planner:
         """
         secret = self.platform.keyring.secret("cursor")
         place = cursor.unseal(secret, query.cursor, visit, query) if query.cursor else None
-        with self.reading(visit, lambda read: _page(read, query, place, secret)) as answered:
-            yield answered
+        if not query.deciding:
+            with self.reading(visit, lambda read: _plain(read, query, place, secret)) as answered:
+                yield answered
+            return
+        after = place.subject if place and query.keyset else NOBODY
+        for gathered in self._gathered(visit, query, after):
+            with ExitStack() as stack:
+                made = partial(_decided, query=query, place=place, secret=secret, after=after, gathered=gathered)
+                try:
+                    answered = stack.enter_context(self.reading(visit, made))
+                except ChangedError:
+                    continue
+                yield answered
+                return
+
+    def _gathered(self, visit: Visit, query: Query, after: SubjectId) -> Iterator[Gathered | None]:
+        """Those who meet a query, as often as it has to be found out anew; at last None: in the answer's passage."""
+        for _ in range(_TRIES):
+            gathered = Gathered.begun(self.platform, after, query.limit + 1 if query.keyset else 0)
+            while not gathered.enough:
+                with self.reading(visit, partial(gathered.more, query=query)):
+                    pass  # no passage is held from one part to the next
+            yield gathered
+        yield None
 
     @contextmanager
     def one(self, visit: Visit, subject: SubjectId, fields: tuple[Field, ...]) -> Iterator[tuple[Passage, Page]]:
@@ -155,64 +139,55 @@ def _point(read: Snapshot, subject: SubjectId, query: Query) -> Page:
     return answer(read, query, list(seen.values()))
 
 
-def _page(read: Snapshot, query: Query, place: Place | None, secret: bytes) -> Page:
-    scan = Scan(read)
-    if query.sort or query.where.search:
-        rows, state, more = _ordered_rows(scan, query, place)
+def _plain(read: Snapshot, query: Query, place: Place | None, secret: bytes) -> Page:
+    """The next rows in the order of their references: no more is read than the page holds."""
+    after = place.subject if place else NOBODY
+    rows = list(islice(read.every(after, query.limit + 1), query.limit + 1))
+    return _answered(read, query, place, secret, _Rows(rows[: query.limit], 0, len(rows) > query.limit))
+
+
+class _Rows(NamedTuple):
+    """The rows of a page, in which class the last one stands (see cursor.Place), and whether more follow."""
+
+    rows: Sequence[Seen]
+    state: int
+    more: bool
+
+
+def _decided(  # noqa: PLR0917 - all that makes a page
+    read: Snapshot, query: Query, place: Place | None, secret: bytes, after: SubjectId, gathered: Gathered | None
+) -> Page:
+    """The page out of those who meet the query now: what changed since they were gathered is looked at anew."""
+    if gathered is None:
+        gathered = Gathered.at_once(read, query, after)
+        ordered = _in_order(gathered.placed.values(), query)
     else:
-        (rows, more), state = _keyset_rows(scan, query, place), 0
-    following = None
-    if more and rows:
-        passed = (place.passed if place else 0) + len(rows)
-        following = cursor.seal(secret, Place(rows[-1].subject, state, passed), read.visit, query)
-    return answer(read, query, rows, following=following, examined=scan.examined)
-
-
-def _keyset_rows(scan: Scan, query: Query, place: Place | None) -> tuple[list[Seen], bool]:
-    """The next rows in the order of their references; without a condition no more is read than the page holds."""
-    rows: list[Seen] = []
-    step = BATCH if query.deciding else query.limit + 1
-    for found in scan.found(query.where, query.deciding, place.subject if place else "", step):
-        rows.append(found.seen)
-        if len(rows) > query.limit:
-            break
-    return rows[: query.limit], len(rows) > query.limit
-
-
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """One customer's place in an order: the key of each field sorted by, None where they have none of it."""
-
-    keys: tuple[SortKey | None, ...]
-    rank: Rank
-    subject: SubjectId
-
-    @property
-    def state(self) -> int:
-        """In which class they stand (see cursor.Place)."""
-        return sum((key is not None) << at for at, key in enumerate(self.keys)) if self.keys else int(self.rank)
-
-
-def _ordered_rows(scan: Scan, query: Query, place: Place | None) -> tuple[list[Seen], int, bool]:
-    """Order all matching customers and read the rows of the page again; the state of the last; whether more follow."""
-    ordered = _ordered(scan, query)
-    start = _start(ordered, place) if place else 0
+        ordered = _in_order(gathered.now(read, query), query)
+    start = _start(ordered, place) if place and not query.keyset else 0
     wanted = ordered[start : start + query.limit]
-    rows = scan.read.these([each.subject for each in wanted])
-    state = wanted[-1].state if wanted else 0
-    return [rows[each.subject] for each in wanted if each.subject in rows], state, start + query.limit < len(ordered)
+    rows = read.these([each.subject for each in wanted]) if wanted else {}
+    state = wanted[-1].state if wanted and not query.keyset else 0
+    more = start + query.limit < len(ordered)
+    chosen = _Rows([rows[each.subject] for each in wanted if each.subject in rows], state, more)
+    return _answered(read, query, place, secret, chosen, examined=gathered.examined)
 
 
-def _ordered(scan: Scan, query: Query) -> list[_Placed]:
-    """By the fields sorted by, those without one last; without such fields by rank. Equal ones by their references."""
-    fields = tuple(sort.field for sort in query.sort)
-    ordered = [
-        _Placed(tuple(_key(found.values.get(field)) for field in fields), found.rank, found.seen.subject)
-        for found in scan.found(query.where, query.deciding)
-    ]
-    if not fields:
+def _answered(
+    read: Snapshot, query: Query, place: Place | None, secret: bytes, chosen: _Rows, *, examined: int = 0
+) -> Page:
+    following = None
+    if chosen.more and chosen.rows:
+        passed = (place.passed if place else 0) + len(chosen.rows)
+        following = cursor.seal(secret, Place(chosen.rows[-1].subject, chosen.state, passed), read.visit, query)
+    return answer(read, query, chosen.rows, following=following, examined=examined)
+
+
+def _in_order(found: Iterable[Placed], query: Query) -> list[Placed]:
+    """By the fields sorted by, those without one last; else by the rank of a hit. Equal ones by their references."""
+    ordered = sorted(found, key=lambda each: each.subject)
+    if query.where.search and not query.sort:
         ordered.sort(key=lambda each: each.rank)
-    # Rows come in the order of their references and each sort is stable: equal keys stay so, falling or rising.
+    # Each sort is stable: equal keys stay in the order of their references, falling or rising.
     for at, sort in reversed(list(enumerate(query.sort))):
         present = [each for each in ordered if each.keys[at] is not None]
         absent = [each for each in ordered if each.keys[at] is None]
@@ -221,11 +196,7 @@ def _ordered(scan: Scan, query: Query) -> list[_Placed]:
     return ordered
 
 
-def _key(value: Value | None) -> SortKey | None:
-    return None if value is None else sort_key(value)
-
-
-def _start(ordered: Sequence[_Placed], place: Place) -> int:
+def _start(ordered: Sequence[Placed], place: Place) -> int:
     """Where to go on: behind the last customer shown, wherever a corrected value has put them.
 
     When they changed their class meanwhile (a consent, a withdrawal), behind as many as were shown; one less when they

@@ -196,6 +196,11 @@ class Query:
         return tuple(dict.fromkeys((*self.where.fields, *(one.field for one in self.sort))))
 
     @property
+    def keyset(self) -> bool:
+        """Do the customers come in the order of their references?"""
+        return not self.sort and self.where.search is None
+
+    @property
     def asked(self) -> frozenset[Field]:
         """Every field whose value the answer depends on."""
         return frozenset((*self.select, *self.deciding))

@@ -29,7 +29,7 @@ def sql(world: World, statement: str, *values: Any) -> list[tuple[Any, ...]]:
 
 
 BEFORE = {
-    "planned": "seal", "sealed": "reseal", "resealed": "journal", "journalled": "begin", "begun": "rewrap",
+    "planned": "seal", "journalled": "begin", "begun": "rewrap",
     "rewrapped": "destroy", "dropped": "certify",
 }  # fmt: skip
 

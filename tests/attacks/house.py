@@ -248,7 +248,7 @@ class House:
                 [sys.executable, *command, "serve", *only, "--port", str(self.ports[n]), "--no-seed"],
                 env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=self.cwd,
             )  # fmt: skip
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180  # a busy machine
         while time.monotonic() < until:
             if self.processes[n].poll() is not None:
                 raise RuntimeError((self.home / f"server-{n}.log").read_text()[-2000:])

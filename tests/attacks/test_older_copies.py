@@ -6,6 +6,7 @@ reconciled, each must hold every survivor and nothing else.
 """
 
 import json
+import random
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ from fieldgrant.cli import build
 from protocol import canonical
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, ending, worker
+from redaction import archive, ending, revive, worker
 from redaction.archive import Archived
 from redaction.disposition import Disposition
 from redaction.rotation import Rotation
@@ -299,3 +300,32 @@ def restored(house: House, copy: Path, home: Path) -> Iterator[House]:
     finally:
         other.close()
         shutil.rmtree(home)
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(30, marks=[pytest.mark.torture, pytest.mark.timeout(7_200)])])
+def test_going_back_a_second_time_to_a_still_older_copy_leaves_no_job_behind(
+    lived: tuple[House, list[Path], Path], count: int, tmp_path: Path
+) -> None:
+    """What a job gave up in the first restored database is another key than it gave up before."""
+    house, made, _ = lived
+    expected, _ = opened(house.platform.database, house.platform)
+    chance = random.Random(20261123)  # noqa: S311 - copies, not secrets
+    pairs = [sorted(chance.sample(range(len(made)), 2)) for _ in range(count)]
+    for older, newer in pairs:
+        with restored(house, made[newer], tmp_path / f"{newer}") as other:
+            code, found = reconcile(other)
+            assert (code, found["dark"], found["kept"]) == (0, 0, 0), (older, newer, json.dumps(found))
+            settle(other)
+            other.close()
+            for path in other.file.parent.glob("fieldgrant.db*"):
+                path.unlink()
+            laid(made[older], other.file)
+            for name in ("platform", "own"):
+                other.__dict__.pop(name, None)
+            code, found = reconcile(other)
+            assert (code, found["dark"], found["kept"]) == (0, 0, 0), (older, newer, json.dumps(found))
+            settle(other)
+            came, stored = opened(other.platform.database, other.platform)
+            assert (came, stored) == (expected, len(expected)), (older, newer)
+            assert revive.missing(other.platform) == frozenset(), (older, newer)
+            assert other.sql("SELECT step, error FROM redaction_job WHERE step <> 'done'") == [], (older, newer)

@@ -112,8 +112,7 @@ def test_and_on_its_day_it_is_although_somebody_brought_the_day_forward(world: W
     assert world.readable(who) == {}
 
 
-@pytest.mark.parametrize("step", ["planned", "sealed"])
-def test_a_field_planted_in_a_job_as_unclaimed_stays(world: World, hand: Hand, step: str) -> None:
+def test_a_field_planted_in_a_job_as_unclaimed_stays(world: World, hand: Hand) -> None:
     """Its customer's other values come to their day, or a consent ends; the planted one rides along."""
     who = imported(world, days=90)
     world.enrol(who)
@@ -121,7 +120,7 @@ def test_a_field_planted_in_a_job_as_unclaimed_stays(world: World, hand: Hand, s
     settle(world)
     causes = json.dumps([plan.UNCLAIMED])
     hand.whenever(
-        step,
+        "planned",
         "INSERT INTO disposition (job, subject, field, version, round, action, state, causes) "
         f"SELECT id, subject, '{PHONE}', version, round, 'shred', 'planned', '{causes}' FROM redaction_job",
     )

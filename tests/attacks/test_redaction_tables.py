@@ -47,7 +47,7 @@ def test_control_without_a_hand_in_the_tables(world: World, who: Customer) -> No
     assert [one.cause for one in certificates(world, who)] == [given.id]
 
 
-@pytest.mark.parametrize("step", ["planned", "sealed"])
+@pytest.mark.parametrize("step", ["planned", "journalled"])
 def test_a_disposition_turned_to_keep_keeps_nothing_and_says_nothing_false(
     world: World, who: Customer, hand: Hand, step: str
 ) -> None:
@@ -72,7 +72,7 @@ def test_a_field_to_shred_is_not_archived_because_a_row_says_so(world: World, wh
     assert all(row.destroy_by < "2035" for row in world.rows(Archived))
 
 
-@pytest.mark.parametrize("step", ["sealed", "dropped"])
+@pytest.mark.parametrize("step", ["journalled", "dropped"])
 @pytest.mark.parametrize(
     "turned",
     [

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from sqlmodel import Session
 from starlette.types import Receive, Scope, Send
 
 from crm_core import records, seal
-from crm_core.reading import planner
+from crm_core.reading.gathering import Gathered
 from crm_core.reading.query import Query
 from crm_core.reading.snapshot import Snapshot
 from crm_core.seal import Value
@@ -33,7 +33,8 @@ from protocol import event
 from protocol.consent import Field, SubjectId
 from redaction import disposition, restore, rotation, shred
 from redaction.archive import Archived
-from redaction.disposition import Task
+from redaction.looking import Resting
+from redaction.shred import Losing
 from runtime import outbox
 from runtime.journal import Journal
 from runtime.keyring import KeyRing
@@ -139,12 +140,12 @@ def gate_open() -> None:
 
 def _looks_behind(when: Callable[[Query], bool]) -> None:
     """The values that decide are opened whatever the gate says, in queries of this kind."""
-    now, page, look = threading.local(), planner._page, Snapshot.look
+    now, more, look = threading.local(), Gathered.more, Snapshot.look
 
-    def paged(read: Snapshot, query: Query, *rest: Any) -> Any:
+    def gathered(self: Gathered, read: Snapshot, query: Query) -> None:
         now.leaks = when(query)
         try:
-            return page(read, query, *rest)
+            more(self, read, query)
         finally:
             now.leaks = False
 
@@ -153,7 +154,7 @@ def _looks_behind(when: Callable[[Query], bool]) -> None:
             return records.open_readable(self.platform, seen.record, fields)[0]
         return look(self, seen, fields)
 
-    planner._page, Snapshot.look = paged, leaking  # type: ignore[method-assign]
+    Gathered.more, Snapshot.look = gathered, leaking  # type: ignore[method-assign]
 
 
 @protection
@@ -286,13 +287,13 @@ def debug_log() -> None:
 def shredding_skipped() -> None:
     """The job goes its way to the certificate, journal entry and all, but the record keeps every value."""
 
-    def pretend(session: Session, platform: Platform, gone: Mapping[Task, frozenset[Field]], _ahead: object) -> None:
-        for task, fields in gone.items():
-            record = records.load(session, task.subject)
-            if record is not None:
-                disposition.give_up(session, [(task.id, record.generation, record.epoch)])
-                rows = disposition.fates(session, [task.id])[task.id]
-                platform.journal.append(shred.claim(task, record, fields, rows))
+    def pretend(session: Session, _: Platform, losing: Sequence[Losing], _ahead: object) -> list[tuple[Resting, Any]]:
+        told = []
+        for one in losing:
+            record = one.rest.existing()
+            disposition.give_up(session, [(one.task.id, record.generation, record.epoch)])
+            told.append((one.rest, shred.claim(one.task, record, one.gone, one.fates)))
+        return told
 
     # and the rotation wraps the data key anew that the journal says is gone
     shred.drop, rotation._refuse_dropped = pretend, lambda *_: None
@@ -312,12 +313,10 @@ def shredded_restored() -> None:
     kept: dict[str, dict[Field, Value]] = {}
     drop, bring_back = shred.drop, restore._return
 
-    def keep(session: Session, platform: Platform, gone: Mapping[Task, frozenset[Field]], ahead: Any) -> None:
-        for task, fields in gone.items():
-            record = records.load(session, task.subject)
-            if record is not None:
-                kept[task.subject] = records.open_fields(platform, record, fields)
-        drop(session, platform, gone, ahead)
+    def keep(session: Session, platform: Platform, losing: Sequence[Losing], ahead: Any) -> Any:
+        for one in losing:
+            kept[one.task.subject] = records.open_fields(platform, one.rest.existing(), one.gone)
+        return drop(session, platform, losing, ahead)
 
     def all_of_it(session: Session, platform: Platform, catalogue: Any, *, row: Archived, **rest: Any) -> bool:
         came = bring_back(session, platform, catalogue, row=row, **rest)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typer import Typer
 
 from audit import agreement, drain
 from audit.log import Log
@@ -19,7 +20,7 @@ from issuer.asks import Wish
 from issuer.grounds import Declaration
 from protocol import canonical
 from protocol import log as rfc
-from runtime.journal import FILE, JournalError
+from runtime.journal import FILE, Entry, JournalError
 from tests.attacks.house import CITY, GIVEN, PHONE, House, Signed, built
 from tests.fieldgrant.test_reconcile import RUNNER, backup, refused, restore, run, settle, withdrawn
 
@@ -79,7 +80,12 @@ def test_what_agrees_is_served_and_nothing_is_compared_twice(house: House, monke
     assert mark.size == log.head().size
     read: list[int] = []
     real = house.platform.journal.entries
-    monkeypatch.setattr(house.platform.journal, "entries", lambda since=0: (read.append(since), real(since))[1])
+
+    def entries(since: int = 0) -> Iterator[Entry]:
+        read.append(since)
+        return real(since)
+
+    monkeypatch.setattr(house.platform.journal, "entries", entries)
     assert agreement.compare(log) == agreement.Compared()
     assert read == [mark.seq]
     closed(house)
@@ -145,6 +151,25 @@ def test_database_journal_and_log_put_back_together_are_found_out_by_the_mark_be
     settle(house)
     ((records,),) = house.sql("SELECT records FROM outbox WHERE type = 'log.recovered'")
     assert '"unknown"' in records
+    closed(house)
+    compose.house(house.platform)
+
+
+def test_an_end_told_again_after_a_restore_is_no_disagreement(house: House) -> None:
+    """Its leaf is younger than the mark, its line older."""
+    wallet, given = ended(house)
+    copy = backup(house, "copy.db")
+    withdrawn(house, wallet, given)
+    before = agreement.read(house.platform)
+    restore(house, copy)
+    assert run(house)[0] == 0
+    compose.house(house.platform)
+    settle(house)
+    mark = agreement.read(house.platform)
+    assert before is not None
+    assert mark is not None
+    assert mark.size > before.size
+    assert mark.seq == house.platform.journal.head()[0]
     closed(house)
     compose.house(house.platform)
 
@@ -227,7 +252,7 @@ def test_a_line_that_was_edited_is_named_and_nobody_is_served(house: House) -> N
     compose.house(house.platform)
 
 
-def recovery_command() -> object:
+def recovery_command() -> Typer:
     return build("reconcile")
 
 

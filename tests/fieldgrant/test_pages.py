@@ -69,6 +69,7 @@ def test_a_page_may_run_its_own_scripts_and_nothing_else(desk: TestClient, walle
         assert rules["script-src"] == rules["style-src"] == "'self'"
         assert rules["require-trusted-types-for"] == "'script'"
         assert "unsafe" not in headers["content-security-policy"]
+        assert headers["integrity-policy"] == "blocked-destinations=(script)"
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"

@@ -68,6 +68,7 @@ def test_a_withdrawal_is_followed_from_the_act_to_the_destroyed_key(world: World
     assert over["disposition"]["count"] == 1
     assert over["disposition"]["longest"] >= 20
     assert over["queue"]["open"] == 0
+    assert over["queue"]["rotating"] == {"buckets": 0, "moved": 0}
     assert "disposition_slow" in codes(over)
     assert "disposition_slow" not in codes(look(world, tally, threshold=3600))
     assert waiting["disposition"]["count"] == 0

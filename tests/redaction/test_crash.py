@@ -11,14 +11,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from issuer import catalogue as catalogues
+from issuer.catalogue import Catalogue
 from issuer.credentials import Credential
-from redaction import disposition, looking, seal, worker
+from redaction import archive, disposal, worker
 from redaction.archive import Archived
-from redaction.disposition import PLANNED, SEALED, Disposition
+from redaction.disposition import Disposition
+from redaction.looking import Proofs
 from redaction.rotation import Rotation
 from runtime import crash
 from runtime.platform import Platform
@@ -46,21 +49,20 @@ def work(home: Path, point: str | None, limit: float = LIMIT) -> None:
 
 
 def mark_before_acting(home: Path, point: str | None) -> None:
-    """The control: a worker that marks a step as done, commits, and only then does it."""
+    """The control: a worker that marks fields as archived, commits, and only then puts them into the archive."""
+    store, dispose = archive.store, disposal.dispose
+    late: list[dict[str, Any]] = []
 
-    def wrong(platform: Platform, catalogue: catalogues.Catalogue, jobs: Sequence[str], _proofs: object) -> None:
-        with platform.database.write() as session:
-            tasks = disposition.at_step(session, jobs, PLANNED)
-            if not tasks:
-                return
-            disposition.move(session, jobs, SEALED)
-        crash.point("seal.before")
-        with platform.database.write() as session:
-            fates = disposition.fates(session, jobs)
-            rest = looking.resting(session, [task.subject for task in tasks])
-            seal.archive_all(session, platform, {task: fates[task.id] for task in tasks}, rest, platform.clock.now())
+    def collect(_: object, __: object, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        late.extend(rows)
+        return []
 
-    seal.seal, seal.settle = wrong, lambda *_, **__: None  # and the next step does not look again
+    def wrong(platform: Platform, catalogue: Catalogue, jobs: Sequence[str], proofs: Proofs, **pace: Any) -> None:
+        dispose(platform, catalogue, jobs, proofs, **pace)
+        with platform.database.write() as session:
+            store(session, platform, late)
+
+    archive.store, disposal.dispose = collect, wrong
     work(home, point)
 
 
@@ -174,7 +176,7 @@ def test_killed_at_random_moments_none_is_lost_and_none_doubled(real: World, mom
 
 def test_control_a_worker_that_marks_before_it_acts_loses_the_value(real: World) -> None:
     who = lapsed(real)
-    assert run(real.settings.home, "seal.before", mark_before_acting) == KILLED
+    assert run(real.settings.home, "journal.after", mark_before_acting) == KILLED
     assert run(real.settings.home, None, mark_before_acting) == 0
     assert real.rows(Archived) == []
     assert EMAIL not in real.readable(who)

@@ -14,10 +14,11 @@ from sqlalchemy import text
 
 from crm_core import records
 from protocol.errors import EvidenceError
-from redaction import certificate, ending, restore, rotation, seal, shred
+from redaction import certificate, disposal, ending, restore, rotation
 from redaction.archive import Archived
 from runtime import crash
 from runtime.clock import FixedClock
+from runtime.journal import Journal
 from runtime.keyring import KeyGone
 from runtime.platform import Platform
 from tests.redaction import test_crash, test_ending
@@ -48,14 +49,25 @@ def work(home: Path, point: str | None, limit: float = SHORT) -> None:
     test_crash.work(home, point, limit)
 
 
-def sealing(home: Path, point: str | None, limit: float = SHORT) -> None:
-    marking(seal, "seal", JOB.format("sealed", "planned"), "seal.before")
-    seal.settle = lambda *_, **__: None  # the next step would look again
+def disposing(home: Path, point: str | None, limit: float = SHORT) -> None:
+    marking(disposal, "dispose", JOB.format("journalled", "planned"), "seal.before")
     work(home, point, limit)
 
 
-def shredding(home: Path, point: str | None, limit: float = SHORT) -> None:
-    marking(shred, "reseal", JOB.format("resealed", "sealed"), "reseal.before")
+def journalling(home: Path, point: str | None, limit: float = SHORT) -> None:
+    """The journal is told once the rest is committed."""
+    append_all, dispose = Journal.append_all, disposal.dispose
+    late: list[Any] = []
+
+    def then(platform: Platform, *more: Any, **pace: Any) -> None:
+        Journal.append_all = lambda _, entries: late.extend(entries)  # type: ignore[method-assign,assignment,return-value]
+        if os.environ.get(crash.VARIABLE) == "control":
+            os.environ[crash.VARIABLE] = "journal.after"
+        dispose(platform, *more, **pace)
+        Journal.append_all = append_all  # type: ignore[method-assign]
+        platform.journal.append_all(late)
+
+    disposal.dispose = then
     work(home, point, limit)
 
 
@@ -115,7 +127,7 @@ def unharmed(real: World, who: Customer) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("target", "then"), [(sealing, sealing), (shredding, work), (certifying, work)])
+@pytest.mark.parametrize(("target", "then"), [(disposing, work), (journalling, work), (certifying, work)])
 def test_control_a_step_of_a_disposition_that_is_marked_first_is_missed(
     real: World, target: object, then: object
 ) -> None:

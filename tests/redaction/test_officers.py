@@ -1,6 +1,7 @@
 """Two officers and the archive: one asks, another approves; one alone gets nothing, and neither does the database."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,14 +11,14 @@ from sqlmodel import select
 
 from protocol import times
 from redaction import app as edge
-from redaction import officers
+from redaction import officers, terms
 from redaction.archive import Archived
 from redaction.officers import ArchiveRequest
 from runtime import staff
 from runtime.clock import FixedClock
 from runtime.keyring import KeyGone
 from tests.redaction.test_app import PASSWORD, ask, problem
-from tests.redaction.test_ending import KEY, archived, certified, change, states
+from tests.redaction.test_ending import DUE, KEY, archived, certified, change, states
 from tests.redaction.world import EMAIL, GIVEN, VALUES, Customer, World
 
 Post = Callable[..., Response]
@@ -229,3 +230,22 @@ def test_a_box_that_somebody_changed_is_not_there_to_be_asked_for(world: World, 
     change(world, EMAIL, destroy_by="2099-01-01T00:00:00.000Z")
     body = {"kind": "open", "subject": gone.subject, "field": EMAIL, **PAPER}
     assert problem(desk("dora", "archive/requests", body)) == (404, "not_archived")
+
+
+@pytest.mark.parametrize("late", ["asked", "approved"])
+def test_a_key_that_was_made_since_it_was_asked_ends_with_no_period(
+    world: World, desk: Post, gone: Customer, late: str
+) -> None:
+    """Two officers agreed to end the keys that there were: not those of a quarter that began since."""
+    id_ = str(desk("dora", "archive/requests", {"kind": "destroy", "period": "P3Y-claims", **PAPER}).json()["id"])
+    if late == "approved":
+        assert desk("otto", f"archive/requests/{id_}/approval", {}).status_code == 200
+    other = terms.key_name("P3Y-claims", DUE + timedelta(days=90))
+    world.platform.keyring.archive.public(other)
+    account, verb = ("otto", "approval") if late == "asked" else ("dora", "destruction")
+    assert problem(desk(account, f"archive/requests/{id_}/{verb}", {})) == (409, "period_changed")
+    assert set(world.platform.keyring.archive.names()) >= {KEY, other}
+    again = str(desk("dora", "archive/requests", {"kind": "destroy", "period": "P3Y-claims", **PAPER}).json()["id"])
+    assert desk("otto", f"archive/requests/{again}/approval", {}).status_code == 200
+    assert desk("dora", f"archive/requests/{again}/destruction", {}).status_code == 200
+    assert states(world, gone)[EMAIL] == "destroyed"

@@ -4,15 +4,23 @@ import base64
 import secrets
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from sqlmodel import Session
 
 from crm_core import records, seal
 from protocol.consent import SubjectId
-from redaction import replica, rotation
+from redaction import replica, rotation, status
 from redaction.rotation import HANDFUL, Rotation
 from runtime.keyring import BUCKETS
+from runtime.session import Database
 from tests.redaction.world import World
 
-BUCKET, KEYS = 7, 4_000
+BUCKET, KEYS, MANY = 7, 4_000, 40_000
+LONGEST = 0.05  # seconds of the processor under the write lock; the wait for the disk comes to it
 
 
 def filled(world: World, count: int) -> list[SubjectId]:
@@ -72,6 +80,98 @@ def test_a_rotation_costs_little_more_than_its_cryptography_and_lets_writers_in_
         assert records.behind(session, BUCKET, epoch, 1) == []
     assert (row.rewrapped, row.destroyed_at is not None) == (KEYS, True)
     assert set(replica.read(world.platform, BUCKET)) == set(subjects)
+
+
+@dataclass
+class Others:
+    """Who else works with the database meanwhile: how often they got through, and how long the rotation held the lock.
+
+    Held counts the processor's time.
+    """
+
+    world: World
+    reads: int = 0
+    writes: int = 0
+    held: list[float] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def read(self) -> None:
+        """A snapshot, and then what a read writes down of it: a read waits for the write lock too."""
+        with self.world.platform.database.read() as session:
+            records.behind(session, BUCKET, 0, 20)
+        with self.world.platform.database.write():
+            self.reads += 1
+
+    def write(self) -> None:
+        with self.world.platform.database.write():
+            self.writes += 1
+
+    def _again(self, act: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            act()
+            time.sleep(0.001)
+
+    @contextmanager
+    def working(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Two of them at work; of each transaction it is noted how long it kept the processor under the lock."""
+        real, rotating = Database.write, threading.current_thread()
+
+        @contextmanager
+        def timed(database: Database) -> Iterator[Session]:
+            with real(database) as session:
+                began = time.thread_time()
+                yield session
+                took = time.thread_time() - began
+            if threading.current_thread() is rotating:
+                self.held.append(took)
+
+        monkeypatch.setattr(Database, "write", timed)
+        threads = [threading.Thread(target=self._again, args=(act,), daemon=True) for act in (self.read, self.write)]
+        for one in threads:
+            one.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for one in threads:
+                one.join(10)
+            monkeypatch.setattr(Database, "write", real)
+
+
+@pytest.mark.parametrize("handful", [HANDFUL, pytest.param(MANY, id="control: all at once")])
+def test_a_rotation_of_40_000_keys_holds_up_nobody_for_long(
+    world: World, monkeypatch: pytest.MonkeyPatch, handful: int
+) -> None:
+    monkeypatch.setattr(rotation, "HANDFUL", handful)
+    monkeypatch.setattr(rotation, "READ", max(handful, rotation.READ))
+    filled(world, MANY)
+    epoch, others = begun(world), Others(world)
+    with others.working(monkeypatch):
+        rotation.rotate(world.platform, [BUCKET])
+    with world.platform.database.read() as session:
+        assert session.get_one(Rotation, (BUCKET, epoch)).rewrapped == MANY
+    if handful == HANDFUL:
+        assert max(others.held) < LONGEST
+        assert min(others.reads, others.writes) > MANY // HANDFUL // 2, "they come in between"
+    else:
+        assert max(others.held) > LONGEST, "or the test could not fail"
+
+
+def test_how_far_a_rotation_has_come_can_be_seen_while_it_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(world, KEYS)
+    begun(world)
+    seen, move = [], rotation._move
+
+    def looked(*more: object) -> None:
+        move(*more)  # type: ignore[arg-type]
+        with world.platform.database.read() as session:
+            seen.append(status.progress(session).rotating[BUCKET])
+
+    monkeypatch.setattr(rotation, "_move", looked)
+    rotation.rotate(world.platform, [BUCKET])
+    assert seen == [(moved, KEYS) for moved in range(HANDFUL, KEYS + 1, HANDFUL)]
 
 
 def test_a_data_key_that_changes_while_it_is_wrapped_anew_stays_as_it_was_changed(world: World) -> None:

@@ -1,6 +1,8 @@
 """Many dispositions at once: what a group shares, what it costs beside its boxes, and that none harms another."""
 
 import sqlite3
+import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,16 +18,20 @@ from crm_core.records import RecordRow
 from protocol.consent import Field
 from redaction import plan, rotation, status, worker
 from redaction.disposition import Disposition, Job
+from redaction.pace import HOLD, Pace
 from redaction.rotation import HANDFUL, Rotation, handfuls
 from runtime.journal import Journal
+from runtime.keyring import bucket_of
+from runtime.platform import Platform
 from runtime.session import Database
 from tests.redaction.world import CITY, EMAIL, GIVEN, PHONE, VALUES, Customer, World, settle
 
 PEOPLE = 24
+MANY = 60
 ROUNDS = 3
-# Of what sealed boxes and one commit for all of them allow. Measured: 0.035 here, 0.05 to 0.09 with more customers and
-# half of that while lines are counted. It catches a return to one at a time; the counts below hold the rest.
-FLOOR = 0.007
+# Of what sealed boxes and one commit for all of them allow (docs/decisions/022). With so few customers nearly each has
+# a bucket of their own to rotate: 0.045 was measured, on a machine with twenty others at work.
+FLOOR = 0.02
 FIELDS = {
     Field(name): f"value of {name}"
     for name in ("contact.given_name", "contact.family_name", "identity.customer_number", "contract.number")
@@ -55,14 +61,30 @@ def boxes_alone(path: Path, count: int) -> float:
     return took
 
 
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Coverage counts the lines of ours, not those of libsodium; in threads too."""
+    tracing, in_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        sys.settrace(tracing)
+        threading.settrace(in_threads)  # type: ignore[arg-type]
+
+
 def test_dispositions_keep_a_share_of_the_speed_of_their_sealed_boxes(world: World, tmp_path: Path) -> None:
     ratios = []
     for _ in range(ROUNDS):
-        people = withdrawn(world, PEOPLE)
-        alone = boxes_alone(tmp_path / "boxes.db", PEOPLE * len(FIELDS))
-        began = time.process_time()
-        settle(world)
-        ratios.append(alone / (time.process_time() - began))
+        people = withdrawn(world, MANY)
+        with untraced():
+            alone = boxes_alone(tmp_path / "boxes.db", MANY * len(FIELDS))
+            began = time.process_time()
+            settle(world)
+            took = time.process_time() - began
+            alone = (alone + boxes_alone(tmp_path / "boxes.db", MANY * len(FIELDS))) / 2
+        ratios.append(alone / took)
         assert all(world.readable(who) == {} for who in people)
     assert median(ratios) > FLOOR
 
@@ -86,9 +108,11 @@ def test_a_group_shares_its_transactions_its_journal_entries_and_its_events(
 
     monkeypatch.setattr(Database, "write", counted)
     monkeypatch.setattr(Journal, "append_all", noted)
+    for pace in ("_DISPOSING", "_CERTIFYING"):  # however slow this machine is
+        monkeypatch.setattr(worker, pace, Pace(size=PEOPLE, least=PEOPLE, most=PEOPLE))
     settle(world)
     assert len(transactions) <= 25, "as many as for one customer, and those of destroyed keys"
-    assert appended == [PEOPLE, PEOPLE]
+    assert appended == [2 * PEOPLE], "what was dropped and what survives"
     told = world.events("value.sealed")
     assert [len(one.records) for one in told] == [PEOPLE] * len(FIELDS)
     for one in told:  # a record each
@@ -132,7 +156,7 @@ def test_a_ground_that_is_given_between_the_steps_saves_a_field_of_one_of_a_grou
     plan.plan_due(world.platform, world.catalogue, proofs=proofs)
     jobs = [job.id for job in world.rows(Job)]
     world.consent(people[1], [EMAIL])
-    worker.seal.seal(world.platform, world.catalogue, jobs, proofs)
+    worker.disposal.dispose(world.platform, world.catalogue, jobs, proofs)
     kept = [(row.subject, row.field) for row in world.rows(Disposition) if row.action == "keep"]
     assert kept == [(people[1].subject, EMAIL)]
     settle(world)
@@ -152,10 +176,37 @@ def test_a_handful_is_never_more_than_what_writers_may_wait_for() -> None:
 def test_a_look_for_keys_left_behind_reads_none_of_those_that_are_not(world: World) -> None:
     """It is done under the write lock: 40,000 keys that were moved already must not be looked at again."""
     with world.platform.database.read() as session:
-        for statement in records._BEHIND:
-            text = statement.compile(dialect=session.get_bind().dialect, compile_kwargs={"render_postcompile": True})
-            plan_ = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", (1, 1, 1, 0)).all()
-            assert all("record_bucket_epoch (bucket=? AND epoch" in row[-1] for row in plan_), plan_
+        text = records._BEHIND.compile(dialect=session.get_bind().dialect)
+        plan_ = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", (1, 1, 1, 1, 1, 0)).all()
+    looks = [row[-1] for row in plan_ if row[-1].startswith(("SCAN", "SEARCH"))]
+    assert [("record_bucket_epoch (bucket=? AND epoch" in look) for look in looks] == [True, True], plan_
+
+
+def test_a_transaction_takes_as_much_as_the_last_one_lets_expect(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, HOLD / 3, 0.0, HOLD * 2, 0.0, HOLD * 9, 0.0, HOLD / 9])
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock))
+    pace, sizes = Pace(size=10, least=4, most=14), []
+    for count in (10, 14, 7, 3):
+        with pace.held(count):
+            pass
+        sizes.append(pace.size)
+    assert sizes == [14, 7, 4, 4], "grows, halves, is never too small, and learns nothing of a few"
+    assert list(pace.some(range(9))) == [range(4), range(4, 8), range(8, 9)]
+
+
+def test_one_pass_rotates_a_bucket_once_for_all_who_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "BATCH", 3)
+    people, rotated = withdrawn(world, 8), []
+    rotate = rotation.rotate
+
+    def noted(platform: Platform, buckets: Sequence[int]) -> frozenset[int]:
+        rotated.append(len(buckets))
+        return rotate(platform, buckets)
+
+    monkeypatch.setattr(rotation, "rotate", noted)
+    done = worker.run_once(world.platform, world.catalogue)
+    assert (done.planned, done.more) == (8, False)
+    assert rotated == [len({bucket_of(who.subject) for who in people})]
 
 
 def test_progress_is_told_as_how_much_of_how_much(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

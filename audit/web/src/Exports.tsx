@@ -6,7 +6,7 @@ import { Button, Chip, Empty, Loading, Note, Table } from "../../../crm_core/web
 import { go, route, to } from "../../../crm_core/web/ui/route";
 import type { Job } from "./api";
 import * as api from "./api";
-import { Fact, Filters, Head, Id, Raw, Trouble, words, Zone } from "./parts";
+import { Fact, Facts, Filters, Head, Id, Raw, Trouble, words, Zone } from "./parts";
 import { useReading } from "./reading";
 import { bytes, exact, named, purposeName, said, short, t } from "./words";
 
@@ -61,15 +61,13 @@ export function Exports() {
           </Button>
         </div>
       </form>
-      <section class="card list" aria-labelledby="mine">
-        <h2 id="mine" class="headed">
-          {t("exports.mine")}
-        </h2>
+      <div class="card list">
+        <h2 class="headed">{t("exports.mine")}</h2>
         {reading.error.value !== null && <Trouble error={reading.error.value} onAgain={reading.again} />}
         {!found && reading.error.value === null && <Loading lines={3} />}
         {found && found.items.length === 0 && <Empty title={t("exports.none")} icon="download" />}
         {found && found.items.length > 0 && <Rows jobs={found.items} />}
-      </section>
+      </div>
     </>
   );
 }
@@ -232,7 +230,7 @@ function Progress({ job }: { readonly job: Job }) {
 function Scope({ job }: { readonly job: Job }) {
   const { purpose, from, to: until } = job.scope;
   return (
-    <dl class="card facts-list">
+    <Facts>
       <Fact name={t("person")}>
         <a href={to(["search"], { person: job.subject })}>{t("customer")}</a>
         <Id id={job.subject} what={t("person")} />
@@ -243,7 +241,6 @@ function Scope({ job }: { readonly job: Job }) {
       <Fact name={t("to")}>{until ? exact(until) : t("any")}</Fact>
       {job.size > 0 && <Fact name={t("export.size")}>{bytes(job.size)}</Fact>}
       <Fact name={t("export.asked")}>{exact(job.at)}</Fact>
-      <Zone />
-    </dl>
+    </Facts>
   );
 }

@@ -3,7 +3,7 @@ import { Problem } from "../../../crm_core/web/ui/http";
 import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button, Chip, Dialog, Empty, ErrorNote, Field, Loading, Note } from "../../../crm_core/web/ui/pieces";
 import { fingerprint } from "../core/growth";
-import { Fact, Head, Id, Raw, Save, Zone } from "./parts";
+import { Fact, Facts, Head, Id, Raw, Save } from "./parts";
 import { forget, kept, look, use, view } from "./watch";
 import { exact, number, t } from "./words";
 
@@ -42,7 +42,7 @@ function Seen() {
   const bad = mine.fault !== null || view.value.state === "bad";
   return (
     <>
-      <dl class="card facts-list log">
+      <Facts>
         <Fact name={t("log.size")}>
           <b class="figure">{number(head.size)}</b>
         </Fact>
@@ -61,8 +61,7 @@ function Seen() {
           <Id id={head.root} what={t("log.root")} whole />
         </Fact>
         <Fact name={t("log.checked")}>{exact(mine.at)}</Fact>
-        <Zone />
-      </dl>
+      </Facts>
       <section class="card padded stack tight" aria-labelledby="checkpoint">
         <h2 id="checkpoint">{t("log.checkpoint")}</h2>
         <Raw label={t("log.checkpoint")}>{head.note}</Raw>
@@ -150,7 +149,7 @@ function KeyCard() {
     <section class="card padded stack" aria-labelledby="key">
       <h2 id="key">{t("log.key")}</h2>
       <Note icon="lock">{t(kept.value?.given ? "log.key.given" : "log.key.seen")}</Note>
-      <dl class="facts-list bare">
+      <dl class="facts-list">
         <Fact name={t("log.fingerprint")}>
           <code class="print">{print.value || "…"}</code>
         </Fact>

@@ -96,23 +96,19 @@ function Shown({ story }: { readonly story: Story }) {
         </header>
         <Graph nodes={nodes} story={story} />
       </section>
-      <section class="card list" aria-labelledby="equal">
-        <h2 id="equal" class="headed">
-          {t("provenance.table")}
-        </h2>
+      <div class="card list">
+        <h2 class="headed">{t("provenance.table")}</h2>
         <Equal nodes={nodes} story={story} />
-      </section>
-      <section class="card list" aria-labelledby="events">
-        <h2 id="events" class="headed">
-          {t("provenance.events")}
-        </h2>
+      </div>
+      <div class="card list">
+        <h2 class="headed">{t("provenance.events")}</h2>
         <Events events={newest} />
         <footer class="pages">
           <a class="button quiet" href={to(["search"], { person: subject, field })}>
             {t("provenance.all")}
           </a>
         </footer>
-      </section>
+      </div>
     </>
   );
 }

@@ -144,10 +144,8 @@ function Result({ verdict, name, own }: { readonly verdict: Verdict; readonly na
           </p>
         </div>
       </div>
-      <section class="card list checks" aria-labelledby="checks">
-        <h2 id="checks" class="headed">
-          {t("checks")}
-        </h2>
+      <div class="card list checks">
+        <h2 class="headed">{t("checks")}</h2>
         <Table label={t("checks")}>
           <thead>
             <tr>
@@ -185,7 +183,7 @@ function Result({ verdict, name, own }: { readonly verdict: Verdict; readonly na
             ))}
           </tbody>
         </Table>
-      </section>
+      </div>
     </>
   );
 }

@@ -194,6 +194,16 @@ export function Fact({ name, children }: { readonly name: string; readonly child
   );
 }
 
+/** Facts one below the other, and which zone their times are in. */
+export function Facts({ children }: { readonly children: ComponentChildren }) {
+  return (
+    <div class="card facts-card">
+      <dl class="facts-list">{children}</dl>
+      <Zone />
+    </div>
+  );
+}
+
 /** A file made of what is on the page. */
 export function save(content: unknown, name: string): void {
   const blob = new Blob([JSON.stringify(content, null, 2)], { type: "application/json" });
@@ -216,9 +226,10 @@ export function Save({ content, name, children }: { content: unknown; name: stri
 /** A text as it is, which scrolls within itself, reachable by keyboard. */
 export function Raw({ label, children }: { readonly label: string; readonly children: ComponentChildren }) {
   return (
+    // biome-ignore lint/a11y/useSemanticElements: a text is no set of inputs, and no landmark either
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section class="raw" aria-label={label} tabIndex={0}>
+    <div class="raw" role="group" aria-label={label} tabIndex={0}>
       <pre>{children}</pre>
-    </section>
+    </div>
   );
 }

@@ -41,6 +41,7 @@ function listen(): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let pause = LEAST;
   let last = Date.now();
+  let begun = last;
   function heard(): void {
     last = Date.now();
     lost.value = false;
@@ -51,6 +52,7 @@ function listen(): () => void {
   function begin(): void {
     clearTimeout(timer);
     source?.close();
+    begun = Date.now();
     source = new EventSource(STREAM);
     source.addEventListener(LOOK, () => {
       heard();
@@ -68,9 +70,9 @@ function listen(): () => void {
   function watch(): void {
     if (document.hidden || Date.now() - last < SILENCE) return;
     connected.value = false;
-    if (lost.peek() && source?.readyState !== EventSource.OPEN) return;
     lost.value = true;
-    if (source?.readyState === EventSource.OPEN) begin(); // a line that says nothing is none
+    // a line that says nothing is none
+    if (source?.readyState === EventSource.OPEN && Date.now() - begun >= SILENCE) begin();
   }
   function end(): void {
     clearTimeout(timer);

@@ -55,8 +55,18 @@ export function texts<T extends Readonly<Record<string, string>>>(
 /** A label that the organisation wrote, in the page's language where it has one. */
 export const label = (labels: Labels): string => labels[language.value] ?? labels.en ?? Object.values(labels)[0] ?? "";
 
-/** A number as it is written here. */
-export const number = (value: number): string => new Intl.NumberFormat(language.value).format(value);
+const numbers = new Map<Language, Intl.NumberFormat>();
+const dates = new Map<string, Intl.DateTimeFormat>();
+
+/** A number as it is written here. Formatters are kept: to make one takes longer than to write a row of a list. */
+export function number(value: number): string {
+  let found = numbers.get(language.value);
+  if (found === undefined) {
+    found = new Intl.NumberFormat(language.value);
+    numbers.set(language.value, found);
+  }
+  return found.format(value);
+}
 
 /** A day: `2026-11-22` or a moment. */
 export const day = (value: string | Date): string =>
@@ -72,7 +82,14 @@ export const moment = (value: string | Date): string => shown(value, { dateStyle
 
 function shown(value: string | Date, how: Intl.DateTimeFormatOptions): string {
   const date = value instanceof Date ? value : new Date(value);
-  return Number.isNaN(date.getTime()) ? String(value) : new Intl.DateTimeFormat(language.value, how).format(date);
+  if (Number.isNaN(date.getTime())) return String(value);
+  const key = `${language.value} ${JSON.stringify(how)}`;
+  let found = dates.get(key);
+  if (found === undefined) {
+    found = new Intl.DateTimeFormat(language.value, how);
+    dates.set(key, found);
+  }
+  return found.format(date);
 }
 
 const STEPS: readonly [Intl.RelativeTimeFormatUnit, number][] = [
