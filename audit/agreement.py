@@ -10,14 +10,15 @@ import hmac
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 import orjson
-from sqlmodel import Session, col, select
+from sqlmodel import Session, SQLModel, col, select
 
 from audit.chains import Line
 from audit.log import Head, Log
-from audit.log_tables import ORGANISATION, LogEntry, LogRecord
+from audit.log_tables import ORGANISATION, LogEntry
 from audit.tiles import WIDTH
 from audit.tree import Merkle
 from protocol import canonical, event, times
@@ -216,10 +217,9 @@ def _owners(log: Log, leaves: Mapping[int, bytes]) -> dict[int, tuple[str, ...]]
         return {}
     owners: dict[int, tuple[str, ...]] = {}
     with log.platform.database.read() as session:
-        for index, leaf in leaves.items():
-            line = _stored(session, index)
-            if line is not None and line.leaf() == leaf:
-                owners[index] = tuple(one["subject"] for one in line.records)
+        for line in _stored(session, min(leaves), max(leaves)):
+            if line.leaf() == leaves.get(line.leaf_index, b""):
+                owners[line.leaf_index] = tuple(one["subject"] for one in line.records)
     left = leaves.keys() - owners.keys()
     if left:
         for line in log.chains.lines(min(left), max(left) + 1):
@@ -228,12 +228,14 @@ def _owners(log: Log, leaves: Mapping[int, bytes]) -> dict[int, tuple[str, ...]]
     return owners
 
 
-def _stored(session: Session, index: int) -> Line | None:
-    rows = session.exec(select(LogRecord).where(LogRecord.leaf_index == index).order_by(col(LogRecord.place))).all()
-    if not rows:
-        return None
-    records = tuple(row.model_dump() for row in rows)
-    return Line(leaf_index=index, event_id="", type=rows[0].type, at=rows[0].at, records=records)
+def _stored(session: Session, since: int, until: int) -> Iterator[Line]:
+    """What the database says of the ends among these leaves."""
+    table = SQLModel.metadata.tables["log_record"]
+    rows = table.select().where(table.c.leaf_index.between(since, until), table.c.type.in_(ENDINGS))
+    found = session.connection().execute(rows.order_by(table.c.leaf_index, table.c.place)).mappings()
+    for index, some in groupby(found, key=lambda row: row["leaf_index"]):
+        records = tuple(dict(row) for row in some)
+        yield Line(leaf_index=index, event_id="", type=records[0]["type"], at=records[0]["at"], records=records)
 
 
 def _waiting(session: Session) -> Iterator[tuple[str, str]]:

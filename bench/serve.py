@@ -8,7 +8,7 @@
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,14 +101,15 @@ def open_app(made: Scene) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     problem.install(app)
     platform, catalogue = made.platform, made.catalogue
-    signed_in = staff.signed_in(platform)
+    signing_in = staff.signing_in(platform)
 
     def shown(record: records.Record, fields: Any) -> dict[str, Any]:
         values, _ = records.open_readable(platform, record, fields)
         return {"subject": record.subject, "fields": {field: values.get(field) for field in fields}}
 
     @app.get("/crm/customers")
-    def page(*, caller: Staff = Depends(signed_in), select: str, limit: str) -> Response:
+    def page(*, calls: Callable[[], Staff] = Depends(signing_in), select: str, limit: str) -> Response:
+        calls()
         asked = asking.parse(catalogue, select=select, limit=int(limit))
         with platform.database.read() as session:
             rows = records.page(session, "", asked.limit + 1)
@@ -116,7 +117,8 @@ def open_app(made: Scene) -> FastAPI:
         return Response(orjson.dumps({"items": items, "next": None}), media_type="application/json")
 
     @app.get("/crm/customers/{subject}")
-    def one(subject: str, select: str, caller: Staff = Depends(signed_in)) -> Response:
+    def one(subject: str, select: str, calls: Callable[[], Staff] = Depends(signing_in)) -> Response:
+        calls()
         fields = asking.parse_select(catalogue, select, FIELDS)
         with platform.database.read() as session:
             record = records.load(session, SubjectId(subject))

@@ -52,6 +52,15 @@ def write_all(files: Mapping[Path, bytes]) -> None:
     _side_by_side(sync_directory, {path.parent for path in files})
 
 
+def read(path: Path) -> bytes | None:
+    """A file's content; None when it is gone, or was being destroyed when whoever did it was killed."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    return data if any(data) else None
+
+
 def destroy_all(paths: Collection[Path]) -> None:
     """Destroy files as `destroy` does, side by side. On an error some are gone."""
     _side_by_side(_erase, paths)
@@ -68,7 +77,9 @@ def _side_by_side(act: Callable[..., None], *arguments: Collection[object]) -> N
 
 
 def destroy(path: Path) -> None:
-    """Overwrite a file with noise, unlink it, and make both durable. Nothing happens when it is gone already.
+    """Overwrite a file with zeros, unlink it, and make both durable. Nothing happens when it is gone already.
+
+    Killed in between it leaves a file of zeros: `read` takes it for gone.
 
     The overwriting is best effort (a copying file system or an SSD keeps what it likes): what counts is that the
     content is wrapped by the root, and that the file is in no backup but the ring's own, replaced at each rotation.
@@ -83,7 +94,7 @@ def _erase(path: Path) -> None:
     except FileNotFoundError:
         return
     try:
-        os.write(descriptor, secrets.token_bytes(os.fstat(descriptor).st_size))
+        os.write(descriptor, bytes(os.fstat(descriptor).st_size))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -170,7 +170,7 @@ class KeyRing:
         if self._opener is None:
             self._opener = openers.Opener(self._directory / "openers", self._sweep)
         self._opener.publish([*self._held, *wanted])
-        found = [(key, data) for key in wanted if (data := _read(self._path(*key))) is not None]
+        found = [(key, data) for key in wanted if (data := keyfiles.read(self._path(*key))) is not None]
         items = [(data, _context(self.org, "bucket", bucket, epoch)) for (bucket, epoch), data in found]
         opened = self._root.unwrap_all(items) if items else []
         self._held.update((key, AESGCM(data)) for (key, _), data in zip(found, opened, strict=True))
@@ -273,10 +273,3 @@ class KeyRing:
 
 def _context(*parts: str | int) -> bytes:
     return canonical.jcs(list(parts))
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None

@@ -1,6 +1,7 @@
 """What the pages need: Node of the machine or out of a wheel, and the packages that package-lock.json names.
 
     python3 tools/web.py build    the pages into fieldgrant/_pages/, when their sources are newer (--again: always)
+    python3 tools/web.py digests  the digest of each built page, as the wallet's settings show it and each release tells
     python3 tools/web.py style    biome
     python3 tools/web.py types    tsc
     python3 tools/web.py test     vitest (more words go to it)
@@ -13,6 +14,7 @@ Standard library only: dev.py and the build hook (hatch_build.py) read it before
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -131,11 +133,21 @@ def build() -> None:
     BUILT.write_text(wanted, encoding="utf-8")
 
 
+def digests() -> dict[str, str]:
+    """SHA-256 over the files of each built page, by its name (build.json)."""
+    found = sorted(PAGES.glob("*/build.json"))
+    return {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["digest"] for path in found}
+
+
 def run(task: str, *words: str, **environment: str) -> int:
     """Run one of the tasks in the project's folder; its exit code. Raises WebError without Node or its packages."""
     if task == "build":
         if "--again" in words or not fresh():
             build()
+        return 0
+    if task == "digests":
+        run("build")
+        print("\n".join(f"{digest}  {page}" for page, digest in digests().items()))
         return 0
     program, npm = node()
     install(program, npm)
@@ -144,7 +156,7 @@ def run(task: str, *words: str, **environment: str) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [] or sys.argv[1] not in (*TASKS, "build"):
+    if sys.argv[1:2] == [] or sys.argv[1] not in (*TASKS, "build", "digests"):
         sys.exit(__doc__)
     try:
         sys.exit(run(sys.argv[1], *sys.argv[2:]))

@@ -10,6 +10,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,24 @@ def run(home: Path, point: str | None = None, target: object = work, limit: floa
     return process.exitcode
 
 
+def worked(process: BaseProcess) -> float:
+    """Seconds of a processor that a process has used."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def killed_after(process: BaseProcess, seconds: float) -> bool:
+    """SIGKILL once a process has worked for so long, however slow the machine is; False: it had ended before."""
+    process.start()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        while process.is_alive() and worked(process) < seconds:
+            process.join(0.002 + seconds % 0.01)
+    alive = process.is_alive()
+    process.kill()
+    process.join()
+    return alive
+
+
 @pytest.fixture
 def real(tmp_path: Path) -> Iterator[World]:
     """A platform on the machine's clock, which other processes share."""
@@ -96,34 +116,32 @@ def lapsed(world: World) -> Customer:
 
 def ended_once(world: World, *people: Customer) -> None:
     """One disposition, one event per field, one certificate per customer; survivors readable, the rest not."""
+    rows = Counter((row.subject, row.field, row.action, row.state) for row in world.rows(Disposition))
+    told = Counter(
+        (subject, one.type, data.get("field"))
+        for one in world.events("value.sealed", "value.shredded", "value.kept", "certificate.issued")
+        for subject, data in one.records
+    )
+    certificates = Counter(row.subject for row in world.rows(Credential) if row.kind == "certificate")
+    boxes = Counter((row.subject, row.field) for row in world.rows(Archived))
+    known = [who.subject for who in people]
+    fates = ((CITY, "shred"), (EMAIL, "seal"), (GIVEN, "keep"), (PHONE, "shred"))
+    assert _of(rows, known) == Counter((one, field, act, "done") for one in known for field, act in fates)
+    said = (
+        ("value.sealed", EMAIL), ("value.shredded", CITY), ("value.shredded", PHONE), ("value.kept", GIVEN),
+        ("certificate.issued", None),
+    )  # fmt: skip
+    assert _of(told, known) == Counter((one, *what) for one in known for what in said)
+    assert [certificates[one] for one in known] == [1] * len(known)
+    assert _of(boxes, known) == Counter((one, EMAIL) for one in known)
     for who in people:
-        rows = [row for row in world.rows(Disposition) if row.subject == who.subject]
-        assert sorted((row.field, row.action, row.state) for row in rows) == [
-            (CITY, "shred", "done"),
-            (EMAIL, "seal", "done"),
-            (GIVEN, "keep", "done"),
-            (PHONE, "shred", "done"),
-        ]
-        told = Counter(
-            (one.type, data.get("field"))
-            for one in world.events("value.sealed", "value.shredded", "value.kept", "certificate.issued")
-            for subject, data in one.records
-            if subject == who.subject
-        )
-        assert told == Counter(
-            [
-                ("value.sealed", EMAIL),
-                ("value.shredded", CITY),
-                ("value.shredded", PHONE),
-                ("value.kept", GIVEN),
-                ("certificate.issued", None),
-            ]
-        )
-        kinds = [(row.kind, row.subject) for row in world.rows(Credential)]
-        assert kinds.count(("certificate", who.subject)) == 1
-        assert [row.field for row in world.rows(Archived) if row.subject == who.subject] == [EMAIL]
         assert world.readable(who) == {GIVEN: VALUES[GIVEN]}
     assert all(row.dropped_at for row in world.rows(Rotation))
+
+
+def _of(counted: Counter[Any], known: Sequence[str]) -> Counter[Any]:
+    wanted = frozenset(known)
+    return Counter({what: count for what, count in counted.items() if what[0] in wanted})
 
 
 ELSEWHERE = ("restore.", "period.", "due.")  # the end of archive keys is in test_ending
@@ -163,14 +181,9 @@ def test_killed_at_random_moments_none_is_lost_and_none_doubled(real: World, mom
     for number in range(moments):
         people += [lapsed(real) for _ in range(2 - number % 2)]
         process = PROCESSES.Process(target=work, args=(real.settings.home, None))
-        process.start()
-        process.join(dice.uniform(0.05, 0.45))
-        if process.is_alive():
-            process.kill()
-            kills += 1
-        process.join()
+        kills += killed_after(process, dice.uniform(0.03, 0.4))
     assert kills >= moments // 3
-    assert run(real.settings.home, limit=LIMIT + 0.5 * len(people)) == 0  # the kills let little of it come to an end
+    assert run(real.settings.home, limit=LIMIT + 4.0 * len(people)) == 0  # the kills let little of it come to an end
     ended_once(real, *people)
 
 

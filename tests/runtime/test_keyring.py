@@ -217,3 +217,21 @@ def test_a_swapped_archive_public_key_is_refused(ring: KeyRing) -> None:
     (ring._directory / "archive" / "P3Y-tax.public").write_bytes(b"\0" * 60)
     with pytest.raises(RootError):
         ring.archive.public("P3Y-tax")
+
+
+def test_a_key_whose_destruction_was_cut_off_is_gone_and_its_destruction_is_completed(tmp_path: Path) -> None:
+    """Killed between the overwriting and the unlinking: nobody opens with it, nothing fails on it."""
+    made = KeyRing.create(tmp_path / "cut", FileRoot.create(tmp_path / "cut.key"), "did:web:localhost")
+    made.current(7)
+    made.begin_rotation(7)
+    made.close()
+    place = tmp_path / "cut" / "buckets" / "007" / "1.key"
+    place.write_bytes(bytes(place.stat().st_size))
+    again = KeyRing.open(tmp_path / "cut", FileRoot(tmp_path / "cut.key"))
+    again.warm([7])
+    assert again.current(7)[0] == 2
+    with pytest.raises(KeyGone):
+        again.opener(7, 1)
+    again.destroy(7, 1)
+    assert (place.exists(), again.epochs(7)) == (False, (2,))
+    again.close()
