@@ -100,7 +100,7 @@ def compare(log: Log, *, until: Mark | None = None) -> Compared:
     if unanswered and since.seq:  # told again after a restore, it may be an end of before the mark
         unanswered = _unanswered(unanswered, platform.journal.entries())
     with platform.database.read() as session:
-        said = {(one.subject, one.at) for one in told} | set(_waiting(session))
+        said = {(one.subject, one.at) for one in told} | set(_waiting(session, head.size))
     return Compared(
         unanswered=tuple(unanswered),
         untold=tuple(_untold(entries, said)),
@@ -114,7 +114,7 @@ def reached(log: Log, session: Session, head: Head) -> Mark | None:
 
     None while an ending waits to be logged.
     """
-    if next(_waiting(session), None) is not None:
+    if next(_waiting(session, head.size), None) is not None:
         return None
     log.platform.journal.refresh()
     seq, tag = log.platform.journal.head()
@@ -238,9 +238,13 @@ def _stored(session: Session, since: int, until: int) -> Iterator[Line]:
         yield Line(leaf_index=index, event_id="", type=records[0]["type"], at=records[0]["at"], records=records)
 
 
-def _waiting(session: Session) -> Iterator[tuple[str, str]]:
-    """Whose ends wait in the outbox to be logged, and when they were: of rows that we wrote."""
-    last = session.exec(select(LogEntry.outbox_id).order_by(col(LogEntry.outbox_id).desc()).limit(1)).first() or 0
+def _waiting(session: Session, size: int) -> Iterator[tuple[str, str]]:
+    """Whose ends are not under a head of this size yet, and when they were: of rows of the outbox that we wrote.
+
+    A drain may have been killed between its entries and the head that covers them: the next one signs it.
+    """
+    covered = select(LogEntry.outbox_id).where(col(LogEntry.leaf_index) < size)
+    last = session.exec(covered.order_by(col(LogEntry.leaf_index).desc()).limit(1)).first() or 0
     rows = select(Outbox.event_id).where(col(Outbox.id) > last, col(Outbox.type).in_(ENDINGS))
     for event_id in session.exec(rows):
         one = outbox.told(session, event_id)

@@ -70,8 +70,11 @@ class House:
         return self.http.request(method, f"{self.base}{path}", json=body, headers=headers)
 
     def invite(self) -> "Invited":
-        """A member of staff invites a customer who has no wallet; the link lies in their letter."""
-        for subject in self._customers():
+        """A member of staff invites a customer who has no wallet; the link lies in their letter.
+
+        The last of the list: the first has the invitation that was printed, and a new one would end it.
+        """
+        for subject in reversed(self._customers()):
             known = self.letters()
             if self.call("sina", "GET", f"/issuer/enrolments?subject={subject}").json()["enrolled"]:
                 continue  # whoever is invited all the same finds a refused attempt in their history

@@ -92,6 +92,7 @@ def test_every_screen_of_an_open_wallet_is_accessible(profile: Profile, house: H
         looked.look(place.inner_text())
     mine.to("home")
     open_ask(mine)
+    expect(mine.button("ask.decline")).to_be_visible()
     for more in mine.page.locator("main summary").all():
         more.click()
     looked.look("ask")

@@ -21,7 +21,7 @@ WAITING = {"en-GB": "Link and code", "zh-CN": "链接与二维码"}
 VIEWS = [
     (locale, {"locale": locale, "viewport": {"width": width, "height": 800}, "color_scheme": scheme})
     for locale in ("en-GB", "zh-CN")
-    for width, scheme in ((1280, "light"), (360, "dark"))
+    for width, scheme in ((1280, "light"), (640, "light"), (360, "dark"))  # 640: 1280 at 200 %
 ]
 # what a camera would see of the code: four points for each module
 _DECODE = """

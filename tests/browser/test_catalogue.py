@@ -15,7 +15,7 @@ Open = Callable[..., Desk]
 VIEWS = [
     (locale, {"locale": locale, "viewport": {"width": width, "height": 800}, "color_scheme": scheme})
     for locale in ("en-GB", "zh-CN")
-    for width, scheme in ((1280, "light"), (360, "dark"))
+    for width, scheme in ((1280, "light"), (640, "light"), (360, "dark"))  # 640: 1280 at 200 %
 ]
 BEGIN = {"en-GB": "New version", "zh-CN": "新建版本"}
 LOOK = {"en-GB": "Look and decide", "zh-CN": "查看并决定"}

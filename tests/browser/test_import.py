@@ -17,7 +17,7 @@ HEAD = "First Name,Last Name,Email,Town of birth\n"
 VIEWS = [
     (locale, {"locale": locale, "viewport": {"width": width, "height": 800}, "color_scheme": scheme})
     for locale in ("en-GB", "zh-CN")
-    for width, scheme in ((1280, "light"), (360, "dark"))
+    for width, scheme in ((1280, "light"), (640, "light"), (360, "dark"))  # 640: 1280 at 200 %
 ]
 _DROP = """async ([text, name]) => {
   const data = new DataTransfer();

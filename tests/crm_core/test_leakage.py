@@ -307,6 +307,7 @@ def medians(acts):
     return [statistics.median(times) for times in taken]
 
 
+@pytest.mark.alone
 def test_no_time_tells_a_withheld_value_above_the_noise(sides):
     """Values of ordinary length; what a row's size costs is said in docs/decisions/013."""
     knowing, unknowing = sides.clients

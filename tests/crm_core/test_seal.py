@@ -1,7 +1,5 @@
 """Sealed values and data keys open only in the place that they were sealed for."""
 
-from dataclasses import replace
-
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
@@ -70,7 +68,7 @@ def test_a_data_key_unwraps_nowhere_else(elsewhere):
     wrapped = seal.wrap(key, KEY, PLACE)
     assert seal.unwrap(wrapped, KEY, PLACE) == key
     with pytest.raises(EvidenceError) as caught:
-        seal.unwrap(wrapped, KEY, replace(PLACE, **elsewhere))
+        seal.unwrap(wrapped, KEY, PLACE._replace(**elsewhere))
     assert caught.value.code == "bad_data_key"
 
 

@@ -5,6 +5,8 @@ import timeit
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from protocol import canonical, credential, proof
 from protocol.did import Keys
 from protocol.keys import Ed25519Signer, check_signature
@@ -14,6 +16,7 @@ SIGNER = Ed25519Signer(bytes(32))
 KEYS = Keys()
 
 
+@pytest.mark.alone
 def test_verifying_a_consent_costs_a_few_signatures_at_most() -> None:
     process = {
         "hasPurpose": "https://w3id.org/dpv#DirectMarketing",

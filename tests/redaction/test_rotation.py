@@ -48,6 +48,7 @@ def begun(world: World) -> int:
     return epoch
 
 
+@pytest.mark.alone
 def test_a_rotation_costs_little_more_than_its_cryptography_and_lets_writers_in_between(world: World) -> None:
     subjects = filled(world, KEYS)
     with world.platform.database.read() as session:

@@ -74,6 +74,7 @@ def untraced() -> Iterator[None]:
         threading.settrace(in_threads)  # type: ignore[arg-type]
 
 
+@pytest.mark.alone
 def test_dispositions_keep_a_share_of_the_speed_of_their_sealed_boxes(world: World, tmp_path: Path) -> None:
     ratios = []
     for _ in range(ROUNDS):

@@ -139,7 +139,7 @@ function Result({ verdict, name, own }: { readonly verdict: Verdict; readonly na
         <div>
           <h2>{t(`verdict.${verdict.verdict}`)}</h2>
           <p>{t(`verdict.${verdict.verdict}.more`, { check: title(first) })}</p>
-          <p class="faint">
+          <p>
             {name} · {t(own ? "verify.yours" : "verify.kept")}
           </p>
         </div>

@@ -110,36 +110,44 @@ export function Filters({ words, names, types = [], problem }: FilterProps) {
           );
         if (name === "actor") return <Actors key={name} value={value(name)} />;
         const options =
-          name === "field" ? fields() : name === "purpose" ? purposes() : types.map((one) => [one, event(one)]);
-        return (
-          <Select key={name} label={t(name)} name={name} value={value(name)}>
-            <option value="">{t("any")}</option>
-            {options.map(([id, text]) => (
-              <option key={id} value={id}>
-                {text}
-              </option>
-            ))}
-            {value(name) && !options.some(([id]) => id === value(name)) && (
-              <option value={value(name)}>{value(name)}</option>
-            )}
-          </Select>
-        );
+          name === "field" ? fields() : name === "purpose" ? purposes() : types.map((one): Option => [one, event(one)]);
+        return <Choice key={name} name={name} value={value(name)} options={options} other={value(name)} />;
       })}
     </div>
   );
 }
 
 function Actors({ value }: { readonly value: string }) {
-  const all = [...actors.value.values()];
+  const all = [...actors.value.values()].map((one): Option => [one.did, `${one.name} (${one.account})`]);
+  return <Choice name="actor" value={value} options={all} other={who(value)} />;
+}
+
+type Option = readonly [id: string, text: string];
+
+interface ChoiceProps {
+  readonly name: "actor" | "field" | "purpose" | "type";
+  readonly value: string;
+  readonly options: readonly Option[];
+  /** What to call a value that is not among the options. */
+  readonly other: string;
+}
+
+/** One of these, or any. The first choice is the option's: a `value` of the whole would undo what somebody has chosen
+ * whenever the screen is drawn anew. */
+function Choice({ name, value, options, other }: ChoiceProps) {
   return (
-    <Select label={t("actor")} name="actor" value={value}>
+    <Select label={t(name)} name={name}>
       <option value="">{t("any")}</option>
-      {all.map((one) => (
-        <option key={one.did} value={one.did}>
-          {`${one.name} (${one.account})`}
+      {options.map(([id, text]) => (
+        <option key={id} value={id} selected={id === value}>
+          {text}
         </option>
       ))}
-      {value && !actors.value.has(value) && <option value={value}>{who(value)}</option>}
+      {value && !options.some(([id]) => id === value) && (
+        <option value={value} selected>
+          {other}
+        </option>
+      )}
     </Select>
   );
 }

@@ -1,15 +1,14 @@
 import { Icon } from "../ui/icons";
 import { Button, Empty, ErrorNote, Loading, Table } from "../ui/pieces";
 import { to } from "../ui/route";
-import type { Customer, Page, PurposeEntry } from "./api";
+import type { Customer, FieldEntry, Page, PurposeEntry } from "./api";
 import * as api from "./api";
-import { fieldsOf } from "./desk";
-import { Granted, Locked } from "./Held";
+import { field, fieldsOf } from "./desk";
 import { type Asked, ask, askedBefore, clear, NAMES, question } from "./listing";
 import { useReading } from "./reading";
 import { PurposePicker } from "./Shell";
 import { Tools } from "./Tools";
-import { named, nameOf, short, t } from "./words";
+import { lock, named, nameOf, short, shown, t } from "./words";
 
 /** The customers of a purpose. Rendered anew (by key) for another purpose. */
 export function Customers({ of }: { readonly of: PurposeEntry }) {
@@ -57,31 +56,34 @@ interface RowsProps {
 }
 
 function Rows({ page, asked, names, busy }: RowsProps) {
-  const columns = asked.columns.value;
+  const columns = asked.columns.value.map((id): Column => ({ id, name: named(id), entry: field(id) }));
   return (
     <Table label={t("customers")} busy={busy}>
       <thead>
         <tr>
           <Heading id={names[0]} text={t("customer")} asked={asked} />
-          {columns.map((id) => (
-            <Heading key={id} id={id} text={named(id)} asked={asked} />
+          {columns.map(({ id, name }) => (
+            <Heading key={id} id={id} text={name} asked={asked} />
           ))}
         </tr>
       </thead>
-      <tbody>
-        {page.items.map((customer) => (
-          <Row key={customer.subject} customer={customer} columns={columns} />
-        ))}
-      </tbody>
+      <tbody>{page.items.map((customer) => row(customer, columns))}</tbody>
     </Table>
   );
 }
 
-function Row({ customer, columns }: { readonly customer: Customer; readonly columns: readonly string[] }) {
+interface Column {
+  readonly id: string;
+  readonly name: string;
+  readonly entry: FieldEntry | undefined;
+}
+
+/** A customer's row. It and its cells are no components: a list has a thousand, and each would listen to signals. */
+function row(customer: Customer, columns: readonly Column[]) {
   const name = nameOf(customer);
-  const held = columns.filter((id) => id in customer.withheld).length;
+  const held = columns.filter(({ id }) => id in customer.withheld).length;
   return (
-    <tr>
+    <tr key={customer.subject}>
       <th scope="row">
         <a href={to(["customers", customer.subject])} class={name ? "" : "mono"}>
           {name || short(customer.subject)}
@@ -90,15 +92,34 @@ function Row({ customer, columns }: { readonly customer: Customer; readonly colu
           <span class="held">{held === columns.length ? t("withheld.all") : t("withheld.count", { n: held })}</span>
         )}
       </th>
-      {columns.map((id) => {
-        const reason = customer.withheld[id];
-        return (
-          <td key={id} data-label={named(id)} class={reason ? "withheld" : undefined}>
-            {reason ? <Locked reason={reason} /> : <Granted id={id} value={customer.fields[id] ?? null} />}
-          </td>
-        );
-      })}
+      {columns.map((column) => cell(customer, column))}
     </tr>
+  );
+}
+
+function cell(customer: Customer, { id, name, entry }: Column) {
+  const reason = customer.withheld[id];
+  if (reason) {
+    const text = t("withheld", { reason: lock(reason) });
+    return (
+      <td key={id} data-label={name} class="withheld">
+        <span class="locked" title={text}>
+          {text}
+        </span>
+      </td>
+    );
+  }
+  const text = shown(customer.fields[id] ?? null, entry);
+  if (text === "")
+    return (
+      <td key={id} data-label={name} class="absent faint">
+        <span class="unseen">{t("absent")}</span>
+      </td>
+    );
+  return (
+    <td key={id} data-label={name} class={entry?.type === "number" ? "tabular" : undefined}>
+      {text}
+    </td>
   );
 }
 

@@ -7,19 +7,6 @@ import type { Value } from "./api";
 import { field, purpose } from "./desk";
 import { lock, named, shown, t, why } from "./words";
 
-/**
- * A lock in the place of a value, in a cell: small, and with its reason for whoever looks closer. The stylesheet draws it:
- * a list has hundreds, and a picture of its own for each would take longer than all the rest.
- */
-export function Locked({ reason }: { readonly reason: string }) {
-  const text = t("withheld", { reason: lock(reason) });
-  return (
-    <span class="locked" title={text}>
-      {text}
-    </span>
-  );
-}
-
 /** A lock in the place of a value, with its reason in two words; opened, it says more and leads to the ask. */
 export function LockChip({
   subject,

@@ -1,8 +1,8 @@
 // Reads that an open screen repeats: at once when what may be seen has changed. What cannot be read again, or not
 // quickly, is taken away: nothing stays in sight on the strength of an old answer.
 
-import { type ReadonlySignal, type Signal, useSignal, useSignalEffect } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { effect, type ReadonlySignal, type Signal, useSignal } from "@preact/signals";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Problem } from "../ui/http";
 import { lost, retry, turn } from "./live";
 
@@ -32,7 +32,8 @@ export function useReading<T>(read: (stop: AbortSignal) => Promise<T>, holds: "v
   const tries = useSignal(0);
   const heard = useRef(turn.peek());
   const grace = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useSignalEffect(() => {
+  const look = useRef<() => () => void>(() => () => {});
+  look.current = () => {
     tries.value;
     if (holds === "values" && lost.value) {
       clearTimeout(grace.current);
@@ -40,7 +41,7 @@ export function useReading<T>(read: (stop: AbortSignal) => Promise<T>, holds: "v
       to.data.value = null;
       to.error.value = new Problem(0, "not_live", "");
       to.busy.value = false;
-      return;
+      return () => {};
     }
     if (turn.value !== heard.current) {
       heard.current = turn.value;
@@ -53,7 +54,8 @@ export function useReading<T>(read: (stop: AbortSignal) => Promise<T>, holds: "v
       grace.current = undefined;
     });
     return () => stopping.abort();
-  });
+  };
+  useLayoutEffect(() => effect(() => look.current()), []); // asks before the first frame, and not after it
   const again = () => {
     if (lost.peek()) retry();
     tries.value = tries.peek() + 1;
