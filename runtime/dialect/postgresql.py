@@ -136,17 +136,14 @@ def _engine(url: URL) -> Engine:
 
 
 def _take_turn(connection: Connection) -> None:
-    raw = connection.connection.dbapi_connection
-    assert isinstance(raw, psycopg.Connection)  # noqa: S101 - narrows the type for mypy
-    row = raw.execute(_taking(), prepare=True).fetchone()
-    if row is None or row[1] != 0:
+    if connection.exec_driver_sql(_taking()).one()[1] != 0:
         raise DatabaseError("foreign_code", "a table of this database has a trigger, a rule or a policy: not ours")
 
 
 @cache
-def _taking() -> psycopg.sql.Composed:
+def _taking() -> str:
     tables = psycopg.sql.Literal(sorted(SQLModel.metadata.tables))
-    return psycopg.sql.SQL(_TAKE).format(lock=LOCKS, number=WRITING, tables=tables)
+    return psycopg.sql.SQL(_TAKE).format(lock=LOCKS, number=WRITING, tables=tables).as_string()
 
 
 def _leave(raw: Any) -> None:

@@ -204,7 +204,10 @@ def test_a_log_that_lost_tiles_or_its_checkpoint_is_written_anew_from_the_databa
 
 def test_a_leaf_that_somebody_changed_in_the_database_is_what_was_signed_again(busy: World) -> None:
     old = busy.log.head()
-    sql(busy, "UPDATE log_entry SET leaf = CAST(replace(leaf, 'release', 'refusal') AS BLOB) WHERE leaf_index = 3")
+    sql(
+        busy,
+        "UPDATE log_entry SET leaf = CAST(replace(CAST(leaf AS TEXT), 'release', 'refusal') AS BLOB) WHERE leaf_index = 3",
+    )
     assert code(lambda: drain.drain(Log(busy.platform))) == "log_forked"
     found = recovery.recover(Log(busy.platform))
     assert (found.known, found.matched) == (3, 3)
@@ -212,7 +215,10 @@ def test_a_leaf_that_somebody_changed_in_the_database_is_what_was_signed_again(b
 
 
 def test_a_head_that_nobody_can_make_is_not_gone_on_from(busy: World) -> None:
-    sql(busy, "UPDATE log_entry SET leaf = CAST(replace(leaf, 'release', 'refusal') AS BLOB) WHERE leaf_index = 3")
+    sql(
+        busy,
+        "UPDATE log_entry SET leaf = CAST(replace(CAST(leaf AS TEXT), 'release', 'refusal') AS BLOB) WHERE leaf_index = 3",
+    )
     (busy.log.directory / "tile/entries/000.p/6").unlink()
     assert code(lambda: recovery.recover(Log(busy.platform))) == "log_forked"
     other = Ed25519Signer.generate()

@@ -1,12 +1,17 @@
 """Where values came from, and until when they may stay without a ground."""
 
+import json
 from datetime import timedelta
+
+from sqlalchemy import func, update
+from sqlmodel import col, select
 
 from crm_core import origin
 from crm_core.imports import importer, recall
 from crm_core.imports import undo as import_undo
 from protocol import times
 from protocol.consent import Field, SubjectId
+from runtime.outbox import Outbox
 
 EMAIL, CITY, GIVEN = Field("contact.email"), Field("address.city"), Field("contact.given_name")
 
@@ -95,10 +100,10 @@ def test_what_was_taken_back_since_stays_so_and_a_planted_event_dates_nothing(st
         import_undo.undo(stage.platform, done.run)
     typed = stage.customer(contact__email="desk@x.example")
     with stage.platform.database.write() as session:
-        session.connection().exec_driver_sql(
-            "UPDATE outbox SET header = json_set(header, '$.destroy_by', '2020-01-01T00:00:00Z') WHERE id = "
-            "(SELECT max(id) FROM outbox WHERE type = 'value.collected')"
-        )
+        newest = select(func.max(Outbox.id)).where(col(Outbox.type) == "value.collected").scalar_subquery()
+        header = session.execute(select(Outbox.header).where(col(Outbox.id) == newest)).scalar_one()
+        changed = json.dumps(json.loads(header) | {"destroy_by": "2020-01-01T00:00:00Z"})
+        session.execute(update(Outbox).where(col(Outbox.id) == newest).values(header=changed))
     at = stage.clock.now() + timedelta(days=900)
     assert sum(recall.some(stage.platform, at) for _ in range(40)) == 0
     with stage.platform.database.read() as session:

@@ -16,12 +16,13 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from sqlmodel import SQLModel
+from sqlmodel import Session, SQLModel
 
 from tests.engine import mapping
 
 _REPLACE = re.compile(r"\s*(?:INSERT OR REPLACE|REPLACE) INTO (\w+)", re.IGNORECASE)
 _BLOB = re.compile(r"\bx'([0-9a-fA-F{}]*)'", re.IGNORECASE)
+_CAST = re.compile(r"CAST\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*?) AS (TEXT|BLOB)\)")
 
 
 class Postgres:
@@ -41,11 +42,8 @@ class Postgres:
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> "Rows":
         """The statement with its `?`."""
-        told = _BLOB.sub(r"'\\x\1'::bytea", statement.replace("%", "%%").replace("?", "%s"))
-        if found := _REPLACE.match(statement):
-            told = _upsert(found[1], told[found.end() :])
         try:
-            done = self._connection.execute(told.encode(), list(values))
+            done = self._connection.execute(_told(statement).encode(), list(values))
         except (psycopg.errors.InvalidTextRepresentation, psycopg.errors.DatatypeMismatch):
             pytest.skip("PostgreSQL's columns take no values of another type")
         return Rows(done.fetchall() if done.description else [], done.rowcount)
@@ -123,10 +121,30 @@ def closing(connection: Any) -> Iterator[Any]:
         connection.close()
 
 
+def execute(session: Session, statement: str, *values: Any) -> Any:
+    """The statement with its `?`, in a session of the product's."""
+    connection = session.connection()
+    return connection.exec_driver_sql(_told(statement) if mapping.on() else statement, values)
+
+
 def copied(source: Path, target: Path) -> None:
     """A copy of a whole database, as a backup makes it; over what there is at the target."""
     with closing(connect(source)) as live, closing(connect(target)) as copy:
         live.backup(copy)
+
+
+def resting(file: Path) -> list[Path]:
+    """Where a server keeps the bytes of this database, all of them written: none for a file, which lies where it is."""
+    if not mapping.on():
+        return []
+    with psycopg.connect(mapping.conninfo(mapping.ensured(file)), autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        found = connection.execute(
+            "SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database "
+            "WHERE datname = current_database()"
+        ).fetchone()
+    assert found is not None
+    return [Path(found[0])]
 
 
 def removed(file: Path) -> None:
@@ -135,6 +153,16 @@ def removed(file: Path) -> None:
         mapping.dropped_one(file)
     for path in file.parent.glob(f"{file.name}*"):
         path.unlink()
+
+
+def _told(statement: str) -> str:
+    told = _BLOB.sub(r"'\\x\1'::bytea", statement.replace("%", "%%").replace("?", "%s"))
+    while found := _CAST.search(told):  # bytes as text and back
+        how = "convert_from" if found[2] == "TEXT" else "convert_to"
+        told = f"{told[: found.start()]}{how}({found[1]}, 'UTF8'){told[found.end() :]}"
+    if found := _REPLACE.match(told):
+        told = _upsert(found[1], told[found.end() :])
+    return told
 
 
 def _upsert(table: str, rest: str) -> str:

@@ -174,6 +174,7 @@ def test_a_handful_is_never_more_than_what_writers_may_wait_for() -> None:
     assert handfuls([]) == []
 
 
+@pytest.mark.sqlite("EXPLAIN QUERY PLAN")
 def test_a_look_for_keys_left_behind_reads_none_of_those_that_are_not(world: World) -> None:
     """It is done under the write lock: 40,000 keys that were moved already must not be looked at again."""
     with world.platform.database.read() as session:
