@@ -244,7 +244,7 @@ def test_the_worker_tells_of_trouble_and_goes_on(
 
 def kills(home: Path, work: Path, *mode: str) -> list[dict[str, Any]]:
     program = [sys.executable, str(Path(__file__).with_name("kill_drain.py")), str(home), str(work), *mode]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(program, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

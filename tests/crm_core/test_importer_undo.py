@@ -73,7 +73,10 @@ def killed(stage, tmp_path):
         [sys.executable, str(script), str(home), str(file), "500"],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
+        },
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "half\n"
