@@ -176,7 +176,7 @@ class _Recovery:
             self._look(known)
             return self._result(known)
         if beyond:
-            with self._database.write() as session:
+            with self._database.write("owner") as session:
                 _cut(session, known)
         with self._database.read() as session:
             lines = self._proved(session, known)
@@ -268,7 +268,7 @@ class _Recovery:
 
     def _look(self, known: int) -> None:
         """Do it all but keep nothing."""
-        with suppress(_Undone), self._database.write() as session:
+        with suppress(_Undone), self._database.write("owner") as session:
             _cut(session, known)
             lines = self._proved(session, known)
             entries, _ = drain.absorb(session, self._waiting(session, self._head.size - known))
@@ -287,7 +287,7 @@ class _Recovery:
 
     def _take_in(self, start: int, until: int, lines: dict[int, Line]) -> None:
         crash.point("rebuild.within")
-        with self._database.write() as session:
+        with self._database.write("owner") as session:
             leaves = list(self._leaves(start, until))
             events = self._waiting(session, len(leaves))
             entries, records = drain.absorb(session, events)
@@ -336,7 +336,7 @@ class _Recovery:
             return  # the drain will note the head
         unknown = sum(event_id.startswith("lost:") for event_id in gone)
         data = {"from": before, "size": self._head.size, "lost": len(gone) - unknown, "unknown": unknown}
-        with self._database.write() as session:
+        with self._database.write("owner") as session:
             told = times.iso_ms(at)
             session.add(LogCheckpoint(size=self._head.size, root=self._head.root, note=self._head.note, at=told))
             key = f"{event.LOG_RECOVERED}:{self._head.size}:{self._head.root.hex()}"

@@ -17,8 +17,9 @@ Examples:
 
   fieldgrant database roles --name shop --database shop --apply postgresql+psycopg://postgres@db1/shop
 
-Then give the three roles passwords or certificates, and set FIELDGRANT_DATABASE_OWNER (…_owner) where the schema is
-changed, FIELDGRANT_DATABASE (the name alone) and FIELDGRANT_DATABASE_READER (…_reader) where the platform runs.
+Then give the four roles passwords or certificates. Where the platform runs, set FIELDGRANT_DATABASE (the name alone),
+FIELDGRANT_DATABASE_KEEPER (…_keeper) and FIELDGRANT_DATABASE_READER (…_reader). FIELDGRANT_DATABASE_OWNER (…_owner) is
+for where the schema is changed, or the log made anew (`fieldgrant reconcile`).
 """
 _MIGRATE = """
 Examples:
@@ -29,13 +30,13 @@ Examples:
 
 @app.command("roles")
 def roles(
-    name: Annotated[str, typer.Option(help="The writer's name; owner and reader are called after it.")] = "fieldgrant",
+    name: Annotated[str, typer.Option(help="The writer's name; the others are called after it.")] = "fieldgrant",
     database: Annotated[str, typer.Option(help="The database's name.")] = "fieldgrant",
     apply: Annotated[
         str | None, typer.Option(metavar="URL", help="Run it there, as a superuser, instead of printing it.")
     ] = None,
 ) -> None:
-    """Print what makes the least-privileged roles: an owner of the tables, a writer, and a reader."""
+    """Print what makes the roles: an owner of the tables, a writer of consents, a keeper of values, and a reader."""
     from runtime.dialect import roles as made  # noqa: PLC0415 - only where there is PostgreSQL
 
     lines = list(made.statements(name, database))
@@ -60,8 +61,6 @@ def run(url: str, lines: list[str]) -> None:
 @app.command("migrate")
 def migrate(data: Data = None, keys: Keys = None) -> None:
     """Bring the schema to this version, as its owner (FIELDGRANT_DATABASE_OWNER)."""
-    from runtime.dialect import roles as made  # noqa: PLC0415
-
     with terminal.one_line():
         chosen = terminal.settings(data, keys)
         if chosen.database_owner is None:
@@ -69,10 +68,6 @@ def migrate(data: Data = None, keys: Keys = None) -> None:
         owner = Database(chosen.database_owner)
         try:
             owner.migrate()
-            name = (owner.engine.url.username or "").removesuffix("_owner")
-            with owner.engine.begin() as connection:
-                for line in made.taken(name):
-                    connection.exec_driver_sql(line.replace("%", "%%"))
         finally:
             owner.dispose()
 

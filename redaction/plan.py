@@ -169,7 +169,7 @@ def _plan_unclaimed(platform: Platform, catalogue: Catalogue, at: datetime) -> i
 
 
 def _unclaimed(platform: Platform, catalogue: Catalogue, subject: SubjectId, fields: frozenset[Field]) -> bool:
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         if not _free(session, [subject]):
             return False
         at = platform.clock.now()
@@ -198,7 +198,7 @@ def plan(platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId]
     At most `GROUP` subjects: nobody else writes meanwhile. Raises EvidenceError as `looking.look` and `Proofs.of` do.
     """
     crash.point("plan.before")
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         free = _free(session, subjects)
         if not free:
             return 0
@@ -300,7 +300,7 @@ def _remember(
     """One transaction for all subjects with nothing to do, and for those whose evidence cannot be believed."""
     if not idle and not broken:
         return
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         if idle:
             # the versions that we looked at, not the present ones: whatever moved meanwhile is looked at next time
             _mark(session, idle)

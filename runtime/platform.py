@@ -69,12 +69,7 @@ class Platform:
         if keyring.org != controller:
             raise RingError("wrong_org", "this key-ring belongs to another organisation (base_url)")
         kept = Journal(settings.journal_dir, keyring.secret(journal.KEY))
-        database = Database(
-            settings.database,
-            Chain(keyring.secret(KEY)),
-            owner=settings.database_owner,
-            reader=settings.database_reader,
-        )
+        database = Database(settings.database, Chain(keyring.secret(KEY)), settings.database_roles)
         database.migrate()
         signer = keyring.signer("controller", did=controller, verification_method=f"{controller}#key-1")
         services = {_SERVICE_TYPES[name]: url for name, url in settings.urls.items()}
@@ -125,7 +120,7 @@ def _check_places(settings: Settings) -> None:
 
 
 def _used(settings: Settings) -> bool:
-    database = Database(settings.database, reader=settings.database_reader)
+    database = Database(settings.database, others=settings.database_roles)
     try:
         with database.read() as session:
             return inspect(session.connection()).has_table("outbox") and bool(pending(session, 0, 1))

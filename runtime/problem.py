@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from protocol import canonical
 from protocol.errors import EvidenceError
 from runtime.clock import ClockError
+from runtime.dialect import DatabaseError
 
 TYPES = "https://ns.fieldgrant.example/problems/"
 MEDIA_TYPE = "application/problem+json"
@@ -100,7 +101,7 @@ def install(
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClockError, _clock)
-    for lost in (OperationalError, InterfaceError, PoolTimeout):
+    for lost in (OperationalError, InterfaceError, PoolTimeout, DatabaseError):
         app.add_exception_handler(lost, _database)
     app.add_middleware(Edge, body_limit=body_limit, larger=dict(larger or {}), statuses=mapped)
 

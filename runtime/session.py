@@ -2,35 +2,36 @@
 
 import importlib.util
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Engine
+from sqlalchemy.exc import ProgrammingError
 from sqlmodel import Session
 
 from runtime import dialect
+from runtime.dialect import DatabaseError, Role
 from runtime.outbox_chain import AFTER_COMMIT, INFO, Chain
 
+_DENIED = "42501"  # SQL's word for a right that somebody has not
 _MIGRATING = threading.Lock()  # Alembic's environment is global to the process
 
 
 class Database:
     """One database by URL. Threads never share a connection; several processes may hold the same database."""
 
-    def __init__(
-        self, url: str, chain: Chain | None = None, *, owner: str | None = None, reader: str | None = None
-    ) -> None:
+    def __init__(self, url: str, chain: Chain | None = None, others: Mapping[Role, str | None] | None = None) -> None:
         """`url` is SQLAlchemy's, e.g. `sqlite:///data/db/fieldgrant.db`; the directory is made if it is missing.
 
-        `chain`: what ties the events of the outbox together, handed to every session. `owner`: the URL by which the
-        schema is changed, where the role of `url` owns nothing; `reader`: that by which it is read. Raises
-        DatabaseError.
+        `chain`: what ties the events of the outbox together, handed to every session. `others`: the URLs of roles that
+        are not that of `url`. Raises DatabaseError.
         """
         self._info = {} if chain is None else {INFO: chain}
-        self._owner = owner
-        self._dialect = dialect.opened(url, reader)
+        apart: dict[Role, str] = {role: other for role, other in (others or {}).items() if other is not None}
+        self._dialect = dialect.opened(url, apart)
         self.engine: Engine = self._dialect.engine
 
     @contextmanager
@@ -40,9 +41,13 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A session that holds the write lock from its first statement; commits at exit, rolls back on any error."""
-        made = Session(self._dialect.writer, expire_on_commit=False, info=self._info)
+    def write(self, by: Role = "writer") -> Iterator[Session]:
+        """A session that holds the write lock from its first statement; commits at exit, rolls back on any error.
+
+        `by` the keeper: it looks at sealed values or writes some, and writes no consent; by the owner: it changes the
+        log. See `runtime.dialect.roles`.
+        """
+        made = Session(self._dialect.writers[by], expire_on_commit=False, info=self._info)
         with self._dialect.turn(), made as session:
             with session.begin():
                 session.connection()  # the lock now: what is read here must not change until the commit
@@ -53,7 +58,7 @@ class Database:
     def migrate(self) -> None:
         """Bring the schema to the newest version (`migrations/`), in one transaction. Two processes may run it.
 
-        Raises DatabaseError.
+        Raises DatabaseError (`not_owner`, `unknown_schema`, `unfit_database`, `wrong_role`).
         """
         spec = importlib.util.find_spec("migrations")
         if spec is None or not spec.submodule_search_locations:
@@ -61,14 +66,19 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(next(iter(spec.submodule_search_locations))).replace("%", "%%"))
         self._dialect.fit()
-        by = self._dialect if self._owner is None else dialect.opened(self._owner)
         try:
-            with _MIGRATING, by.writer.begin() as connection:
+            with _MIGRATING, self._dialect.writers["owner"].begin() as connection:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
-        finally:
-            if by is not self._dialect:
-                by.engine.dispose()
+                self._dialect.granted(connection)
+        except CommandError as error:
+            raise DatabaseError("unknown_schema", f"another version of this program made this: {error}") from None
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) != _DENIED:
+                raise
+            detail = "the tables are not this role's and not of this version: run `fieldgrant database migrate`"
+            raise DatabaseError("not_owner", detail) from None
+        self._dialect.able()
 
     def checkpoint(self) -> bool:
         """Empty SQLite's write-ahead log if nobody reads just now; whether it was emptied. Waits for its turn only."""
@@ -77,7 +87,8 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
-        self._dialect.reader.dispose()
+        for engine in (self._dialect.reader, *self._dialect.writers.values()):
+            engine.dispose()
 
 
 def _nothing() -> None:

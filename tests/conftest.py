@@ -61,12 +61,17 @@ def _databases_end_with_their_test(request: pytest.FixtureRequest) -> Iterator[N
 
 def _make_template() -> None:
     """Every database of the tests begins as a copy of this one, whose schema is the newest."""
+    from runtime.dialect import roles
     from runtime.session import Database
 
     with psycopg.connect(os.environ[mapping.SERVER], autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {mapping.TEMPLATE}")
+    with psycopg.connect(mapping.conninfo(mapping.TEMPLATE)) as connection:
+        for statement in roles.statements(mapping.NAME, mapping.TEMPLATE):
+            connection.execute(statement.encode())
     told = psycopg.conninfo.conninfo_to_dict(os.environ[mapping.SERVER])
-    made = Database(f"postgresql+psycopg://postgres@/{mapping.TEMPLATE}?host={told['host']}")
+    owner = f"{mapping.NAME}_{roles.OWNER}"
+    made = Database(f"postgresql+psycopg://{owner}@/{mapping.TEMPLATE}?host={told['host']}")
     made.migrate()
     made.dispose()
 

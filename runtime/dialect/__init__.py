@@ -1,15 +1,20 @@
 """The two engines, SQLite and PostgreSQL: all that differs between them lies in this room (docs/decisions/028)."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Final, Literal, Protocol
 
-from sqlalchemy import Engine, FromClause, Insert
+from sqlalchemy import Connection, Engine, FromClause, Insert
 from sqlalchemy.dialects import postgresql as _postgresql
 from sqlalchemy.dialects import sqlite as _sqlite
 from sqlalchemy.engine import make_url
 from sqlmodel import Session
 
-__all__ = ["DatabaseError", "Dialect", "insert", "is_sqlite", "opened"]
+__all__ = ["WRITERS", "DatabaseError", "Dialect", "Role", "insert", "is_sqlite", "opened"]
+
+Role = Literal["writer", "keeper", "owner", "reader"]
+"""Who speaks to the database; where they are apart, see `runtime.dialect.roles`."""
+WRITERS: Final[tuple[Role, ...]] = ("writer", "keeper", "owner")
 
 
 class DatabaseError(Exception):
@@ -23,14 +28,14 @@ class DatabaseError(Exception):
 class Dialect(Protocol):
     """What a Database needs of an engine.
 
-    `engine`: the pool of connections that the two share. `reader`: its transactions see one snapshot, taken at their
-    first statement, and cannot write. `writer`: its transactions hold the one write lock from their beginning to their
-    end, each sees what the one before it committed.
+    `engine`: the pool of connections that the others share, where their roles are not apart. `reader`: its transactions
+    see one snapshot, taken at their first statement, and cannot write. `writers`: their transactions hold the one
+    write lock from their beginning to their end, each sees what the one before it committed.
     """
 
     engine: Engine
     reader: Engine
-    writer: Engine
+    writers: Mapping[Role, Engine]
 
     def turn(self) -> AbstractContextManager[None]:
         """What a writer waits for before it begins, and keeps to its end."""
@@ -40,13 +45,21 @@ class Dialect(Protocol):
         """Look once whether the server is as it must be. Raises DatabaseError."""
         ...
 
+    def granted(self, connection: Connection) -> None:
+        """After a migration, in its transaction: say again who may do what with the tables."""
+        ...
+
+    def able(self) -> None:
+        """Look once whether each role may do its work. Raises DatabaseError."""
+        ...
+
     def checkpoint(self) -> bool:
         """See `Database.checkpoint`."""
         ...
 
 
-def opened(url: str, reader: str | None = None) -> Dialect:
-    """The engine of a URL of SQLAlchemy's; `reader` as for Database. Raises DatabaseError.
+def opened(url: str, others: Mapping[Role, str]) -> Dialect:
+    """The engine of a URL of SQLAlchemy's; `others` as for Database. Raises DatabaseError.
 
     Codes: `unknown_database`, `password_in_url`.
     """
@@ -56,12 +69,12 @@ def opened(url: str, reader: str | None = None) -> Dialect:
 
         return SQLite(parsed)
     if parsed.drivername == "postgresql+psycopg":
-        reading = None if reader is None else make_url(reader)
-        if parsed.password or (reading is not None and reading.password):  # addresses are shown, kept and logged
+        urls = {role: make_url(other) for role, other in others.items()}
+        if any(one.password for one in (parsed, *urls.values())):  # addresses are shown, kept and logged
             raise DatabaseError("password_in_url", "leave it out: it is taken from PGPASSWORD, PGPASSFILE or ~/.pgpass")
         from runtime.dialect.postgresql import PostgreSQL  # noqa: PLC0415
 
-        return PostgreSQL(parsed, reading)
+        return PostgreSQL(parsed, urls)
     raise DatabaseError("unknown_database", "use sqlite:///… or postgresql+psycopg://…")
 
 

@@ -6,13 +6,14 @@ those who wait in the order in which they came, and gives up the turn of a proce
 """
 
 import select as polling
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, Final
 
 import psycopg
 import psycopg.sql
-from sqlalchemy import URL, Connection, Engine, Integer, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Integer, create_engine, event, inspect
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
 from sqlalchemy.engine import make_url
@@ -21,7 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.types import BigInteger
 from sqlmodel import SQLModel
 
-from runtime.dialect import DatabaseError
+from runtime.dialect import WRITERS, DatabaseError, Role, roles
 from runtime.problem import Problem
 
 # Advisory locks of this database, as (class, number): `FGRT` in hexadecimal, then which.
@@ -49,12 +50,20 @@ _CONNECT: Final[dict[str, Any]] = {
     "keepalives_count": 3,
 }
 # A trigger or a rule that somebody puts on our tables runs in our own transactions: it could delete the record of each
-# read before it is committed; a policy could hide a row from us. Our schema has none, so each writer looks for them.
+# read before it is committed; a policy could hide a row from us. So each writer looks for any that is not ours: one
+# that shows every row, and one that only refuses rows (`roles.grants`).
 _TAKE: Final = """
 SELECT pg_catalog.pg_advisory_xact_lock({lock}, {number}), (
   SELECT count(*) FROM pg_catalog.pg_class AS c
   WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relname = ANY ({tables}) AND (
-    c.relkind <> 'r' OR c.relrowsecurity
+    c.relkind <> 'r'
+    OR (c.relrowsecurity AND (c.relforcerowsecurity OR (
+      SELECT bool_or(p.whole) AND bool_and(p.whole OR p.refusing) FROM (
+        SELECT polpermissive AND polcmd = '*' AND polroles = '{{0}}'
+            AND coalesce(pg_catalog.pg_get_expr(polqual, polrelid), '') = 'true'
+            AND coalesce(pg_catalog.pg_get_expr(polwithcheck, polrelid), '') = 'true' AS whole,
+          NOT polpermissive AND polcmd = 'a' AND polwithcheck::text !~ 'FUNCEXPR|SUBLINK' AS refusing
+        FROM pg_catalog.pg_policy WHERE polrelid = c.oid) AS p) IS NOT TRUE))
     OR (c.relhasrules AND EXISTS (SELECT FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = c.oid))
     OR (c.relhastriggers AND EXISTS (
       SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal))))
@@ -82,13 +91,15 @@ class _Types(PGTypeCompiler):
 class PostgreSQL:
     """The database of a URL; `host` may name several servers of which one is the primary."""
 
-    def __init__(self, url: URL, reader: URL | None = None) -> None:
-        """`reader`: the URL by which it is read, where that is another role's."""
+    def __init__(self, url: URL, others: Mapping[Role, URL]) -> None:
+        """`others`: the URLs of the roles that are not that of `url`."""
         self.engine = _engine(url)
-        reading = self.engine if reader is None else _engine(reader)
+        reading = _engine(others["reader"]) if "reader" in others else self.engine
         self.reader: Engine = reading.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self.writer: Engine = self.engine.execution_options(fieldgrant_writes=True)
-        event.listen(self.writer, "begin", _take_turn)
+        own = _writing(self.engine)
+        self.writers: Mapping[Role, Engine] = {
+            role: _writing(_engine(others[role])) if role in others else own for role in WRITERS
+        }
 
     def turn(self) -> AbstractContextManager[None]:
         """Nothing: the server keeps the queue."""
@@ -103,6 +114,33 @@ class PostgreSQL:
                 "unfit_database",
                 "make it with CREATE DATABASE … ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0",
             )
+
+    def able(self) -> None:
+        """Each role must be the one that it is taken for: who forgets one learns it at the start."""
+        wanted = {
+            "reader": (self.reader, "has_column_privilege('record', 'cells', 'SELECT')"),
+            "keeper": (self.writers["keeper"], "has_table_privilege('record', 'INSERT')"),
+            "writer": (self.writers["writer"], "has_table_privilege('credential', 'UPDATE')"),
+        }
+        for role, (engine, may) in wanted.items():
+            with engine.connect() as connection:
+                if not connection.exec_driver_sql(f"SELECT {may}").scalar():
+                    name = "" if role == "writer" else f"_{role.upper()}"
+                    raise DatabaseError(
+                        "wrong_role",
+                        f"{connection.engine.url.username} is not the {role}: set FIELDGRANT_DATABASE{name} as "
+                        "`fieldgrant database roles --help` says",
+                    )
+
+    def granted(self, connection: Connection) -> None:
+        """What each of the roles may do with the tables as they are now, where this is the owner's and has others."""
+        name, owner, _ = (connection.engine.url.username or "").rpartition(f"_{roles.OWNER}")
+        if not owner:
+            return
+        found = inspect(connection)  # whatever is there: not every process knows every table of ours
+        tables = {table: tuple(one["name"] for one in found.get_columns(table)) for table in found.get_table_names()}
+        for statement in roles.grants(name, tables):
+            connection.exec_driver_sql(statement.replace("%", "%%"))
 
     def checkpoint(self) -> bool:
         """The server's own write-ahead log is recycled by the server. Values in it are sealed."""
@@ -133,6 +171,12 @@ def _engine(url: URL) -> Engine:
     engine.dialect.do_rollback = _leave  # type: ignore[method-assign, assignment]
     event.listen(engine, "checkout", _alive)
     return engine
+
+
+def _writing(engine: Engine) -> Engine:
+    made: Engine = engine.execution_options(fieldgrant_writes=True)
+    event.listen(made, "begin", _take_turn)
+    return made
 
 
 def _take_turn(connection: Connection) -> None:

@@ -1,7 +1,7 @@
 """SQLite: one file, write-ahead log, writers in turns."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from runtime.dialect import WRITERS, Role
 from runtime.turn import Turns
 
 BUSY_TIMEOUT = 10.0  # seconds that a statement waits for another process's write lock
@@ -42,7 +43,8 @@ class SQLite:
         event.listen(self.engine, "connect", _prepare)
         event.listen(self.engine, "begin", _begin)
         self.reader: Engine = self.engine
-        self.writer: Engine = self.engine.execution_options(**{_WRITES: True})
+        writer: Engine = self.engine.execution_options(**{_WRITES: True})
+        self.writers: Mapping[Role, Engine] = dict.fromkeys(WRITERS, writer)
         file = url.database if url.database not in (None, "", ":memory:") else None
         self._turns = Turns(Path(file)) if file else None
 
@@ -52,6 +54,12 @@ class SQLite:
 
     def fit(self) -> None:
         """It is part of Python."""
+
+    def granted(self, connection: Connection) -> None:
+        """Whoever has the file has it."""
+
+    def able(self) -> None:
+        """There is one."""
 
     def checkpoint(self) -> bool:
         """Empty the write-ahead log if nobody reads just now; whether it was emptied. Waits for its turn only.

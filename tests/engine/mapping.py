@@ -5,6 +5,7 @@ Set by `pytest --engine postgresql` (see tests/conftest.py). The address of the 
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -12,9 +13,12 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from runtime import dialect
+from runtime.dialect import roles
 
 SERVER = "FIELDGRANT_TEST_POSTGRES"  # libpq's words for the server's database `postgres`
 TEMPLATE = "fieldgrant_template"
+NAME = "fieldgrant"  # of the writer; the other roles are called after it
+_PLATFORM = "fieldgrant.db"
 _REAL = dialect.opened
 
 
@@ -33,10 +37,10 @@ def name_of(file: Path) -> str:
     return f"fg_{hashlib.blake2b(str(file.absolute()).encode(), digest_size=10).hexdigest()}"
 
 
-def url_of(file: Path) -> str:
-    """SQLAlchemy's URL of the database that stands for a file; it is made if it is missing."""
+def url_of(file: Path, role: str | None = None) -> str:
+    """SQLAlchemy's URL of the database that stands for a file, as superuser or a role; it is made if it is missing."""
     told = psycopg.conninfo.conninfo_to_dict(os.environ[SERVER])
-    return f"postgresql+psycopg://{told['user']}@/{ensured(file)}?host={told['host']}"
+    return f"postgresql+psycopg://{role or told['user']}@/{ensured(file)}?host={told['host']}"
 
 
 def ensured(file: Path, template: str = TEMPLATE) -> str:
@@ -74,12 +78,20 @@ def dropped_one(file: Path) -> None:
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name_of(file))))
 
 
-def opened(url: str, reader: str | None = None) -> dialect.Dialect:
-    """As `runtime.dialect.opened`, with files mapped."""
+def opened(url: str, others: Mapping[dialect.Role, str]) -> dialect.Dialect:
+    """As `runtime.dialect.opened`, with files mapped: a platform's own with its roles apart, any other as superuser."""
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-        url = url_of(Path(str(parsed.database)))
-    return _REAL(url, reader)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return _REAL(url, others)
+    file = Path(str(parsed.database))
+    if file.name != _PLATFORM:
+        return _REAL(url_of(file), {})
+    apart: dict[dialect.Role, str] = {
+        "owner": url_of(file, f"{NAME}_{roles.OWNER}"),
+        "keeper": url_of(file, f"{NAME}_{roles.KEEPER}"),
+        "reader": url_of(file, f"{NAME}_{roles.READER}"),
+    }
+    return _REAL(url_of(file, NAME), apart)
 
 
 def install() -> None:
