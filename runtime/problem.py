@@ -27,6 +27,7 @@ STATUSES: Mapping[str, int] = {
     "stale_signature": 401,
     "unknown_field": 404,
     "unknown_purpose": 404,
+    "unknown_read": 404,
 }
 TITLES = {
     400: "Bad request",

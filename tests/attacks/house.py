@@ -9,13 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -45,6 +45,19 @@ ROLES = {"mei": "marketing", "sina": "service", "dora": "dpo", "dan": "dpo"}
 WEAK = Strength(1, 8192)
 
 
+class Served(Protocol):
+    """A server process: `subprocess.Popen`, or what is like it."""
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int | None: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+Starts = Callable[[list[str], dict[str, str], Path], Served]
+
+
 @dataclass(slots=True)
 class Person:
     """A customer and their wallet."""
@@ -67,7 +80,7 @@ class House:
     home: Path
     ports: tuple[int, ...]
     people: list[Person] = field(default_factory=list)
-    processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    processes: dict[int, Served] = field(default_factory=dict)
     cwd: Path | None = None  # of the servers
     clock: Clocks | None = None  # None: the machine's
 
@@ -235,19 +248,25 @@ class House:
 
     # -- processes
 
-    def start(self, n: int, *parties: str, command: Sequence[str] = ("-m", "fieldgrant")) -> None:
+    def start(
+        self, n: int, *parties: str, command: Sequence[str] = ("-m", "fieldgrant"), process: Starts | None = None
+    ) -> None:
         """A server process of these parties (none named: all) on port `n`; returns when it answers."""
         only = [word for party in parties for word in ("--only", party)]
+        words = ["serve", *only, "--port", str(self.ports[n]), "--no-seed"]
         environment = {
             **os.environ, "FIELDGRANT_HOME": str(self.home), "FIELDGRANT_MAIL_DIR": str(self.settings.mail_dir),
             "FIELDGRANT_BASE_URL": self.url(0),
         }  # fmt: skip
-        log = (self.home / f"server-{n}.log").open("ab")
-        with log:
-            self.processes[n] = subprocess.Popen(
-                [sys.executable, *command, "serve", *only, "--port", str(self.ports[n]), "--no-seed"],
-                env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=self.cwd,
-            )  # fmt: skip
+        log = self.home / f"server-{n}.log"
+        if process is not None:
+            self.processes[n] = process(words, environment, log)
+        else:
+            with log.open("ab") as out:
+                self.processes[n] = subprocess.Popen(
+                    [sys.executable, *command, *words], env=environment, stdout=out, stderr=subprocess.STDOUT,
+                    cwd=self.cwd,
+                )  # fmt: skip
         until = time.monotonic() + 180  # a busy machine
         while time.monotonic() < until:
             if self.processes[n].poll() is not None:

@@ -225,12 +225,13 @@ export function LanguageSwitch() {
 export function Table({
   label,
   busy = false,
+  columns,
   children,
-}: Children & { readonly label: string; readonly busy?: boolean }) {
+}: Children & { readonly label: string; readonly busy?: boolean; readonly columns?: number }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
     <section class="table" aria-label={label} aria-busy={busy} tabIndex={0}>
-      <table>
+      <table style={columns === undefined ? undefined : { "--columns": columns }}>
         <caption class="unseen">{label}</caption>
         {children}
       </table>
