@@ -71,7 +71,7 @@ def publish(house: House, recipient: Did) -> None:
 
 def touchpoint(house: House) -> Callable[[dict[str, Any]], httpx.Response]:
     """A web form that may leave with us what has no ground yet; what sends its uploads."""
-    with house.platform.database.write() as session:
+    with house.platform.database.write("owner") as session:
         at = house.platform.clock.now()
         staff.create_account(
             session, house.platform.keyring, account="ada", name="ada", role="admin", password=PASSWORD, at=at

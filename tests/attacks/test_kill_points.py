@@ -141,7 +141,7 @@ def settled_first(home: Path, url: str, point: str, body: bytes, did: str) -> No
     right = settling.settle
 
     def wrong(desk: Desk, *ids: str) -> Any:
-        with desk.platform.database.write() as session:
+        with desk.platform.database.write("owner") as session:
             session.connection().exec_driver_sql("UPDATE settling SET settled_at = at")
         os.environ[crash.VARIABLE] = point
         return right(desk, *ids)
@@ -238,7 +238,7 @@ def test_every_named_step_is_killed_by_a_test() -> None:
 def test_control_an_event_that_is_emitted_without_its_key_is_doubled(house: House) -> None:
     """Without the unique key, whoever does it again after a crash tells it twice: what the tests above would see."""
     for _ in range(2):
-        with house.platform.database.write() as session:
+        with house.platform.database.write("owner") as session:
             outbox.emit(session, "consent.shut", at=house.platform.clock.now(), records=[(None, {"version": 1})])
     assert len(house.sql("SELECT id FROM outbox WHERE type = 'consent.shut'")) == 2
     assert nothing_doubled

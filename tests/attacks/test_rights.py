@@ -93,7 +93,7 @@ def test_an_answer_is_over_after_a_week_and_says_nothing_else(place: Place, mina
     assert "history" not in told
     assert place.get("dpo", f"/issuer/requests/{id_}").json()["state"] == "answered"
     # the clock of a served place only moves on by a little: the week is put behind the request
-    with place.platform.database.write() as session:
+    with place.platform.database.write("owner") as session:
         row = session.get_one(DataRequest, id_)
         row.closed_at = "2026-01-01T00:00:00.000Z"
         requests._save(session, place.platform, row)
@@ -239,7 +239,7 @@ def test_whoever_takes_an_exclusion_out_of_the_database_opens_nothing(place: Pla
         "changed": "UPDATE credential SET body = :body WHERE kind = 'exclusion' AND subject = :subject",
         "moved": "UPDATE credential SET subject = :other WHERE kind = 'exclusion' AND subject = :subject",
     }[how]
-    with place.platform.database.write() as session:
+    with place.platform.database.write("owner") as session:
         session.connection().execute(text(bent), {"subject": held.subject, "other": other.subject, "body": b"{}"})
         allowance.compile(session, place.platform, catalogue.load(), SubjectId(held.subject))
     shown = place.shown(held.subject, "service", "service")

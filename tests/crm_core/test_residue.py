@@ -71,7 +71,7 @@ def test_the_search_finds_what_was_planted(stage, encode):
 
 def test_a_value_in_a_column_would_be_found(stage):
     """Another control: the search sees into the database and its WAL."""
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         session.connection().exec_driver_sql("CREATE TABLE leak (value TEXT)")
         hand.execute(session, "INSERT INTO leak VALUES (?)", MARKERS[0])
     assert MARKERS[0] in residue(stage.platform.settings.home)

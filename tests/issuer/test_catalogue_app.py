@@ -118,7 +118,7 @@ def test_a_draft_that_was_withdrawn_cannot_be_approved_not_even_in_an_older_data
     assert desk.call("dora", "POST", f"{path}/withdrawal").json() == gone.json()  # again: nothing happens
     assert desk.call("ann", "GET", "/catalogue/drafts").json()["items"] == []
     assert desk.call("dan", "POST", f"{path}/approval").json()["code"] == "draft_withdrawn"
-    with shelf.platform.database.write() as session:  # as a database has it that was brought back
+    with shelf.platform.database.write("owner") as session:  # as a database has it that was brought back
         row = session.get_one(Credential, made["id"])
         row.ended_at = row.ended_kind = row.ended_by = None
         session.add(row)

@@ -80,7 +80,7 @@ def test_nobody_approves_their_own_ground(world: World) -> None:
 
 def _write(world: World, statement: str, *values: str) -> None:
     """What whoever administers the database does."""
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         hand.execute(session, statement, *values)
 
 

@@ -125,7 +125,7 @@ def test_a_group_shares_its_transactions_its_journal_entries_and_its_events(
 def test_one_that_fails_holds_up_and_undoes_none_of_the_others(world: World) -> None:
     people = withdrawn(world, 5)
     broken = people[2]
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.get_one(RecordRow, broken.subject)
         row.cells = row.cells[:-1] + bytes([row.cells[-1] ^ 1])
         session.add(row)

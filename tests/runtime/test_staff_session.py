@@ -54,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Platform, 
     clock = FixedClock(START)
     settings = Settings(home=home, mail_dir=home / "mail", sign_in_rate="1000/minute")
     platform = Platform.create(settings, clock)
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         for account, role in (("mei", "marketing"), ("dora", "dpo"), ("ende", "sales")):
             staff.create_account(
                 session, platform.keyring, account=account, name="X", role=role, password=PASSWORD, at=START
@@ -232,7 +232,7 @@ def test_a_cookie_ends_after_eight_hours_and_with_its_account(
 ) -> None:
     leaving = Browser(client)
     leaving.enter("ende")
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         staff.end_account(session, platform, "ende", clock.now())
     assert code(leaving.call("GET", "/staff/session")) == "not_signed_in"
     clock.advance(timedelta(hours=8) - timedelta(seconds=1))
@@ -254,10 +254,10 @@ def test_whoever_writes_to_the_database_makes_no_cookie_count(
     browser: Browser, client: TestClient, platform: Platform, forgery: str
 ) -> None:
     digest = Ticket("token", browser.cookie).digest(platform.keyring)
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         session.execute(text("DELETE FROM staff_session"))
     browser.enter()
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         session.execute(text(forgery), {"digest": digest} if ":digest" in forgery else {})
     assert code(browser.call("GET", "/staff/session")) == "not_signed_in"
     as_token = Browser(client).call("GET", "/staff/session", authorization=f"Bearer {browser.cookie}")

@@ -98,7 +98,7 @@ def test_a_restored_enrolment_is_replayed_and_ends_the_mailers_ground(stage: Sta
     stage.ground("invitation", EMAIL, PHONE, roles=frozenset({"mailer"}), until_enrolled=True)
     with restored(stage):
         customer = Customer(subject, stage.enrol(stage.subject()).wallet)
-        with stage.platform.database.write() as session:
+        with stage.platform.database.write("owner") as session:
             id_ = stage.store_enrolment(session, customer)
             version = stage.registry.raised(session, subject)
             evidence = {"enrolment": signed.document(session.get_one(Credential, id_))}
