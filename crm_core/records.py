@@ -39,6 +39,7 @@ class RecordRow(SQLModel, table=True):
 
 TABLE: Table = SQLModel.metadata.tables["record"]
 _BATCH = 500
+_INSERT = TABLE.insert()
 
 
 class Record(NamedTuple):
@@ -89,8 +90,7 @@ def page(session: Session, after: str, limit: int) -> list[Record]:
 
 def insert(session: Session, records: Sequence[Record]) -> None:
     """Add new records."""
-    if records:
-        session.connection().execute(TABLE.insert(), [record._asdict() for record in records])
+    bulk.execute(session, _INSERT, [record._asdict() for record in records])
 
 
 def replace(
