@@ -4,6 +4,7 @@ import importlib.util
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -60,11 +61,8 @@ class Database:
 
         Raises DatabaseError (`not_owner`, `unknown_schema`, `unfit_database`, `wrong_role`).
         """
-        spec = importlib.util.find_spec("migrations")
-        if spec is None or not spec.submodule_search_locations:
-            raise RuntimeError("the migrations package is not installed")
         config = Config()
-        config.set_main_option("script_location", str(next(iter(spec.submodule_search_locations))).replace("%", "%%"))
+        config.set_main_option("script_location", str(_migrations()).replace("%", "%%"))
         self._dialect.fit()
         try:
             with _MIGRATING, self._dialect.writers["owner"].begin() as connection:
@@ -89,6 +87,13 @@ class Database:
         self.engine.dispose()
         for engine in (self._dialect.reader, *self._dialect.writers.values()):
             engine.dispose()
+
+
+def _migrations() -> Path:
+    spec = importlib.util.find_spec("migrations")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError("the migrations package is not installed")
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def _nothing() -> None:
