@@ -2,13 +2,13 @@
 
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, Integer, LargeBinary, Text, bindparam, insert
+from sqlalchemy import Column, Integer, LargeBinary, Row, Text, bindparam, insert
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from protocol import canonical, event
@@ -180,23 +180,29 @@ def inspected(session: Session, after: int, limit: int) -> tuple[list[OutboxEven
     flaws: list[Flaw] = []
     while not events:  # past as many rows as somebody else may have put in between
         statement = _TABLE.select().where(_TABLE.c.id > after).order_by(_TABLE.c.id).limit(limit)
-        rows = [dict(row) for row in session.connection().execute(statement).mappings()]
+        rows = session.connection().execute(statement).all()
         if not rows:
             break
-        genuine, found = chain.inspect(rows, before)
+        genuine, found = chain.inspect([row._asdict() for row in rows], before)
         flaws += found
-        events += [read(Outbox(**row)) for row, fits in zip(rows, genuine, strict=True) if fits]
-        after = rows[-1]["id"]
+        events += [read(row) for row, fits in zip(rows, genuine, strict=True) if fits]
+        after = rows[-1].id
     return events, flaws
 
 
 def told(session: Session, event_id: str) -> OutboxEvent | None:
     """The event of this id, if it is there and as we wrote it."""
     chain: Chain | None = session.info.get(INFO)
-    found = session.connection().execute(_TABLE.select().where(_TABLE.c.event_id == event_id)).mappings().first()
-    if found is None or (chain is not None and not chain.genuine(dict(found))):
+    found = session.connection().execute(_TABLE.select().where(_TABLE.c.event_id == event_id)).first()
+    if found is None or (chain is not None and not chain.genuine(found._asdict())):
         return None
-    return read(Outbox(**found))
+    return read(found)
+
+
+def of_rows(session: Session, ids: Collection[int]) -> dict[int, OutboxEvent]:
+    """The events of these outbox ids (at most 500) that are there, whoever wrote them."""
+    rows = session.connection().execute(_TABLE.select().where(_TABLE.c.id.in_(ids)))
+    return {row.id: read(row) for row in rows}
 
 
 def pending(session: Session, after: int, limit: int) -> list[OutboxEvent]:
@@ -208,7 +214,7 @@ def pending(session: Session, after: int, limit: int) -> list[OutboxEvent]:
     return [read(row) for row in session.exec(query)]
 
 
-def read(row: Outbox) -> OutboxEvent:
+def read(row: Outbox | Row[Any]) -> OutboxEvent:
     """The event of a row; whether we wrote it is for `inspected` to say."""
     records = orjson.loads(row.records)
     return OutboxEvent(

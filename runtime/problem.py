@@ -1,5 +1,6 @@
 """Errors as problem+json (RFC 9457) with a stable `code`, for every way in which a request can fail."""
 
+import errno
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ from protocol import canonical
 from protocol.errors import EvidenceError
 from runtime.clock import ClockError
 from runtime.dialect import DatabaseError
+from runtime.journal import JournalError
 
 TYPES = "https://ns.fieldgrant.example/problems/"
 MEDIA_TYPE = "application/problem+json"
@@ -43,6 +45,7 @@ TITLES = {
     500: "Internal error",
     503: "Not available",
 }
+FULL_OR_BROKEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 _CODES = {401: "not_signed_in", 403: "not_allowed", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 _log = logging.getLogger("fieldgrant.problem")
 
@@ -97,6 +100,8 @@ def install(
         assert isinstance(error, EvidenceError)  # noqa: S101 - narrows the type for mypy
         return _of_evidence(error, mapped).response()
 
+    app.add_exception_handler(JournalError, _journal)
+    app.add_exception_handler(OSError, _disk)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(EvidenceError, evidence)
     app.add_exception_handler(RequestValidationError, _validation)
@@ -134,9 +139,23 @@ async def _clock(_request: Request, error: Exception) -> Response:
 
 async def _database(_request: Request, error: Exception) -> Response:
     _log.warning("the database: %s", type(error).__name__)  # its words could quote what was asked of it
-    return Problem(
-        503, "database_unavailable", "The database cannot be used now. Try again.", headers={"Retry-After": "2"}
-    ).response()
+    return _again("database_unavailable", "The database cannot be used now. Try again.")
+
+
+async def _journal(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, JournalError)  # noqa: S101 - narrows the type for mypy
+    return _again(error.code, "What ends something could not be made durable, so nothing was done. Try again.")
+
+
+async def _disk(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)  # noqa: S101 - narrows the type for mypy
+    if error.errno not in FULL_OR_BROKEN:
+        raise error
+    return _again("storage_failed", "The disk takes nothing now, so nothing was done. Try again.")
+
+
+def _again(code: str, detail: str) -> Response:
+    return Problem(503, code, detail, headers={"Retry-After": "2"}).response()
 
 
 async def _http(_request: Request, error: Exception) -> Response:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ KEY = bytes(32)
 ANN, BEN = SubjectId("sub_ann"), SubjectId("sub_ben")
 APPENDER = """
 import sys
+import threading
 from pathlib import Path
 from runtime.journal import Journal
 journal = Journal(Path(sys.argv[1]), bytes(32))
@@ -273,10 +275,55 @@ def test_an_append_that_is_not_durable_is_taken_back_and_says_so(
     with monkeypatch.context() as patch:
         patch.setattr("runtime.journal.os.fsync", broken)
         assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
-    assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
     again = Journal(tmp_path, KEY)
-    assert again.floor(ANN) == 1
-    assert again.append(narrowing(ANN, 2)) == 2
+    assert (journal.floor(ANN), again.floor(ANN)) == (1, 1)
+    assert journal.append(narrowing(ANN, 2)) == 2  # the disk is well again
+    assert again.append(narrowing(ANN, 3)) == 3
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_what_cannot_be_taken_back_at_once_is_taken_back_later_unless_others_went_on_behind_it(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: bool
+) -> None:
+    journal.append(narrowing(ANN, 1))
+
+    def broken(*_: int) -> None:
+        raise OSError("disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("runtime.journal.os.fsync", broken)
+        patch.setattr("runtime.journal.os.ftruncate", broken)
+        for _ in range(2):
+            assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
+    if others:  # the line that was not acknowledged stays: an end
+        assert Journal(tmp_path, KEY).append(narrowing(BEN, 1)) == 3
+        assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
+    else:
+        assert journal.append(narrowing(ANN, 3)) == 2
+    assert Journal(tmp_path, KEY).floor(ANN) == (2 if others else 3)
+
+
+def test_nobody_takes_in_a_line_before_it_is_durable(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that saw it would find the journal shrunk once it was taken back, and deny for good."""
+    other, seen = Journal(tmp_path, KEY), list[int]()
+    looking = threading.Thread(target=lambda: (other.refresh(), seen.append(other.floor(ANN))))
+
+    def slow(_: int) -> None:
+        looking.start()
+        looking.join(0.3)
+        seen.append(other.floor(ANN))
+        raise OSError("disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("runtime.journal.os.fsync", slow)
+        assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
+    looking.join(10)
+    assert seen == [0, 0]
+    journal.append(narrowing(ANN, 3))
+    other.refresh()
+    assert other.floor(ANN) == 3
 
 
 def test_an_append_is_synced_before_it_returns(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
