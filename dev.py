@@ -4,6 +4,7 @@
     python3 dev.py demo                      the whole journey, step by step; writes out/demo/
     python3 dev.py demo --contacts FILE.csv  the same with your own CRM export
     python3 dev.py test                      every test (more words go to pytest: dev.py test -k withdraw)
+    python3 dev.py test --engine postgresql  the same on a PostgreSQL of its own; a part of it runs whenever all is run
     python3 dev.py serve --port 8700         the platform on localhost with the demo's data
     python3 dev.py check                     what CI runs: style, types, layers, tests, coverage
     python3 dev.py bench                     how fast it is, against what others use; writes out/bench.json
@@ -32,6 +33,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".installed"
 COVERAGE_FLOOR = "tools/coverage_floor.py"
+BOTH = "tests/engine/both.txt"  # what runs on PostgreSQL too, whenever everything is run: at most three minutes
 TOOLS = {"bench": ("-m", "bench"), "torture": ("tools/torture.py",)}
 
 
@@ -112,6 +114,15 @@ def side_by_side(words: list[str]) -> list[str]:
     return ["-n", str(min(4, cores)), "--dist", "worksteal"]
 
 
+def test(words: list[str]) -> int:
+    """What the words say; when they choose nothing, the part that both databases must pass also on PostgreSQL."""
+    code = run(PYTHON, "-m", "pytest", *side_by_side(words), *words)
+    if code or not all(word.startswith(("--cov", "-n")) for word in words):
+        return code
+    say("── a part of it on PostgreSQL (the whole: python3 dev.py test --engine postgresql)")
+    return run(PYTHON, "-m", "pytest", "--engine", "postgresql", *side_by_side([]), f"@{BOTH}")
+
+
 def check() -> None:
     """Everything that CI runs. All quick checks are reported before the first failure stops the run."""
     quick = {
@@ -148,7 +159,7 @@ def main() -> None:
     if given.task == "check":
         check()
     elif given.task == "test":
-        sys.exit(run(PYTHON, "-m", "pytest", *side_by_side(words), *words))
+        sys.exit(test(words))
     elif given.task in TOOLS:
         sys.exit(run(PYTHON, *TOOLS[given.task], *words))
     elif given.task == "fieldgrant":

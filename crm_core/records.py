@@ -284,8 +284,11 @@ _BEHIND = union_all(
 ).limit(bindparam("most"))
 
 
+_ALL = 2**62  # rows: both engines take it as a limit
+
+
 def behind(session: Session, bucket: int, epoch: int, limit: int) -> list[Wrapped]:
-    """At most `limit` data keys of a bucket that are not under this epoch (-1: all)."""
+    """At most `limit` data keys of a bucket that are not under this epoch."""
     return list(session.connection().execute(_BEHIND, {"of": bucket, "under": epoch, "most": limit}).all())
 
 
@@ -377,7 +380,7 @@ def move(session: Session, moves: Sequence[Mapping[str, Any]]) -> None:
 
 def rewrap_bucket(session: Session, platform: Platform, bucket: int, epoch: int) -> int:
     """Move all data keys of a small bucket in one transaction; how many. Raises as `wrapped_anew`."""
-    keys = behind(session, bucket, epoch, -1)
+    keys = behind(session, bucket, epoch, _ALL)
     move(session, wrapped_anew(platform, bucket, keys, epoch))
     return len(keys)
 

@@ -175,8 +175,11 @@ def _officers(routes: APIRouter, registry: Registry, role: Callable[..., Any]) -
 
     @routes.get("/requests/{id}", tags=["staff"], summary="One request")
     def one(id: Id, staff: Officer) -> Json:
-        """The signed request, where it stands, and every receipt that the customer got."""
-        return taking.state_of(registry, id)
+        """The signed request, where it stands, and every receipt that the customer got.
+
+        `may_stay`: the contracts that an erasure leaves for you to decide on. `read`: what an explanation asks about.
+        """
+        return request_desk.shown(registry, id)
 
     @routes.post("/requests", status_code=201, tags=["staff"], summary="Record a request of a customer without wallet")
     def record(body: RecordBody, staff: Officer) -> Json:

@@ -104,6 +104,24 @@ def confirm(registry: Registry, staff: Staff, id_: str) -> dict[str, Any]:
     return taking.state_of(registry, id_)
 
 
+def shown(registry: Registry, id_: str) -> dict[str, Any]:
+    """As `taking.state_of`; of an erasure that waits for the officer also the contract grounds that may stay."""
+    told = taking.state_of(registry, id_)
+    if (told["kind"], told["waiting_for"]) != ("erasure", taking.DPO):
+        return told
+    with registry.platform.database.read() as session:
+        open_ = excluding.may_stay(session, registry, SubjectId(told["subject"]))
+    contracts = [
+        {
+            "id": one.id,
+            "citation": one.citation,
+            "fields": sorted({f for process in one.processes for f in process.fields}),
+        }
+        for one in open_
+    ]
+    return told | {"may_stay": contracts}
+
+
 def take(registry: Registry, staff: Staff, id_: str) -> dict[str, Any]:
     """Take a request into work. Problem 403 `role`, 404, 409 `not_identified`, `request_closed`."""
     with _officer(registry, staff, "request-take"), registry.platform.database.write() as session:

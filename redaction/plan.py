@@ -8,7 +8,6 @@ from threading import Event
 from typing import Final
 
 from sqlalchemy import or_
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from crm_core import origin
@@ -24,7 +23,7 @@ from redaction import crash, disposition, downstream, lapse, looking
 from redaction.archive import Archived
 from redaction.disposition import DONE, Decided, Job, LapseRow, NewJob
 from redaction.looking import Look, Proof, Proofs
-from runtime import keyring
+from runtime import dialect, keyring
 from runtime.platform import Platform
 from verifier import grounds
 from verifier.grant import Grant
@@ -170,7 +169,7 @@ def _plan_unclaimed(platform: Platform, catalogue: Catalogue, at: datetime) -> i
 
 
 def _unclaimed(platform: Platform, catalogue: Catalogue, subject: SubjectId, fields: frozenset[Field]) -> bool:
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         if not _free(session, [subject]):
             return False
         at = platform.clock.now()
@@ -199,7 +198,7 @@ def plan(platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId]
     At most `GROUP` subjects: nobody else writes meanwhile. Raises EvidenceError as `looking.look` and `Proofs.of` do.
     """
     crash.point("plan.before")
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         free = _free(session, subjects)
         if not free:
             return 0
@@ -280,7 +279,6 @@ def ending(evidence: Evidence, grants: Sequence[Grant], lost: Collection[GroundI
 
 def _mark(session: Session, seen: Mapping[SubjectId, Seen]) -> None:
     """Remember that these subjects were looked at: at which version, and when to look again."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     rows = [
         {
             "subject": subject,
@@ -291,7 +289,7 @@ def _mark(session: Session, seen: Mapping[SubjectId, Seen]) -> None:
         }
         for subject, (version, next_at) in seen.items()
     ]
-    insert = dialect.insert(LapseRow)
+    insert = dialect.insert(session, LapseRow)
     changed = {name: insert.excluded[name] for name in ("done_version", "next_at", "retry_at", "error")}
     session.connection().execute(insert.on_conflict_do_update(index_elements=["subject"], set_=changed), rows)
 
@@ -302,7 +300,7 @@ def _remember(
     """One transaction for all subjects with nothing to do, and for those whose evidence cannot be believed."""
     if not idle and not broken:
         return
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         if idle:
             # the versions that we looked at, not the present ones: whatever moved meanwhile is looked at next time
             _mark(session, idle)

@@ -4,13 +4,12 @@ For rows whose values the driver takes as they are: text, numbers, bytes, None. 
 bounds their number.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Insert, Update
-from sqlalchemy.dialects import registry
+from sqlalchemy import Dialect, Insert, Update
 from sqlmodel import Session
 
 _KEPT: Final = 128  # statements: they are constants of modules
@@ -23,15 +22,14 @@ def execute(session: Session, statement: Insert | Update, rows: Sequence[Row]) -
     if not rows:
         return 0
     connection = session.connection()
-    text, ordered = _compiled(statement, connection.dialect.name, connection.dialect.driver, tuple(sorted(rows[0])))
+    text, ordered = _compiled(statement, connection.dialect, tuple(sorted(rows[0])))
     return connection.exec_driver_sql(text, [ordered(row) for row in rows]).rowcount
 
 
 @lru_cache(maxsize=_KEPT)
 def _compiled(
-    statement: Insert | Update, name: str, driver: str, columns: Iterable[str]
+    statement: Insert | Update, dialect: Dialect, columns: tuple[str, ...]
 ) -> tuple[str, Callable[[Row], Any]]:
-    dialect = registry.load(f"{name}.{driver}")()
     if isinstance(statement, Insert):
         compiled = statement.inline().compile(dialect=dialect, column_keys=list(columns))
     else:

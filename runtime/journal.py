@@ -231,8 +231,9 @@ class Journal:
             with self._path.open("rb") as file:
                 file.seek(offset)
                 for line in file:
-                    if line.endswith(b"\n"):
-                        yield line
+                    if not line.endswith(b"\n"):
+                        return  # somebody is just writing it: a look further on would meet its other half
+                    yield line
         except FileNotFoundError as error:
             raise JournalError("journal_missing", "there is no journal") from error
 

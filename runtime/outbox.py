@@ -13,6 +13,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from protocol import canonical, event
 from protocol.consent import SubjectId
+from runtime import dialect
 from runtime.clock import instant, iso
 from runtime.outbox_chain import AFTER_COMMIT, INFO, START, Chain, Flaw, Link
 
@@ -40,6 +41,7 @@ class Outbox(SQLModel, table=True):
 _TABLE = SQLModel.metadata.tables["outbox"]
 _LINK = "outbox-link"  # in a session: the newest row, as its transaction sees it
 _INSERT = insert(_TABLE).inline()
+_NUMBERED = insert(_TABLE).returning(_TABLE.c.id)
 _KNOWN = select(Outbox.event_id).where(col(Outbox.key) == bindparam("key"))
 _NEWEST = select(Outbox.id, Outbox.mac).order_by(col(Outbox.id).desc()).limit(1)
 _MAC = select(Outbox.mac).where(col(Outbox.id) == bindparam("id"))
@@ -98,11 +100,21 @@ def emit(
     chain: Chain | None = session.info.get(INFO)
     row["prev"] = _before(session, chain, at).mac
     row["mac"] = (chain or _UNKEYED).mac(row)
-    added = session.connection().execute(_INSERT, row)  # no object: every read writes one of these
-    if added.rowcount != 1:
-        raise RuntimeError("the outbox took no event")
-    session.info[_LINK] = Link(added.lastrowid, row["mac"])
+    session.info[_LINK] = Link(_add(session, row), row["mac"])
     return str(row["event_id"])
+
+
+def _add(session: Session, row: Mapping[str, Any]) -> int:
+    """Its number. No object: every read writes one of these."""
+    number: int | None
+    if dialect.is_sqlite(session):
+        added = session.connection().execute(_INSERT, row)
+        number = added.lastrowid if added.rowcount == 1 else None
+    else:
+        number = session.connection().execute(_NUMBERED, row).scalar()
+    if number is None:
+        raise RuntimeError("the outbox took no event")
+    return number
 
 
 def _before(session: Session, chain: Chain | None, at: datetime) -> Link:
@@ -196,7 +208,7 @@ def of_rows(session: Session, ids: Collection[int]) -> dict[int, OutboxEvent]:
 def pending(session: Session, after: int, limit: int) -> list[OutboxEvent]:
     """At most `limit` events with an outbox id above `after`, in order of commit.
 
-    On SQLite writers follow each other, so ids commit in order and none can appear below `after` later.
+    Writers follow each other, so ids commit in order and none can appear below `after` later.
     """
     query = select(Outbox).where(col(Outbox.id) > after).order_by(col(Outbox.id)).limit(limit)
     return [read(row) for row in session.exec(query)]

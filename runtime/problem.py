@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from protocol import canonical
 from protocol.errors import EvidenceError
 from runtime.clock import ClockError
+from runtime.dialect import DatabaseError
 from runtime.journal import JournalError
 
 TYPES = "https://ns.fieldgrant.example/problems/"
@@ -104,6 +107,8 @@ def install(
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClockError, _clock)
+    for lost in (OperationalError, InterfaceError, PoolTimeout, DatabaseError):
+        app.add_exception_handler(lost, _database)
     app.add_middleware(Edge, body_limit=body_limit, larger=dict(larger or {}), statuses=mapped)
 
 
@@ -130,6 +135,11 @@ async def _problem(_request: Request, error: Exception) -> Response:
 
 async def _clock(_request: Request, error: Exception) -> Response:
     return Problem(503, ClockError.code, str(error)).response()
+
+
+async def _database(_request: Request, error: Exception) -> Response:
+    _log.warning("the database: %s", type(error).__name__)  # its words could quote what was asked of it
+    return _again("database_unavailable", "The database cannot be used now. Try again.")
 
 
 async def _journal(_request: Request, error: Exception) -> Response:

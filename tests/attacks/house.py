@@ -5,7 +5,6 @@ import os
 import secrets
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -35,6 +34,7 @@ from runtime.platform import Platform
 from runtime.settings import Settings
 from runtime.staff import Staff
 from tests.attacks.pieces import narrowed
+from tests.engine import hand
 from verifier import allowance
 from wallet.keystore import Strength
 from wallet.wallet import Wallet
@@ -105,7 +105,7 @@ class House:
     def build(self, customers: int) -> None:
         """Make it: accounts, contacts, and the two grounds of law that every organisation has."""
         platform = self.__dict__["platform"] = Platform.create(self.settings, self.clock)
-        with platform.database.write() as session:
+        with platform.database.write("owner") as session:
             for account, role in ROLES.items():
                 staff.create_account(
                     session, platform.keyring, account=account, name=account, role=role, password=PASSWORD,
@@ -206,7 +206,7 @@ class House:
         unsigned = enrolment.build_enrolment(
             self.platform.controller, person.subject, signer.did, digest, shown, id=consent.fresh_id(), at=at
         )
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             row = signed.issue(
                 session, unsigned, "enrolment", signers=(self.platform.signer,), subject=person.subject,
                 did=signer.did, at=at,
@@ -223,7 +223,7 @@ class House:
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """What somebody does who may write anything into the database, and has no key and no journal."""
-        with closing(sqlite3.connect(self.file, timeout=20)) as connection:
+        with closing(hand.connect(self.file, timeout=20)) as connection:
             rows = connection.execute(statement, values).fetchall()
             connection.commit()
             return rows
@@ -317,7 +317,7 @@ class Signed:
         house = self.house
         wish = Wish(purpose=purpose, fields=frozenset(fields))
         staff = house.staff("mei" if purpose == "marketing" else "sina")
-        with house.platform.database.write() as session:
+        with house.platform.database.write("owner") as session:
             row, _ = asks.make(
                 session, house.platform, house.own.catalogue, staff, subject=self.person.subject, wishes=[wish]
             )

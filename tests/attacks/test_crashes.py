@@ -4,7 +4,6 @@ import json
 import os
 import random
 import shutil
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from fieldgrant.cli import build
 from protocol import canonical
 from tests.attacks import forked
 from tests.attacks.house import EMAIL, House, Signed, built
+from tests.engine import hand
 from tests.rounds import rounds
 
 ROUNDS = int(os.environ.get("FIELDGRANT_TEST_KILLS", "3"))
@@ -231,11 +231,11 @@ def test_a_database_rolled_back_as_a_whole_revives_nothing_unless_the_journal_go
     wallet = house.enrol_by_hand(house.people.pop())
     given = wallet.give([NAME])
     copy, journal = house.home / "copy.db", house.settings.journal_dir / "journal.jsonl"
-    with closing(sqlite3.connect(house.file)) as live, closing(sqlite3.connect(copy)) as target:
+    with closing(hand.connect(house.file)) as live, closing(hand.connect(copy)) as target:
         live.backup(target)
     shutil.copy(journal, house.home / "journal")
     house.own.registry.withdraw(canonical.jcs(wallet.withdrawal(given)), wallet.signer.did)
-    with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(house.file)) as live:
+    with closing(hand.connect(copy)) as old, closing(hand.connect(house.file)) as live:
         old.backup(live)
     if with_journal:
         shutil.copy(house.home / "journal", journal)

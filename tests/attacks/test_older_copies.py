@@ -145,14 +145,14 @@ def item(house: House, wallet: Signed, **values: Value) -> None:
     """Staff note an interaction."""
     platform = house.platform
     named = {Field(f"interaction.{name}"): value for name, value in values.items()}
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         item_writer.add(session, platform, wallet.person.subject, named, origin=_origin(house))
 
 
 def correct(house: House, wallet: Signed, **values: Value) -> None:
     platform = house.platform
     named = {Field(name.replace("__", ".")): value for name, value in values.items()}
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         writer.put(session, platform, house.own.catalogue, wallet.person.subject, named, origin=_origin(house))
 
 
@@ -173,7 +173,7 @@ def neighbours(house: House) -> list[Person]:
         number = len(house.people)
         texts = (f"Given{number}", f"person{number}@example.org", f"+861380000{1000 + number}", f"City {number}")
         values = dict(zip(map(Field, (GIVEN, EMAIL, PHONE, CITY)), texts, strict=True))
-        with house.platform.database.write() as session:
+        with house.platform.database.write("owner") as session:
             origin = _origin(house)
             subject = writer.create(session, house.platform, house.own.catalogue, values, origin=origin)
         house.people.append(Person(subject, *texts[1:3]))

@@ -20,7 +20,7 @@ def _read(world: World, *subjects: str, type_: str = event.RELEASE) -> str:
     header = {"reader": "did:key:z6MkStaff", "role": "sales", "purpose": "marketing", "query": {"sort": []}}
     data = {"released": [EMAIL], "grounds": {"urn:uuid:consent": [EMAIL]}}
     records = [(SubjectId(one), data) for one in subjects]
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         return outbox.emit(session, type_, at=world.now, header=header, records=records)
 
 
@@ -63,7 +63,7 @@ def test_only_a_read_of_ones_own_can_be_asked_about_and_each_no_is_the_same(
         "forged": _read(world, wallet.subject),
     }[whose]
     if whose == "forged":
-        with world.platform.database.write() as session:
+        with world.platform.database.write("owner") as session:
             session.connection().execute(text("UPDATE outbox SET header = '{}' WHERE event_id = :id"), {"id": named})
     answer = rights.send(wallet, rights.signed(wallet, "explanation", event=named))
     assert rights.codes(answer) == (404, "unknown_read")

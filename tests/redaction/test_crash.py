@@ -62,7 +62,7 @@ def mark_before_acting(home: Path, point: str | None) -> None:
 
     def wrong(platform: Platform, catalogue: Catalogue, jobs: Sequence[str], proofs: Proofs, **pace: Any) -> None:
         dispose(platform, catalogue, jobs, proofs, **pace)
-        with platform.database.write() as session:
+        with platform.database.write("owner") as session:
             store(session, platform, late)
 
     archive.store, disposal.dispose = collect, wrong

@@ -152,7 +152,7 @@ def test_control_one_box_that_is_lost_or_doubled_is_seen(world: World, doubled: 
     years.lapse()
     years.finish()
     assert accounted(world, years.people) == Counter(archived=1)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         if doubled:
             (row,) = world.rows(Archived)
             session.add(Archived(**{**row.model_dump(), "id": None, "job": "urn:uuid:another"}))

@@ -221,6 +221,20 @@ export function LanguageSwitch() {
   );
 }
 
+/** The headings of a table's columns. */
+export const Heads = ({ all, children }: Children & { readonly all: readonly string[] }) => (
+  <thead>
+    <tr>
+      {all.map((one) => (
+        <th key={one} scope="col" class="plain">
+          {one}
+        </th>
+      ))}
+      {children}
+    </tr>
+  </thead>
+);
+
 /** A table that scrolls sideways within itself, reachable by keyboard. */
 export function Table({
   label,
