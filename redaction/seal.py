@@ -5,10 +5,9 @@ would be made then.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlmodel import Session
 
@@ -23,8 +22,6 @@ from redaction.judge import Judged
 from redaction.looking import Resting
 from redaction.telling import Told
 from runtime.platform import Platform
-
-_THREADS: Final = 2  # libsodium works without the interpreter's lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +115,7 @@ def _row(task: Task, fate: Fate, made: Made, now: str) -> dict[str, Any]:
 
 Opened = Mapping[Field, Archivable]
 Wanted = tuple[Fate, Resting, Archivable]
+Placed = tuple[Fate, Resting, str, bytes, tuple[Archivable, Context]]  # under which archive key, and its public half
 
 
 class Boxes:
@@ -144,12 +142,19 @@ class Boxes:
 
     def made(self, wanted: Sequence[Wanted]) -> dict[int, Made]:
         """Boxes of these values, by disposition; those without a place in the archive are left out."""
-        placed = [(fate, rest, value, place) for fate, rest, value in wanted if (place := self._place(rest, fate))]
-        closed = _sealed([(key, value, context) for _, _, value, (_, context, key) in placed])
-        return {
-            fate.key: Made(rest, name, context, box)
-            for (fate, rest, _, (name, context, _)), box in zip(placed, closed, strict=True)
-        }
+        together: dict[tuple[SubjectId, str, str], list[Placed]] = {}
+        for fate, rest, value in wanted:
+            place = self._place(rest, fate)
+            if place is not None:
+                name, context, public = place
+                shared = (context.subject, name, context.destroy_by)
+                together.setdefault(shared, []).append((fate, rest, name, public, (value, context)))
+        found = {}
+        for ones in together.values():
+            boxes = archive.seal(ones[0][3], [sealing for *_, sealing in ones])
+            for (fate, rest, name, _, (_, context)), box in zip(ones, boxes, strict=True):
+                found[fate.key] = Made(rest, name, context, box)
+        return found
 
     def _known(self, rest: Resting, fate: Fate, made: Made | None) -> Made | None:
         if made is None or (made.rest is not rest and made.rest != rest):
@@ -182,18 +187,3 @@ class Boxes:
             keys = self._platform.keyring.archive
             self._public[name] = None if keys.ended(name) else keys.public(name)
         return self._public[name]
-
-
-def _sealed(wanted: Sequence[tuple[bytes, Archivable, Context]]) -> list[tuple[bytes, str]]:
-    """Boxes and their digests; many of them on two processors, each of which takes half."""
-
-    def some(part: Sequence[tuple[bytes, Archivable, Context]]) -> list[tuple[bytes, str]]:
-        return [archive.seal(*one) for one in part]
-
-    if len(wanted) < 2 * _THREADS:
-        return some(wanted)
-    half = len(wanted) // 2
-    with ThreadPoolExecutor(_THREADS) as pool:
-        first = pool.submit(some, wanted[:half])
-        second = some(wanted[half:])
-        return first.result() + second

@@ -312,8 +312,34 @@ def test_the_box_of_the_archive_holds_its_context_and_no_other_row_can_carry_it(
     row.field = PHONE
     with pytest.raises(Exception, match="belongs elsewhere"):
         archive.open_box(private, row.box, row.context(world.platform.controller))
+    row.field = EMAIL
     with pytest.raises(Exception, match="does not open"):
         archive.open_box(private, row.box[:-1] + bytes([row.box[-1] ^ 1]), row.context(world.platform.controller))
+
+
+def test_the_fields_of_a_customer_share_an_envelope_and_none_opens_in_anothers_place(world: World) -> None:
+    who, other = world.customer(), world.customer()
+    for one in (who, other):
+        world.withdraw(one, world.consent(one, [EMAIL, GIVEN]))
+    settle(world)
+    rows = {(row.subject, row.field): row for row in world.rows(Archived)}
+    email, given, foreign = rows[who.subject, EMAIL], rows[who.subject, GIVEN], rows[other.subject, EMAIL]
+    end = 2 + int.from_bytes(email.box[:2], "big")
+    assert email.box[:end] == given.box[:end] != foreign.box[:end]
+    private, org = world.platform.keyring.archive.private(email.archive_key), world.platform.controller
+    assert archive.open_box(private, given.box, given.context(org)) == VALUES[GIVEN]
+    swapped = (
+        (given.box, email.context(org)),  # another field's ciphertext
+        (foreign.box, email.context(org)),  # another customer's box
+        (email.box[:end] + foreign.box[end:], email.context(org)),  # another customer's ciphertext in this envelope
+        (foreign.box[:end] + email.box[end:], email.context(org)),
+        (email.box[: end - 1], email.context(org)),
+        (b"", email.context(org)),
+    )
+    for box, context in swapped:
+        with pytest.raises(EvidenceError) as caught:
+            archive.open_box(private, box, context)
+        assert caught.value.code == "bad_box"
 
 
 def test_nothing_is_destroyed_on_evidence_that_cannot_be_believed(world: World) -> None:
