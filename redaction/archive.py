@@ -112,13 +112,13 @@ def seal(public: bytes, values: Sequence[tuple[Archivable, Context]]) -> list[tu
     key = secrets.token_bytes(_KEY)
     first = values[0][1]
     inside = _shared(first) | {"fields": [context.field for _, context in values]}
-    closed = crypto_box_seal(canonical.jcs({"context": inside, "key": base64.b64encode(key).decode("ascii")}), public)
+    closed = crypto_box_seal(orjson.dumps({"context": inside, "key": base64.b64encode(key).decode("ascii")}), public)
     head = len(closed).to_bytes(_LENGTH, "big") + closed
     cipher, nonces = AESGCM(key), secrets.token_bytes(_NONCE * len(values))
     boxes = []
     for number, (value, context) in enumerate(values):
         nonce = nonces[number * _NONCE : (number + 1) * _NONCE]
-        box = head + nonce + cipher.encrypt(nonce, canonical.jcs([value]), _bound(context))
+        box = head + nonce + cipher.encrypt(nonce, orjson.dumps([value]), _bound(context))
         boxes.append((box, canonical.digest(box)))
     return boxes
 
@@ -189,15 +189,17 @@ _FACTS = (
 
 
 def _mac(key: bytes, row: Mapping[str, Any]) -> bytes:
-    return hashlib.blake2b(canonical.jcs([row[name] for name in _FACTS]), key=key, digest_size=32).digest()
+    return hashlib.blake2b(orjson.dumps([row[name] for name in _FACTS]), key=key, digest_size=32).digest()
+
+
+_OF_SUBJECTS = select(*_TABLE.c).where(_TABLE.c.subject.in_(bulk.these())).order_by(_TABLE.c.id)
 
 
 def columns(session: Session, subjects: Collection[SubjectId]) -> dict[str, list[dict[str, Any]]]:
     """The rows of these customers (at most 500) as they rest, oldest first, by customer."""
-    statement = select(*_TABLE.c).where(_TABLE.c.subject.in_(subjects)).order_by(_TABLE.c.id)
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in session.connection().execute(statement).mappings():
-        found.setdefault(row["subject"], []).append(dict(row))
+    for row in bulk.found(session, _OF_SUBJECTS, subjects):
+        found.setdefault(row.subject, []).append(dict(row._mapping))
     return found
 
 

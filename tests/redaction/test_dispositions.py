@@ -17,7 +17,7 @@ from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
 from redaction import archive, looking, plan, replica, worker
 from redaction.archive import Archived
-from redaction.disposition import DONE, Disposition, Job, LapseRow
+from redaction.disposition import DONE, Job, LapseRow
 from redaction.rotation import Rotation
 from runtime.clock import FixedClock
 from runtime.keyring import bucket_of
@@ -30,7 +30,7 @@ ALL = (PHONE, EMAIL, CITY)
 
 
 def dispositions(world: World) -> list[tuple[str, str, str]]:
-    return sorted((row.field, row.action, row.state) for row in world.rows(Disposition))
+    return sorted((row.field, row.action, row.state) for row in world.fates())
 
 
 def certificates(world: World, who: Customer) -> list[Certificate]:
@@ -220,7 +220,7 @@ def test_a_statutory_ground_keeps_a_field_whose_consent_was_withdrawn(world: Wor
     given = world.consent(who, [GIVEN])
     world.withdraw(who, given)
     settle(world)
-    (row,) = world.rows(Disposition)
+    (row,) = world.fates()
     assert (row.action, row.ground) == ("keep", ground)
 
 
@@ -243,7 +243,7 @@ def test_a_new_consent_before_the_act_spares_the_field(world: World) -> None:
     settle(world)
     assert (PHONE, "keep", DONE) in dispositions(world)
     assert world.readable(who)[PHONE] == VALUES[PHONE]
-    assert next(row for row in world.rows(Disposition) if row.field == PHONE).ground == again.id
+    assert next(row for row in world.fates() if row.field == PHONE).ground == again.id
 
 
 def test_a_job_whose_every_field_is_spared_destroys_no_key(world: World) -> None:

@@ -17,7 +17,7 @@ from crm_core import records
 from crm_core.records import RecordRow
 from protocol.consent import Field
 from redaction import plan, rotation, status, worker
-from redaction.disposition import Disposition, Job
+from redaction.disposition import Job
 from redaction.pace import HOLD, Pace
 from redaction.rotation import HANDFUL, Rotation, handfuls
 from runtime.journal import Journal
@@ -158,7 +158,7 @@ def test_a_ground_that_is_given_between_the_steps_saves_a_field_of_one_of_a_grou
     jobs = [job.id for job in world.rows(Job)]
     world.consent(people[1], [EMAIL])
     worker.disposal.dispose(world.platform, world.catalogue, jobs, proofs)
-    kept = [(row.subject, row.field) for row in world.rows(Disposition) if row.action == "keep"]
+    kept = [(row.subject, row.field) for row in world.fates() if row.action == "keep"]
     assert kept == [(people[1].subject, EMAIL)]
     settle(world)
     assert [world.readable(who) for who in people] == [{}, {EMAIL: VALUES[EMAIL]}, {}]
