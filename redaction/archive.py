@@ -195,9 +195,9 @@ def _mac(key: bytes, row: Mapping[str, Any]) -> bytes:
 _OF_SUBJECTS = select(*_TABLE.c).where(_TABLE.c.subject.in_(bulk.these())).order_by(_TABLE.c.id)
 
 
-def columns(session: Session, subjects: Collection[SubjectId]) -> dict[str, list[dict[str, Any]]]:
+def columns(session: Session, subjects: Collection[SubjectId]) -> dict[str, list[Mapping[str, Any]]]:
     """The rows of these customers (at most 500) as they rest, oldest first, by customer."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Mapping[str, Any]]] = {}
     for row in bulk.found(session, _OF_SUBJECTS, subjects):
         found.setdefault(row.subject, []).append(dict(row._mapping))
     return found

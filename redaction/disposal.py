@@ -43,7 +43,7 @@ class State:
     """What rests of the customers of some jobs, and their rows in the archive."""
 
     rest: Mapping[SubjectId, Resting]
-    boxes: dict[str, list[dict[str, Any]]]
+    boxes: dict[str, list[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,8 +319,7 @@ _TASKS: Final = (
 
 
 def _task(row: Any) -> Task:
-    *known, packed = row
-    return Task(*known, fates=fate.unpack(row.id, row.subject, packed))
+    return Task(*row[:-1], fate.unpack(row[0], row[1], row[-1]))
 
 
 def at_step(session: Session, jobs: Collection[str], step: str) -> list[Task]:

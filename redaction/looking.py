@@ -142,7 +142,7 @@ class Proofs:
         """
         self._platform.journal.refresh()
         catalogue = self._catalogue.digest
-        versions: dict[str, int] = dict(bulk.rows(session, _STANDING, subjects))  # type: ignore[arg-type]
+        versions: dict[str, int] = dict(bulk.rows(session, _STANDING, subjects))
         if len(versions) < len(set(subjects)):
             raise EvidenceError("unknown_subject", "there is no such customer")
         states = {subject: self._state(subject, versions[subject], catalogue) for subject in subjects}

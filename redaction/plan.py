@@ -387,7 +387,8 @@ def _mark(session: Session, seen: Mapping[SubjectId, Seen]) -> None:
 def _marking(dialect: str) -> Insert:
     insert = (postgresql if dialect == "postgresql" else sqlite).insert(LapseRow)
     changed = {name: insert.excluded[name] for name in ("done_version", "next_at", "retry_at", "error")}
-    return insert.on_conflict_do_update(index_elements=["subject"], set_=changed)
+    statement: Insert = insert.on_conflict_do_update(index_elements=["subject"], set_=changed)
+    return statement
 
 
 def _remember(
