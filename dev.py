@@ -4,9 +4,11 @@
     python3 dev.py demo                      the whole journey, step by step; writes out/demo/
     python3 dev.py demo --contacts FILE.csv  the same with your own CRM export
     python3 dev.py test                      every test (more words go to pytest: dev.py test -k withdraw)
+    python3 dev.py test --engine postgresql  the same on a PostgreSQL of its own; a part of it runs whenever all is run
     python3 dev.py serve --port 8700         the platform on localhost with the demo's data
     python3 dev.py check                     what CI runs: style, types, layers, tests, coverage
     python3 dev.py bench                     how fast it is, against what others use; writes out/bench.json
+    python3 dev.py torture                   the long tests, for hours (--help: how to choose); writes out/torture.json
     python3 dev.py fieldgrant -- --help      any command of the product itself
 
 Everything is installed into .venv/ beside this file, from versions locked with hashes; Node, which builds the
@@ -31,6 +33,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".installed"
 COVERAGE_FLOOR = "tools/coverage_floor.py"
+BOTH = "tests/engine/both.txt"  # what runs on PostgreSQL too, whenever everything is run: at most three minutes
+TOOLS = {"bench": ("-m", "bench"), "torture": ("tools/torture.py",)}
 
 
 def say(text: str) -> None:
@@ -110,6 +114,15 @@ def side_by_side(words: list[str]) -> list[str]:
     return ["-n", str(min(4, cores)), "--dist", "worksteal"]
 
 
+def test(words: list[str]) -> int:
+    """What the words say; when they choose nothing, the part that both databases must pass also on PostgreSQL."""
+    code = run(PYTHON, "-m", "pytest", *side_by_side(words), *words)
+    if code or not all(word.startswith(("--cov", "-n")) for word in words):
+        return code
+    say("── a part of it on PostgreSQL (the whole: python3 dev.py test --engine postgresql)")
+    return run(PYTHON, "-m", "pytest", "--engine", "postgresql", *side_by_side([]), f"@{BOTH}")
+
+
 def check() -> None:
     """Everything that CI runs. All quick checks are reported before the first failure stops the run."""
     quick = {
@@ -138,17 +151,17 @@ def check() -> None:
 def main() -> None:
     """Read the task, set up what it needs, run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["demo", "test", "serve", "check", "bench", "fieldgrant"])
+    parser.add_argument("task", choices=["demo", "test", "serve", "check", "bench", "torture", "fieldgrant"])
     parser.add_argument("words", nargs=argparse.REMAINDER, help="go on to the task")
     given = parser.parse_args()
     words = [word for word in given.words if word != "--"]
-    set_up({"test": "dev", "check": "dev", "bench": peers()}.get(given.task, "run"))
+    set_up({"test": "dev", "check": "dev", "torture": "dev", "bench": peers()}.get(given.task, "run"))
     if given.task == "check":
         check()
     elif given.task == "test":
-        sys.exit(run(PYTHON, "-m", "pytest", *side_by_side(words), *words))
-    elif given.task == "bench":
-        sys.exit(run(PYTHON, "-m", "bench", *words))
+        sys.exit(test(words))
+    elif given.task in TOOLS:
+        sys.exit(run(PYTHON, *TOOLS[given.task], *words))
     elif given.task == "fieldgrant":
         sys.exit(run(PYTHON, "-m", "fieldgrant", *words))
     else:

@@ -27,6 +27,7 @@ Credentials = Callable[[Session, SubjectId], Iterable[tuple[str, bytes]]]
 Told = Callable[[str, int, int], None]
 """Hears how far an export is: `reading` or `proving`, how many of how many records; `packing` at the end."""
 NOBODY = {"field": ""}  # in the place of a record that was lost: it concerns no field
+_PAGE = 500  # leaves in one statement
 GROUNDS = (event.GROUND_APPROVED, event.GROUND_ENDED, event.CONSENT_SHUT)
 
 
@@ -98,6 +99,7 @@ def write(
         .order_by(col(LogRecord.seq))
     ).all()
     shelf = _Shelf(log, session)
+    shelf.fetch(rows)
     lost = {place for place, row in enumerate(rows) if shelf.lost(row)}
     records: list[tuple[str, Mapping[str, object]]] = []
     hidden = set(lost)
@@ -162,32 +164,48 @@ class _Shelf:
     session: Session
     head: Head
     tree: Merkle
-    events: dict[int, tuple[LogEntry, OutboxEvent, list[bytes]]]
+    entries: dict[int, LogEntry]
+    events: dict[int, OutboxEvent]
+    links: dict[int, list[bytes]]
 
     def __init__(self, log: Log, session: Session) -> None:
         self.log, self.session = log, session
         self.head = log.head()
         self.tree = log.merkle(self.head.size)
-        self.events = {}
+        self.entries, self.events, self.links = {}, {}, {}
 
-    def event(self, index: int) -> tuple[LogEntry, OutboxEvent, list[bytes]]:
-        """The leaf's entry, its event and the links in its small tree."""
-        if index not in self.events:
-            entry = self.session.get_one(LogEntry, index)
-            found = outbox.pending(self.session, entry.outbox_id - 1, 1)
-            if not found or found[0].id != entry.outbox_id:
-                raise EvidenceError("body_changed", f"the event of leaf {index} is gone")
-            statement_ = select(LogRecord.link).where(LogRecord.leaf_index == index).order_by(col(LogRecord.place))
-            self.events[index] = (entry, found[0], list(self.session.exec(statement_)))
-        return self.events[index]
+    def fetch(self, rows: Iterable[LogRecord]) -> None:
+        """Fetch what these records need, many at once."""
+        wanted = sorted({row.leaf_index for row in rows if row.leaf_index not in self.entries})
+        for start in range(0, len(wanted), _PAGE):
+            page = wanted[start : start + _PAGE]
+            found = self.session.exec(select(LogEntry).where(col(LogEntry.leaf_index).in_(page))).all()
+            self.entries |= {entry.leaf_index: entry for entry in found}
+            events = outbox.of_rows(self.session, [entry.outbox_id for entry in found])
+            self.events |= {one.leaf_index: events[one.outbox_id] for one in found if one.outbox_id in events}
+            links = select(LogRecord.leaf_index, LogRecord.link).where(col(LogRecord.leaf_index).in_(page))
+            for index, link in self.session.exec(links.order_by(col(LogRecord.leaf_index), col(LogRecord.place))):
+                self.links.setdefault(index, []).append(link)
+
+    def entry(self, row: LogRecord) -> LogEntry:
+        """The leaf of a record."""
+        self.fetch([row])
+        return self.entries[row.leaf_index]
+
+    def event(self, row: LogRecord) -> OutboxEvent:
+        """The event of a record."""
+        self.fetch([row])
+        if row.leaf_index not in self.events:
+            raise EvidenceError("body_changed", f"the event of leaf {row.leaf_index} is gone")
+        return self.events[row.leaf_index]
 
     def lost(self, row: LogRecord) -> bool:
         """Whether its event was lost with a database that was restored: its place in the chain is all there is."""
-        return self.session.get_one(LogEntry, row.leaf_index).lost
+        return self.entry(row).lost
 
     def data(self, row: LogRecord) -> dict[str, object]:
         """What the record says."""
-        found = self.event(row.leaf_index)[1]
+        found = self.event(row)
         self._there(found, row)
         return dict(found.records[row.place][1])
 
@@ -197,11 +215,11 @@ class _Shelf:
 
     def header(self, row: LogRecord) -> Mapping[str, object]:
         """What its event says for all of its records."""
-        return self.event(row.leaf_index)[1].header
+        return self.event(row).header
 
     def file(self, row: LogRecord) -> EventFile:
         """The record with its way to the root."""
-        entry, event_, links = self.event(row.leaf_index)
+        entry, event_, links = self.entry(row), self.event(row), self.links[row.leaf_index]
         self._there(event_, row)
         body, salt = event_.bodies()[row.place], event_.salts[row.place]
         if rfc6962.record_commitment(salt, body) != row.commitment:
@@ -231,6 +249,7 @@ def _organisation(session: Session, shelf: _Shelf, papers: Sequence[Paper], unti
         )
         .order_by(col(LogRecord.seq))
     ).all()
+    shelf.fetch(rows)
     grounds = {one.id for one in papers if one.kind == "ground"}
     told = [row for row in rows if not shelf.lost(row)]
     return [row for row in told if row.type not in GROUNDS or mentions(shelf.data(row)) & grounds]

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, insert, update
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, SQLModel, col, func, select
 
 from audit import agreement, chain
 from audit.log import ORGANISATION, Head, Log, LogCheckpoint, LogEntry, LogRecord, leaf_count
@@ -13,12 +13,14 @@ from audit.provenance import fields_of
 from protocol import log as rfc6962
 from protocol import times
 from protocol.event import ATTEMPT_REFUSED
-from runtime import crash, outbox
+from runtime import bulk, crash, outbox
 from runtime.outbox import Outbox, OutboxEvent
 from runtime.outbox_chain import Flaw
 from runtime.platform import Platform
 
 RECORDS = 500  # per transaction
+_ENTRIES = insert(SQLModel.metadata.tables["log_entry"])
+_RECORDS = insert(SQLModel.metadata.tables["log_record"])
 _LAST = (
     select(LogRecord.seq, LogRecord.link)
     .where(col(LogRecord.subject) == bindparam("subject"))
@@ -53,8 +55,8 @@ def drain(log: Log, *, limit: int = RECORDS) -> int:
                 if displaced:
                     _number_anew(session, after, at)
                 if entries:
-                    session.execute(insert(LogEntry), entries)
-                    session.execute(insert(LogRecord), records)
+                    bulk.execute(session, _ENTRIES, entries)
+                    bulk.execute(session, _RECORDS, records)
                 outbox.tell(session, flaws, at=at)
                 crash.point("drain.within")
         crash.point("drain.after")

@@ -1,7 +1,7 @@
 """What a subject may see of what was done with their data: each event about them, newest first, names but no values."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +10,14 @@ from sqlmodel import Session, col, select
 
 from audit.drain import drained_until
 from audit.log import LogEntry, LogRecord
-from protocol import times
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from protocol.event import RELEASE
-from runtime import outbox
+from runtime import outbox, telling
 from runtime.outbox import OutboxEvent
 
 MAX_PAGE = 200
 _CURSOR = re.compile(r"([0-9]{1,15})\.([0-9]{1,6})")
 _BLOCK = 500
-_WAYS = ("export", "decision", "items", "history", "aggregates")  # what a read's `query` names beside its fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ def _newest_first(
     drained = drained_until(session)
     if before is None or before[0] > drained:
         waiting = [
-            ((event.id, place), _item(event, data, None))
+            ((event.id, place), telling.item(event, data, None))
             for event in _waiting(session, drained)
             for place, (about, data) in enumerate(event.records)
             if about == subject and (before is None or (event.id, place) < before)
@@ -69,56 +66,13 @@ def _newest_first(
     for outbox_id, row in session.exec(statement.limit(MAX_PAGE + 1)):
         events = outbox.pending(session, outbox_id - 1, 1)
         if events and events[0].id == outbox_id:
-            yield (outbox_id, row.place), _item(events[0], events[0].records[row.place][1], row.leaf_index)
+            yield (outbox_id, row.place), telling.item(events[0], events[0].records[row.place][1], row.leaf_index)
 
 
 def _waiting(session: Session, drained: int) -> Iterator[OutboxEvent]:
     while events := outbox.pending(session, drained, _BLOCK):
         yield from events
         drained = events[-1].id
-
-
-def _item(event: OutboxEvent, data: Mapping[str, Any], leaf: int | None) -> dict[str, Any]:
-    header = event.header
-    released, withheld = data.get("released"), data.get("withheld")
-    return {
-        "event": event.event_id,
-        "time": times.iso_ms(event.at),
-        "kind": event.type,
-        "reader": header.get("reader"),
-        "role": header.get("role"),
-        "purpose": header.get("purpose"),
-        "recipient": header.get("recipient"),
-        "jurisdiction": header.get("jurisdiction"),
-        "released": sorted(map(str, released)) if isinstance(released, list) else [],
-        "withheld": withheld if isinstance(withheld, dict) else {},
-        "grounds": _grounds(data),
-        "way": _way(event.type, header),
-        "fields": _fields(data),
-        "credential": data.get("credential") or data.get("certificate") or data.get("ground"),
-        "leaf": leaf,
-    }
-
-
-def _grounds(data: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Which ground (its credential's id) released which fields: why they could be read."""
-    found = data.get("grounds")
-    if not isinstance(found, dict):
-        return {}
-    return {str(ground): sorted(map(str, fields)) for ground, fields in found.items() if isinstance(fields, list)}
-
-
-def _way(type_: str, header: Mapping[str, Any]) -> str | None:
-    """How it was read: in an export, by another system's decision, with items, as a history, counted in, in a list."""
-    query = header.get("query")
-    if type_ != RELEASE or not isinstance(query, dict):
-        return None
-    return next((way for way in _WAYS if way in query), "list")
-
-
-def _fields(data: Mapping[str, Any]) -> list[str]:
-    listed, one = data.get("fields"), data.get("field")
-    return sorted(map(str, listed)) if isinstance(listed, list) else [one] if isinstance(one, str) else []
 
 
 def _place(cursor: str) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """The tables of the log: which event became which leaf, each subject's chain of records, every head that was signed."""
 
-from sqlalchemy import BLOB, Column, Integer
+from sqlalchemy import Column, Integer, LargeBinary
 from sqlmodel import Field, SQLModel
 
 ORGANISATION = ""
@@ -15,8 +15,8 @@ class LogEntry(SQLModel, table=True):
     leaf_index: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     outbox_id: int = Field(unique=True)
     event_id: str = Field(unique=True)
-    leaf: bytes = Field(sa_column=Column(BLOB, nullable=False))
-    leaf_hash: bytes = Field(sa_column=Column(BLOB, nullable=False))
+    leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    leaf_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     lost: bool = Field(default=False, index=True)
     """Its event was lost with the database that held it (a restore): the leaf and its commitments stay."""
 
@@ -30,9 +30,9 @@ class LogRecord(SQLModel, table=True):
     seq: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     leaf_index: int = Field(index=True)
     place: int
-    commitment: bytes = Field(sa_column=Column(BLOB, nullable=False))
-    prev: bytes = Field(sa_column=Column(BLOB, nullable=False))
-    link: bytes = Field(sa_column=Column(BLOB, nullable=False))
+    commitment: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    prev: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    link: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     type: str = Field(index=True)
     at: str = Field(index=True)
     fields: str
@@ -45,6 +45,6 @@ class LogCheckpoint(SQLModel, table=True):
     __tablename__ = "log_checkpoint"
 
     size: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    root: bytes = Field(sa_column=Column(BLOB, nullable=False))
-    note: bytes = Field(sa_column=Column(BLOB, nullable=False))
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    note: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     at: str

@@ -24,7 +24,7 @@ from audit.tiles import WIDTH
 from protocol import event, note, times
 from protocol import log as rfc6962
 from protocol.errors import EvidenceError
-from runtime import crash, outbox
+from runtime import crash, dialect, outbox
 from runtime.outbox import Outbox, OutboxEvent
 
 BATCH = WIDTH
@@ -176,7 +176,7 @@ class _Recovery:
             self._look(known)
             return self._result(known)
         if beyond:
-            with self._database.write() as session:
+            with self._database.write("owner") as session:
                 _cut(session, known)
         with self._database.read() as session:
             lines = self._proved(session, known)
@@ -268,7 +268,7 @@ class _Recovery:
 
     def _look(self, known: int) -> None:
         """Do it all but keep nothing."""
-        with suppress(_Undone), self._database.write() as session:
+        with suppress(_Undone), self._database.write("owner") as session:
             _cut(session, known)
             lines = self._proved(session, known)
             entries, _ = drain.absorb(session, self._waiting(session, self._head.size - known))
@@ -287,7 +287,7 @@ class _Recovery:
 
     def _take_in(self, start: int, until: int, lines: dict[int, Line]) -> None:
         crash.point("rebuild.within")
-        with self._database.write() as session:
+        with self._database.write("owner") as session:
             leaves = list(self._leaves(start, until))
             events = self._waiting(session, len(leaves))
             entries, records = drain.absorb(session, events)
@@ -314,11 +314,13 @@ class _Recovery:
         waiting = session.exec(select(Outbox.id).where(col(Outbox.id) > after).order_by(col(Outbox.id).desc())).all()
         for id_ in waiting:  # from the last on, so that no number is there twice
             session.execute(update(Outbox).where(col(Outbox.id) == id_).values(id=(id_ or 0) + count))
-        if session.get_bind().dialect.name == "sqlite":  # the next event comes behind them
-            top = {"top": max([after, *(id_ or 0 for id_ in waiting)]) + count}
+        top = {"top": max([after, *(id_ or 0 for id_ in waiting)]) + count}
+        if dialect.is_sqlite(session):  # the next event comes behind them
             done = session.execute(text("UPDATE sqlite_sequence SET seq = max(seq, :top) WHERE name = 'outbox'"), top)
             if done.rowcount == 0:  # type: ignore[attr-defined]
                 session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', :top)"), top)
+        else:
+            session.execute(text("SELECT setval('outbox_id_seq', GREATEST(nextval('outbox_id_seq'), :top))"), top)
         return after + 1
 
     def _finish(self) -> None:
@@ -334,7 +336,7 @@ class _Recovery:
             return  # the drain will note the head
         unknown = sum(event_id.startswith("lost:") for event_id in gone)
         data = {"from": before, "size": self._head.size, "lost": len(gone) - unknown, "unknown": unknown}
-        with self._database.write() as session:
+        with self._database.write("owner") as session:
             told = times.iso_ms(at)
             session.add(LogCheckpoint(size=self._head.size, root=self._head.root, note=self._head.note, at=told))
             key = f"{event.LOG_RECOVERED}:{self._head.size}:{self._head.root.hex()}"

@@ -14,6 +14,7 @@ from protocol.errors import EvidenceError
 
 WIDTH, HEIGHT, _HASH = rfc6962.TILE_WIDTH, rfc6962.TILE_HEIGHT, rfc6962.HASH_SIZE
 _CACHED = 512  # tiles of 8 KiB
+_NODES = 65_536  # nodes within tiles, of 32 bytes
 _AHEAD = 8  # tiles of one level that a drain may have written and not signed, and more
 
 
@@ -23,7 +24,8 @@ class Tiles:
     def __init__(self, directory: Path) -> None:
         """Use `directory`, which need not exist yet."""
         self.directory = directory
-        self._read: dict[Path, bytes] = {}
+        self._read: dict[str, bytes] = {}
+        self._nodes: dict[tuple[int, int], bytes] = {}
 
     def extend(self, old: int, leaves: Sequence[bytes]) -> None:
         """Write every tile that changes when `leaves` follow the first `old`; durable when it returns.
@@ -55,11 +57,17 @@ class Tiles:
     def node(self, size: int, level: int, index: int) -> bytes:
         """Hash of a perfect subtree (see `audit.tree`) in the tree of `size` leaves."""
         height, above = divmod(level, HEIGHT)
-        first = index << above
-        n, place = divmod(first, WIDTH)
-        data = self._tile(height, n, min(WIDTH, (size >> (HEIGHT * height)) - n * WIDTH))
-        part = data[place * _HASH : (place + (1 << above)) * _HASH]
-        return rfc6962.root([part[i : i + _HASH] for i in range(0, len(part), _HASH)])
+        if above == 0:
+            n, place = divmod(index, WIDTH)
+            data = self._tile(height, n, min(WIDTH, (size >> (HEIGHT * height)) - n * WIDTH))
+            return data[place * _HASH : (place + 1) * _HASH]
+        known = self._nodes.get((level, index))
+        if known is None:
+            left, right = self.node(size, level - 1, 2 * index), self.node(size, level - 1, 2 * index + 1)
+            if len(self._nodes) >= _NODES:
+                self._nodes.clear()
+            known = self._nodes[level, index] = rfc6962.node_hash(left, right)
+        return known
 
     def leaves(self, size: int, n: int) -> list[bytes]:
         """The leaves of the entry tile `n` in the log of `size` leaves."""
@@ -84,6 +92,7 @@ class Tiles:
     def forget(self, size: int) -> None:
         """Remove what a crash left of tiles that no signed head covers: other leaves will come there."""
         self._read.clear()
+        self._nodes.clear()
         level: int | None = None
         while True:
             width = size >> (HEIGHT * (level or 0))
@@ -123,15 +132,14 @@ class Tiles:
         if width == 0:
             return b""
         name = rfc6962.tile_path(level, n, width)
-        path = self.directory / name
-        known = self._read.get(path)
+        known = self._read.get(name)
         if known is None:
             known = self.find(name)
             if known is None:
                 raise EvidenceError("log_forked", f"{name} is missing")
             if len(self._read) >= _CACHED:
                 self._read.clear()
-            self._read[path] = known
+            self._read[name] = known
         return known
 
     def _place(self, level: int | None, n: int, width: int, data: bytes) -> None:

@@ -39,6 +39,7 @@ class RecordRow(SQLModel, table=True):
 
 TABLE: Table = SQLModel.metadata.tables["record"]
 _BATCH = 500
+_INSERT = TABLE.insert()
 
 
 class Record(NamedTuple):
@@ -91,8 +92,7 @@ def page(session: Session, after: str, limit: int) -> list[Record]:
 
 def insert(session: Session, records: Sequence[Record]) -> None:
     """Add new records."""
-    if records:
-        session.connection().execute(TABLE.insert(), [record._asdict() for record in records])
+    bulk.execute(session, _INSERT, [record._asdict() for record in records])
 
 
 def replace(
@@ -286,8 +286,11 @@ _BEHIND = union_all(
 ).limit(bindparam("most"))
 
 
+_ALL = 2**62  # rows: both engines take it as a limit
+
+
 def behind(session: Session, bucket: int, epoch: int, limit: int) -> list[Wrapped]:
-    """At most `limit` data keys of a bucket that are not under this epoch (-1: all)."""
+    """At most `limit` data keys of a bucket that are not under this epoch."""
     return list(session.connection().execute(_BEHIND, {"of": bucket, "under": epoch, "most": limit}).all())
 
 
@@ -395,7 +398,7 @@ def move(session: Session, moves: Sequence[Mapping[str, Any]]) -> None:
 
 def rewrap_bucket(session: Session, platform: Platform, bucket: int, epoch: int) -> int:
     """Move all data keys of a small bucket in one transaction; how many. Raises as `wrapped_anew`."""
-    keys = behind(session, bucket, epoch, -1)
+    keys = behind(session, bucket, epoch, _ALL)
     move(session, wrapped_anew(platform, bucket, keys, epoch))
     return len(keys)
 

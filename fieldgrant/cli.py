@@ -86,6 +86,12 @@ def _keys(root: typer.Typer) -> None:
     root.add_typer(keys_app, name="keys")
 
 
+def _database(root: typer.Typer) -> None:
+    from fieldgrant.database_cli import app
+
+    root.add_typer(app, name="database")
+
+
 def _reconcile(root: typer.Typer) -> None:
     from fieldgrant.reconcile import reconcile
 
@@ -122,6 +128,7 @@ COMMANDS: dict[str, Callable[[typer.Typer], None]] = {
     "keys": _keys,
     "clock": _clock,
     "audit": _audit,
+    "database": _database,
     "reconcile": _reconcile,
 }
 

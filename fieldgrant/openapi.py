@@ -170,14 +170,14 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
     ("post", "/issuer/wallet/requests"): {
         400: _EVIDENCE,
         403: ("foreign_request", "not_enrolled"),
-        404: ("unknown_field", "unknown_purpose"),
+        404: ("unknown_field", "unknown_purpose", "unknown_read"),
         409: ("request_open", "nothing_to_object", "id_used"),
         422: ("bad_request", "bad_correction", "bad_box"),
         429: ("too_many_requests",),
     },
     ("get", "/issuer/requests/{id}"): {404: ("unknown_request",), 409: ("request_disputed",)},
     ("post", "/issuer/requests"): {
-        404: ("unknown_subject", "unknown_field", "unknown_purpose"),
+        404: ("unknown_subject", "unknown_field", "unknown_purpose", "unknown_read"),
         409: ("has_wallet", "request_open", "nothing_to_object"),
         422: ("bad_method", "bad_request", "bad_correction"),
     },
@@ -196,7 +196,7 @@ _OWN: Mapping[tuple[str, str], Mapping[int, tuple[str, ...]]] = {
         for act, codes in {
             "taking": (),
             "extension": (),
-            "answer": ("answered_elsewhere", "bad_keep"),
+            "answer": ("answered_elsewhere", "bad_explanation", "bad_keep"),
             "refusal": ("already_effective",),
             "lifting": ("not_restricted",),
         }.items()

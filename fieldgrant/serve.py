@@ -22,7 +22,7 @@ from protocol.errors import EvidenceError
 from runtime import serve as http
 from runtime import staff, terminal
 from runtime.platform import Platform
-from runtime.terminal import Data, Keys
+from runtime.terminal import Data, Database, Keys
 from verifier.reconcile import Disagreement
 
 _LAST_PORT = 65535
@@ -45,6 +45,9 @@ _INIT_EXAMPLES = """
 Examples:
 
   fieldgrant init --data /srv/fg/data --keys /etc/fg/keys --base-url https://crm.example.com --admin ada
+
+  fieldgrant init --data /srv/fg/data --keys /etc/fg/keys --base-url https://crm.example.com --admin ada \
+      --database postgresql+psycopg://fieldgrant@db1,db2/fieldgrant
 """
 
 
@@ -55,6 +58,7 @@ def serve(  # noqa: PLR0917 - each is an option
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on localhost.")] = 8700,
     data: Data = None,
     keys: Keys = None,
+    database: Database = None,
     wallet_port: Annotated[
         int | None,
         typer.Option(
@@ -76,7 +80,7 @@ def serve(  # noqa: PLR0917 - each is an option
     at = _wallet_port(wallet_port, port + 1 if demo else 0)
     if demo:
         data, keys = _seeded(port)
-    with terminal.opened(data, keys, Disagreement) as platform, _wallet(at):
+    with terminal.opened(data, keys, Disagreement, database=database) as platform, _wallet(at):
         home = compose.house(_with_wallet(platform, at))
         http.run(compose.app(home, parties), port, ready=lambda bound: _tell(platform, parties, bound, at, demo=demo))
 
@@ -179,11 +183,12 @@ def _first_look(platform: Platform, wallet: int) -> None:
     threading.Thread(target=first_look.invite, args=(platform.settings, tell), daemon=True).start()
 
 
-def init(
+def init(  # noqa: PLR0917 - each is an option
     admin: Annotated[str, typer.Option(help="Account of the first administrator.")],
     base_url: Annotated[str, typer.Option(help="Public address of the issuer; it makes the organisation's DID.")],
     data: Data = None,
     keys: Keys = None,
+    database: Database = None,
     service: Annotated[
         list[str] | None, typer.Option("--service", metavar="PARTY=URL", help="A party that lies elsewhere.")
     ] = None,
@@ -198,7 +203,8 @@ def init(
     with terminal.one_line():
         staff.check_account(admin)  # before anything is made
         _public(base_url)
-        platform = Platform.create(terminal.settings(data, keys, base_url=base_url, service_urls=urls))
+        named = {} if database is None else {"database": database}
+        platform = Platform.create(terminal.settings(data, keys, base_url=base_url, service_urls=urls, **named))
         try:
             add_account(platform, admin, admin, "admin", password)
         finally:

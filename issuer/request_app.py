@@ -64,11 +64,14 @@ class RecordBody(BaseModel):
 
     model_config = _STRICT
     subject: str = Field(max_length=64, examples=[SUBJECT])
-    kind: str = Field(pattern="^(access|rectification|portability|erasure|objection|restriction)$", examples=["access"])
+    kind: str = Field(
+        pattern="^(access|explanation|rectification|portability|erasure|objection|restriction)$", examples=["access"]
+    )
     method: Method
     evidence: Evidence
     purpose: str | None = Field(None, max_length=200, description="Of an objection.", examples=["service"])
     ground: str | None = Field(None, max_length=200, description="Of an objection, if to one ground.")
+    event: str | None = Field(None, max_length=64, description="Of an explanation: the read.", examples=[UUID])
     values: dict[str, Any] = Field(default_factory=dict, max_length=64, description="Of a rectification.")
 
 
@@ -95,10 +98,13 @@ class RefusalBody(ReasonBody):
 
 
 class AnswerBody(BaseModel):
-    """What stays of an erasure: contract grounds, each with the reason that the customer reads."""
+    """Of an erasure the contract grounds that stay, each with the reason that the customer reads; why a read was."""
 
     model_config = _STRICT
     keep: dict[str, Text] = Field(default_factory=dict, max_length=64, examples=[{UUID: "The contract runs on."}])
+    explanation: Text | None = Field(
+        None, description="Why the read took place: words, no values.", examples=["They answered your call of 2 May."]
+    )
 
 
 def router(registry: Registry, inviting: Inviting) -> APIRouter:
@@ -124,8 +130,10 @@ def _wallets(routes: APIRouter, registry: Registry) -> None:
         "/wallet/requests", status_code=201, tags=["wallet"], summary="Ask for your rights", openapi_extra=_BODY
     )
     def ask(body: Body, wallet: Wallet) -> Json:
-        """A DataSubjectRequestCredential: access, rectification, portability, erasure, objection or restriction.
+        """A DataSubjectRequestCredential: access, explanation, rectification, portability, erasure, objection,
+        restriction.
 
+        An explanation names one read (`asksAboutEvent`, an event of your history) and is answered in words.
         An erasure ends every consent and every ground that may end before this answers. A rectification brings its
         values in `sealed` (base64), to the key of `/issuer/wallet/requests/key`. The same bytes again: the same state.
         """
@@ -167,15 +175,18 @@ def _officers(routes: APIRouter, registry: Registry, role: Callable[..., Any]) -
 
     @routes.get("/requests/{id}", tags=["staff"], summary="One request")
     def one(id: Id, staff: Officer) -> Json:
-        """The signed request, where it stands, and every receipt that the customer got."""
-        return taking.state_of(registry, id)
+        """The signed request, where it stands, and every receipt that the customer got.
+
+        `may_stay`: the contracts that an erasure leaves for you to decide on. `read`: what an explanation asks about.
+        """
+        return request_desk.shown(registry, id)
 
     @routes.post("/requests", status_code=201, tags=["staff"], summary="Record a request of a customer without wallet")
     def record(body: RecordBody, staff: Officer) -> Json:
         """A draft signed by you; nothing is done until somebody else has confirmed who is asking."""
         recorded = Recorded(
             subject=SubjectId(body.subject), kind=body.kind, purpose=body.purpose, ground=body.ground,
-            values=body.values, identified=Identified(method=body.method, evidence=body.evidence),
+            event=body.event, values=body.values, identified=Identified(method=body.method, evidence=body.evidence),
         )  # fmt: skip
         return request_desk.record(registry, staff, recorded)
 
@@ -200,8 +211,8 @@ def _decisions(routes: APIRouter, registry: Registry, role: Callable[..., Any]) 
 
     @routes.post("/requests/{id}/answer", tags=["staff"], summary="Grant a request")
     def answer(id: Id, body: AnswerBody, staff: Officer) -> Json:
-        """Grant an erasure (naming the contract grounds that stay), an objection or a restriction."""
-        return request_desk.answer(registry, staff, id, keep=body.keep)
+        """Grant an erasure (naming the contract grounds that stay), an objection or a restriction; explain a read."""
+        return request_desk.answer(registry, staff, id, keep=body.keep, explanation=body.explanation)
 
     @routes.post("/requests/{id}/refusal", tags=["staff"], summary="Refuse a request")
     def refuse(id: Id, body: RefusalBody, staff: Officer) -> Json:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from issuer import attempts, credentials, excluding, requests, sealing, settling, signed, taking
+from issuer import attempts, credentials, excluding, explaining, requests, sealing, settling, signed, taking
 from issuer.catalogue import Catalogue
 from issuer.credentials import Credential
 from issuer.registry import Registry
@@ -39,6 +39,7 @@ class Recorded:
     identified: Identified
     purpose: str | None = None
     ground: str | None = None
+    event: str | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -103,6 +104,24 @@ def confirm(registry: Registry, staff: Staff, id_: str) -> dict[str, Any]:
     return taking.state_of(registry, id_)
 
 
+def shown(registry: Registry, id_: str) -> dict[str, Any]:
+    """As `taking.state_of`; of an erasure that waits for the officer also the contract grounds that may stay."""
+    told = taking.state_of(registry, id_)
+    if (told["kind"], told["waiting_for"]) != ("erasure", taking.DPO):
+        return told
+    with registry.platform.database.read() as session:
+        open_ = excluding.may_stay(session, registry, SubjectId(told["subject"]))
+    contracts = [
+        {
+            "id": one.id,
+            "citation": one.citation,
+            "fields": sorted({f for process in one.processes for f in process.fields}),
+        }
+        for one in open_
+    ]
+    return told | {"may_stay": contracts}
+
+
 def take(registry: Registry, staff: Staff, id_: str) -> dict[str, Any]:
     """Take a request into work. Problem 403 `role`, 404, 409 `not_identified`, `request_closed`."""
     with _officer(registry, staff, "request-take"), registry.platform.database.write() as session:
@@ -122,20 +141,25 @@ def extend(registry: Registry, staff: Staff, id_: str, *, reason: str) -> dict[s
     return taking.state_of(registry, id_)
 
 
-def answer(registry: Registry, staff: Staff, id_: str, *, keep: Mapping[str, str]) -> dict[str, Any]:
-    """Grant an erasure, an objection or a restriction. `keep`: contract grounds (ids) that stay, each with its reason.
+def answer(
+    registry: Registry, staff: Staff, id_: str, *, keep: Mapping[str, str], explanation: str | None = None
+) -> dict[str, Any]:
+    """Grant an erasure, an objection or a restriction; explain a read.
+
+    `keep`: contract grounds (ids) that stay of an erasure, each with its reason; `explanation`: why the read was.
 
     Problem 403 `role`, 404, 409 `answered_elsewhere` (values go to the customer alone; corrections are accepted at the
-    records), `not_identified`, `request_closed`, 422 `bad_keep`.
+    records), `not_identified`, `request_closed`, 422 `bad_keep`, `bad_explanation`.
     """
     platform = registry.platform
     with _officer(registry, staff, "request-answer"):
         with platform.database.write() as session:
             row = _identified(session, registry, id_)
-            if row.kind not in ("erasure", "objection", "restriction"):
+            if row.kind not in _ANSWERED_HERE:
                 raise Problem(409, "answered_elsewhere", "The answer to this request is given at the records.")
             if keep and row.kind != "erasure":
                 raise Problem(422, "bad_keep", "Only of an erasure may something be kept.", field="keep")
+            told = explaining.answer(row.kind, explanation)
             step, kind, round_ = excluding.Step(), ERASURE, 1
             if row.kind == "erasure":
                 step, round_ = _end_contracts(session, registry, row, staff, keep)
@@ -148,8 +172,9 @@ def answer(registry: Registry, staff: Staff, id_: str, *, keep: Mapping[str, str
         settling.settle(registry, *step.settle)
         with platform.database.write() as session:
             row = requests.living(session, platform, id_)
-            told = {"citation": "GDPR art. 18; PIPL art. 44"}
-            if row.kind != "restriction":
+            if row.kind == "restriction":
+                told = {"citation": "GDPR art. 18; PIPL art. 44"}
+            elif row.kind != "explanation":
                 told = taking.ended(session, registry, row, kind, round_=round_, reasons=keep)
             requests.move(session, platform, row, "answered", staff=staff, **told)
     return taking.state_of(registry, id_)
@@ -186,6 +211,7 @@ def lift(registry: Registry, staff: Staff, id_: str, *, reason: str) -> dict[str
     return taking.state_of(registry, id_)
 
 
+_ANSWERED_HERE = frozenset({"erasure", "explanation", "objection", "restriction"})
 _EXTENDED = "GDPR art. 12(3); PIPL art. 50"
 
 
@@ -231,7 +257,7 @@ def _unsigned(registry: Registry, staff: Staff, recorded: Recorded, box: bytes |
     return request.build_request(
         recorded.kind, id=consent.fresh_id(), controller=registry.platform.controller, issuer=Did(staff.did),
         at=registry.platform.clock.now(), purpose=purpose, ground=recorded.ground, fields=recorded.values,
-        correction=None if box is None else canonical.digest(box), subject=recorded.subject,
+        correction=None if box is None else canonical.digest(box), event=recorded.event, subject=recorded.subject,
         identified=recorded.identified,
     )  # fmt: skip
 

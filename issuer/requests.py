@@ -74,6 +74,7 @@ def open_(
     _save(session, platform, made)
     data: dict[str, Any] = {"request": row.id, "credential": row.id, "digest": row.digest, "kind": asked.kind}
     data |= {"fields": sorted(asked.fields)} if asked.fields else {}
+    data |= {"read": asked.event} if asked.event else {}
     outbox.emit(session, event.REQUEST_RECEIVED, at=at, records=[(subject, data)], key=f"request:{row.id}")
     return made
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from issuer import attempts, credentials, excluding, requests, sealing, settling, signed
+from issuer import attempts, credentials, excluding, explaining, requests, sealing, settling, signed
 from issuer.credentials import Credential
 from issuer.excluding import DIRECT_MARKETING, Step
 from issuer.registry import Registry, refuse_unfit
@@ -32,7 +32,7 @@ def take(registry: Registry, document: Mapping[str, Any], box: bytes | None, cal
     """Take a request that an enrolled wallet signed; as `state_of`. It is known whose it is: the wallet says so.
 
     Raises EvidenceError (those of `protocol.credential.verify` and `parse_request`; `foreign_request`, `unknown_field`,
-    `unknown_purpose`, `bad_correction`, `bad_box`, `digest_mismatch`), Problem 409 `request_open`,
+    `unknown_purpose`, `unknown_read`, `bad_correction`, `bad_box`, `digest_mismatch`), Problem 409 `request_open`,
     `nothing_to_object`, `id_used`, 422 `bad_request`, 429 `too_many_requests`.
     """
     with attempts.recorded(registry.platform, "request", did=caller.did, subject=caller.subject):
@@ -114,13 +114,16 @@ def unfinished(session: Session) -> list[str]:
 
 
 def state_of(registry: Registry, id_: str) -> dict[str, Any]:
-    """A request with its signed receipts, oldest first."""
+    """A request with its signed receipts, oldest first; `read` is the one that an explanation asks about."""
     platform = registry.platform
     with platform.database.read() as session:
         row = requests.of_id(session, platform, id_)
         shown = requests.shown(platform, row, platform.clock.now())
         stored = session.get_one(Credential, id_)
-        return {**shown, "request": signed.document(stored), "receipts": requests.receipts_of(session, id_)}
+        document = signed.document(stored)
+        about = document["credentialSubject"]["makesRequest"].get("asksAboutEvent")
+        read = {} if about is None else {"read": explaining.read(session, SubjectId(row.subject), about)}
+        return {**shown, **read, "request": document, "receipts": requests.receipts_of(session, id_)}
 
 
 def open_twin(session: Session, row_id: str, subject: SubjectId, asked: DataSubjectRequest) -> bool:
@@ -129,8 +132,8 @@ def open_twin(session: Session, row_id: str, subject: SubjectId, asked: DataSubj
         DataRequest.subject == subject, DataRequest.kind == asked.kind, DataRequest.id != row_id,
         col(DataRequest.state).in_(requests.OPEN), DataRequest.id == Credential.id,
     )  # fmt: skip
-    same = ("hasPurpose", "exceptedGround")
-    wanted = (asked.purpose, asked.ground)
+    same = ("hasPurpose", "exceptedGround", "asksAboutEvent")
+    wanted = (asked.purpose, asked.ground, asked.event)
     for _, stored in session.exec(statement):
         claim = signed.document(stored)["credentialSubject"]["makesRequest"]
         if tuple(claim.get(name) for name in same) == wanted:
@@ -139,11 +142,13 @@ def open_twin(session: Session, row_id: str, subject: SubjectId, asked: DataSubj
 
 
 def refuse_unfounded(session: Session, registry: Registry, subject: SubjectId, asked: DataSubjectRequest) -> None:
-    """Problem 409 `request_open`, `nothing_to_object`; EvidenceError `unknown_purpose`, `unknown_field`."""
+    """Problem 409 `request_open`, `nothing_to_object`; EvidenceError `unknown_purpose`, `_field`, `_read`."""
     if asked.kind != "rectification" and open_twin(session, asked.id, subject, asked):
         raise Problem(409, "request_open", "The same was asked before and is being worked on.", field="request")
     for field in asked.fields:
         registry.catalogue.field(field)
+    if asked.event is not None:
+        explaining.check(session, subject, asked.event)
     if asked.kind == "objection" and asked.purpose is not None:
         entry = registry.catalogue.purpose(asked.purpose)
         if entry.iri not in DIRECT_MARKETING and not _objectable(session, registry, subject, asked):

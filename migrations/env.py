@@ -4,6 +4,8 @@ from alembic import context
 from sqlmodel import SQLModel
 
 connection = context.config.attributes["connection"]
+if connection.dialect.name == "postgresql":  # a large table takes its time; to wait for a lock is another matter
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 context.configure(
     connection=connection,
     target_metadata=SQLModel.metadata,

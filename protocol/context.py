@@ -19,7 +19,7 @@ PINNED: Mapping[str, tuple[str, str]] = {
     ),
     CONSENT_V1: (
         "consent-v1.json",
-        "a90c1dc6ec57183fb45579af9d9a931204e9b13c0442beb3026f7ef649e0d0bf",
+        "a9f630d320277647e108c5c226c9d96f19931d912b5f50fc52c79fdb8f68108e",
     ),
     "https://w3id.org/security/data-integrity/v2": (
         "data-integrity-v2.json",

@@ -16,7 +16,7 @@ from protocol.errors import EvidenceError
 from protocol.vocabulary import Field, Purpose, Reference, SubjectId
 
 REQUEST_TYPE, RECEIPT_TYPE = "DataSubjectRequestCredential", "DataSubjectReceiptCredential"
-KINDS = frozenset({"access", "rectification", "portability", "erasure", "objection", "restriction"})
+KINDS = frozenset({"access", "explanation", "rectification", "portability", "erasure", "objection", "restriction"})
 STATES = frozenset({"received", "identified", "in_work", "extended", "answered", "refused"})
 MAX_TEXT = 2000  # characters of a reason, a citation or a piece of evidence
 
@@ -35,7 +35,7 @@ class DataSubjectRequest:
 
     ``issuer`` is the wallet, or who recorded it at the desk: then ``subject`` and ``identified`` say of whom and how.
     An objection names a ``purpose`` and may name a ``ground``; a rectification the ``fields`` and the digest of the
-    sealed values (``correction``).
+    sealed values (``correction``); an explanation the ``event`` that it asks about: one read.
     """
 
     id: str
@@ -49,6 +49,7 @@ class DataSubjectRequest:
     ground: str | None
     fields: frozenset[Field]
     correction: str | None
+    event: str | None
     at: datetime
     digest: str
 
@@ -77,6 +78,7 @@ class RequestReceipt:
     due: datetime
     citation: str | None
     reason: str | None
+    explanation: str | None
     kept: tuple[Kept, ...]
     answer_digest: str | None
     shut_at: datetime | None
@@ -94,6 +96,7 @@ def build_request(
     ground: str | None = None,
     fields: Iterable[str] = (),
     correction: str | None = None,
+    event: str | None = None,
     subject: SubjectId | None = None,
     identified: Identified | None = None,
 ) -> dict[str, Any]:
@@ -104,6 +107,7 @@ def build_request(
         "hasPurpose": purpose,
         "exceptedGround": ground,
         "correctionDigest": correction,
+        "asksAboutEvent": event,
         "subjectReference": subject,
     }
     claim |= {name: value for name, value in optional.items() if value is not None}
@@ -126,8 +130,8 @@ def parse_request(credential: VerifiedCredential) -> DataSubjectRequest:
     about, node = vocabulary.claim(credential, REQUEST_TYPE, "makesRequest")
     path = "credentialSubject.makesRequest"
     optional = (
-        "hasPurpose", "exceptedGround", "hasPersonalData", "correctionDigest", "subjectReference", "identifiedBy",
-        "groundEvidence",
+        "hasPurpose", "exceptedGround", "hasPersonalData", "correctionDigest", "asksAboutEvent", "subjectReference",
+        "identifiedBy", "groundEvidence",
     )  # fmt: skip
     claim = shape.exact(node, path, ("type", "requestKind", "hasDataController"), optional)
     vocabulary.kind(claim, path, "DataSubjectRequest")
@@ -152,6 +156,7 @@ def parse_request(credential: VerifiedCredential) -> DataSubjectRequest:
         if "hasPersonalData" in claim
         else frozenset(),
         correction=shape.optional_text(claim, "correctionDigest", path),
+        event=shape.iri(claim, "asksAboutEvent", path) if "asksAboutEvent" in claim else None,
         at=credential.valid_from,
         digest=credential.digest,
     )
@@ -171,6 +176,7 @@ def build_receipt(
     due: datetime,
     citation: str | None = None,
     reason: str | None = None,
+    explanation: str | None = None,
     kept: Iterable[Kept] = (),
     answer_digest: str | None = None,
     shut_at: datetime | None = None,
@@ -184,7 +190,12 @@ def build_receipt(
         "requestState": state,
         "dueAt": times.iso(due),
     }
-    optional = {"citation": citation, "refusalReason": reason, "answerDigest": answer_digest}
+    optional = {
+        "citation": citation,
+        "refusalReason": reason,
+        "explanation": explanation,
+        "answerDigest": answer_digest,
+    }
     claim |= {name: value for name, value in optional.items() if value is not None}
     if staying := [_write_kept(one) for one in kept]:
         claim["keepsField"] = staying
@@ -200,7 +211,8 @@ def parse_receipt(credential: VerifiedCredential) -> RequestReceipt:
     subject_did, node = vocabulary.claim(credential, RECEIPT_TYPE, "hasRequestReceipt")
     path = "credentialSubject.hasRequestReceipt"
     required = ("type", "hasDataController", "dataRequest", "requestKind", "requestState", "dueAt")
-    claim = shape.exact(node, path, required, ("citation", "refusalReason", "keepsField", "answerDigest", "shutAt"))
+    optional = ("citation", "refusalReason", "explanation", "keepsField", "answerDigest", "shutAt")
+    claim = shape.exact(node, path, required, optional)
     vocabulary.kind(claim, path, "DataSubjectReceipt")
     kept = shape.objects(claim, "keepsField", path) if "keepsField" in claim else []
     return RequestReceipt(
@@ -214,6 +226,7 @@ def parse_receipt(credential: VerifiedCredential) -> RequestReceipt:
         due=shape.moment(claim, "dueAt", path),
         citation=shape.optional_text(claim, "citation", path),
         reason=shape.optional_text(claim, "refusalReason", path),
+        explanation=shape.optional_text(claim, "explanation", path),
         kept=tuple(_read_kept(one, f"{path}.keepsField[{place}]") for place, one in enumerate(kept)),
         answer_digest=shape.optional_text(claim, "answerDigest", path),
         shut_at=shape.moment(claim, "shutAt", path) if "shutAt" in claim else None,
@@ -228,6 +241,8 @@ def _fits_kind(read: DataSubjectRequest, path: str) -> None:
     rectifies = read.kind == "rectification"
     if rectifies != (read.correction is not None) or rectifies != bool(read.fields):
         raise shape.refuse(f"{path}.correctionDigest", "a rectification names its fields and the digest of their box")
+    if (read.kind == "explanation") != (read.event is not None):
+        raise shape.refuse(f"{path}.asksAboutEvent", "an explanation names the one read it asks about")
 
 
 def _identified(claim: Any, path: str) -> Identified:

@@ -25,10 +25,12 @@ COLLECT = Processing("dpv:Collect")
 TERMS = frozenset({
     "acknowledgedAt", "acknowledgesRedaction", "actionCitation", "actionTaken", "allowedOrigin", "answerChallenge",
     "answerDigest", "answerDomain", "archiveDigest", "archiveGround", "archiveKeyEnded", "archivePeriod", "ask",
-    "bucket", "catalogueNumber", "citation", "consent", "contentDigest", "correctionDigest", "coversSubject",
+    "asksAboutEvent", "bucket", "catalogueNumber", "citation", "consent", "contentDigest", "correctionDigest",
+    "coversSubject",
     "dataRequest", "decidedAt", "declaresGround", "declaresSealingKey", "delegatesCollection", "destroyBy",
     "disposedAt", "disposition", "dispositionCause", "dueAt", "epochEnded", "evidenceEvent", "evidenceText",
     "exceptedGround", "exceptedPurpose", "excepts", "excludesSubject", "exclusion", "exclusionKind",
+    "explanation",
     "exportReference", "field", "generation", "groundEvidence", "groundKey", "hasConsent", "hasConsentStatus",
     "hasDataController", "hasDisposition", "hasDispositionRecord", "hasDuration", "hasEnrolment", "hasJurisdiction",
     "hasLegalBasis", "hasLocation", "hasNotice", "hasPersonalData", "hasProcess", "hasProcessing", "hasPurpose",

@@ -185,7 +185,7 @@ def bring_back(
 
 
 def _moved(platform: Platform, period: str, to: str, names: list[str]) -> None:
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         told = {"period": period, "to": to, "keys": names}
         outbox.emit(session, event.ARCHIVE_MOVED, at=platform.clock.now(), records=[(None, told)])
 

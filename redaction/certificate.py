@@ -30,7 +30,7 @@ def certify(platform: Platform, jobs: Sequence[str], *, pace: Pace | None = None
 
     Raises EvidenceError `not_dropped`, JournalError.
     """
-    with platform.database.write() as session, (pace or Pace.free()).held(len(jobs)):
+    with platform.database.write("keeper") as session, (pace or Pace.free()).held(len(jobs)):
         tasks = disposition.at_step(session, jobs, DROPPED)
         if not tasks:
             return

@@ -58,7 +58,7 @@ def confirm(
             if waits is None:
                 raise Problem(409, "not_paused", "Nothing waits: the clock did not jump.")
             at = platform.clock.confirm()
-            with platform.database.write() as session:
+            with platform.database.write("keeper") as session:
                 told = {"by": officer.account, "reason": why[:500], **waits, "confirmed": times.iso_ms(at)}
                 header = {"reader": officer.did, "role": officer.role}
                 outbox.emit(session, event.CLOCK_CONFIRMED, at=at, header=header, records=[(None, told)])

@@ -178,7 +178,7 @@ def _deliver(platform: Platform, catalogue: Catalogue, client: httpx.Client, row
 
 
 def _note(platform: Platform, id_: str, error: str | None) -> None:
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         row = session.get_one(NoticeRow, id_)
         at = platform.clock.now()
         row.attempts, row.error = row.attempts + 1, error
@@ -190,7 +190,7 @@ def _note(platform: Platform, id_: str, error: str | None) -> None:
 
 
 def _close(platform: Platform, id_: str, notice: RedactionNotice, answer: Acknowledgement, body: bytes) -> NoticeRow:
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         at = platform.clock.now()
         row = session.get_one(NoticeRow, id_)
         standing = downstream.standing(platform, row, at)

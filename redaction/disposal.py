@@ -91,7 +91,7 @@ def dispose(
         tasks = disposition.at_step(session, jobs, PLANNED)
         rest = looking.resting(session, [task.subject for task in tasks])
     ahead = _ahead(platform, tasks, rest)
-    with platform.database.write() as session, (pace or Pace.free()).held(len(jobs)):
+    with platform.database.write("keeper") as session, (pace or Pace.free()).held(len(jobs)):
         planned = disposition.at_step(session, jobs, PLANNED)
         put_back = disposition.at_step(session, jobs, RESEALED) if len(planned) < len(jobs) else []
         subjects = [task.subject for task in (*planned, *put_back)]

@@ -319,7 +319,9 @@ _TASKS: Final = (
 
 
 def _task(row: Any) -> Task:
-    return Task(*row[:-1], fate.unpack(row[0], row[1], row[-1]))
+    known = list(row)
+    known[-1] = fate.unpack(row[0], row[1], row[-1])
+    return Task(*known)
 
 
 def at_step(session: Session, jobs: Collection[str], step: str) -> list[Task]:

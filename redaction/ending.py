@@ -57,7 +57,7 @@ def end_key(platform: Platform, name: str, cause: Cause | None = None) -> None:
     why = cause or Cause()
     crash.point("period.before")
     platform.clock.settled()
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         at = platform.clock.now()
         platform.keyring.archive.destroy(name)
         _ended_event(session, name, why, at)
@@ -90,7 +90,7 @@ def _tell(platform: Platform, name: str) -> int:
     done = 0
     while True:
         crash.point("due.before")
-        with platform.database.write() as session:
+        with platform.database.write("keeper") as session:
             subjects = session.exec(
                 select(Archived.subject).where(Archived.archive_key == name).distinct().limit(BATCH)
             ).all()

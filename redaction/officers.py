@@ -84,7 +84,7 @@ class Opened:
 def ask(platform: Platform, staff: Staff, wish: Wish) -> ArchiveRequest:
     """Store a request, which permits nothing yet. Problem 404 `not_archived`, `unknown_period`, 422 `bad_request`."""
     at = platform.clock.now()
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         row = ArchiveRequest(
             id=fresh_id(),
             kind=wish.kind,
@@ -115,7 +115,7 @@ def approve(platform: Platform, staff: Staff, id_: str) -> ArchiveRequest:
     410 `request_over`.
     """
     at = platform.clock.now()
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         row = _living(session, platform, id_, at)
         if row.requested_by == staff.account:
             raise Problem(403, "own_request", "Somebody else than who asked must approve it.")
@@ -136,7 +136,7 @@ def open_box(platform: Platform, staff: Staff, id_: str) -> Opened:
 
     Problem as of `approve` and 403 `not_your_request`, `not_approved`, 404 `not_archived`, 409 `key_gone`, `bad_box`.
     """
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         at = platform.clock.now()
         row = _permitted(session, platform, staff, id_, "open")
         statement = select(Archived).where(Archived.digest == row.digest, Archived.subject == row.subject)
@@ -159,7 +159,7 @@ def open_box(platform: Platform, staff: Staff, id_: str) -> Opened:
 
 def destroy(platform: Platform, staff: Staff, id_: str) -> tuple[tuple[str, ...], int]:
     """End the keys of an approved request's period: their names, and how many boxes ended. Problem as of `open_box`."""
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         row = _permitted(session, platform, staff, id_, "destroy")
         _refuse_other_keys(platform, row)
         _use(session, platform, row, platform.clock.now())

@@ -4,12 +4,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Insert, bindparam, or_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, or_
 from sqlmodel import Session, col, select
 
 from crm_core import origin
@@ -25,7 +23,7 @@ from redaction import crash, disposition, downstream, lapse, looking
 from redaction.archive import Archived
 from redaction.disposition import DONE, PLANNED, Decided, Job, LapseRow, Task
 from redaction.looking import Look, Proof, Proofs, Resting, View
-from runtime import bulk, keyring
+from runtime import bulk, dialect, keyring
 from runtime.platform import Platform
 from verifier import grounds
 from verifier.grant import Grant
@@ -202,7 +200,7 @@ def _plan_unclaimed(platform: Platform, catalogue: Catalogue, at: datetime) -> i
 
 
 def _unclaimed(platform: Platform, catalogue: Catalogue, subject: SubjectId, fields: frozenset[Field]) -> bool:
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         if not free_of(session, [subject]):
             return False
         at = platform.clock.now()
@@ -229,7 +227,7 @@ def _unclaimed(platform: Platform, catalogue: Catalogue, subject: SubjectId, fie
 def deciding(platform: Platform) -> Iterator[Session]:
     """The transaction in which what becomes of lapsed fields is decided."""
     crash.point("plan.before")
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         yield session
         crash.point("plan.within")
     crash.point("plan.after")
@@ -380,15 +378,20 @@ def _mark(session: Session, seen: Mapping[SubjectId, Seen]) -> None:
         }
         for subject, (version, next_at) in seen.items()
     ]
-    bulk.execute(session, _marking(session.get_bind().dialect.name), rows)
+    bulk.execute(session, _marking(session), rows)
 
 
-@cache
-def _marking(dialect: str) -> Insert:
-    insert = (postgresql if dialect == "postgresql" else sqlite).insert(LapseRow)
-    changed = {name: insert.excluded[name] for name in ("done_version", "next_at", "retry_at", "error")}
-    statement: Insert = insert.on_conflict_do_update(index_elements=["subject"], set_=changed)
-    return statement
+_MARKING: Final[dict[bool, Any]] = {}  # by engine: a statement that is a constant is compiled once
+
+
+def _marking(session: Session) -> Any:
+    known = _MARKING.get(dialect.is_sqlite(session))
+    if known is None:
+        insert = dialect.insert(session, LapseRow)
+        changed = {name: insert.excluded[name] for name in ("done_version", "next_at", "retry_at", "error")}
+        known = insert.on_conflict_do_update(index_elements=["subject"], set_=changed)
+        _MARKING[dialect.is_sqlite(session)] = known
+    return known
 
 
 def _remember(
@@ -397,7 +400,7 @@ def _remember(
     """One transaction for all subjects with nothing to do, and for those whose evidence cannot be believed."""
     if not idle and not broken:
         return
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         if idle:
             # the versions that we looked at, not the present ones: whatever moved meanwhile is looked at next time
             _mark(session, idle)

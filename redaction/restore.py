@@ -25,7 +25,7 @@ def restore(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> int
     row says (`bad_box`). One whose consent ended meanwhile is no longer asked for.
     """
     crash.point("restore.before")
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         if disposition.open_job(session, subject) is not None:
             return 0  # its dispositions end first
         at = platform.clock.now()

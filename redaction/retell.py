@@ -28,7 +28,7 @@ def retell(platform: Platform, subjects: Sequence[SubjectId]) -> int:
         session.rollback()  # nothing of the look is kept
     if not wrong:
         return 0
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         told, rows = _of(session, subjects)
         mended = [row for row in rows if _mended(platform, row, at)]
         hidden = [one for one in told if _untold(platform, one, rows)]

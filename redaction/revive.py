@@ -66,7 +66,7 @@ def _revived(platform: Platform, id_: str, dropped: Sequence[Dropped]) -> bool:
     restored a job may have been carried out a second time.
     """
     subject = SubjectId(dropped[0].subject)
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         under_way = disposition.open_job(session, subject)
         record = session.get(RecordRow, subject)
         if record is None or (under_way is not None and under_way.id != id_):

@@ -81,7 +81,7 @@ def _bucket(
     keys = replica.read(platform, bucket)
     found, after = Rolled(), ""
     while True:
-        with suppress(_Undone), platform.database.write() as session:
+        with suppress(_Undone), platform.database.write("keeper") as session:
             page = records.of_bucket(session, bucket, after, BATCH)
             for record in page:
                 if record.epoch not in epochs:

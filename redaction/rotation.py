@@ -106,7 +106,7 @@ def _begin(platform: Platform, buckets: Sequence[int]) -> dict[int, Rotation]:
     with platform.database.read() as session:
         new = _to_begin(session, platform, buckets)
     platform.keyring.begin_rotations(new)
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         at = times.iso_ms(platform.clock.now())
         _progress(session, _void(session, platform, buckets), dropped_at=at)
         new = _to_begin(session, platform, buckets)
@@ -178,7 +178,7 @@ def _rewrap(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
             page, left = _page(platform, left)
             _move_page(platform, page, ahead, known)
     replica.write_all(platform, [(row.bucket, row.epoch) for row in going], known)
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         # else somebody wrapped with the old key meanwhile: again at the next pass
         done = [row for row in _ready(session, going) if not records.left_behind(session, row.bucket, row.epoch)]
         _progress(session, done, rewrapped_at=times.iso_ms(platform.clock.now()))
@@ -237,7 +237,7 @@ def _move_page(platform: Platform, page: Sequence[Keys], ahead: Executor, known:
 
 
 def _move(platform: Platform, handful: Sequence[Moves]) -> None:
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         still = {row.bucket for row in _still(session, [row for row, _ in handful])}
         ours = [(row, moves) for row, moves in handful if row.bucket in still]
         if not ours:
@@ -285,7 +285,7 @@ def _destroy(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
     database that the new epoch opens.
     """
     crash.point("destroy.before")
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         at = platform.clock.now()  # a clock that cannot be believed stops us here
         ready = _ready(session, rows)
         needed = {row.bucket for row in ready if records.left_behind(session, row.bucket, row.epoch)}
@@ -306,7 +306,7 @@ def _dropped(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
     dropped = platform.keyring.dropped_of(key for keys in old.values() for key in keys)
     free = [row for row in rows if dropped.issuperset(old[row.bucket])]
     if free:
-        with platform.database.write() as session:
+        with platform.database.write("keeper") as session:
             at = times.iso_ms(platform.clock.now())
             _progress(session, free, dropped_at=func.coalesce(Rotation.dropped_at, at))
     return frozenset(row.bucket for row in free)
@@ -333,7 +333,7 @@ def _let_go(platform: Platform, buckets: Sequence[int]) -> frozenset[int]:
 
 def _end(platform: Platform, jobs: Sequence[str], *, certified: bool) -> None:
     """Those of the jobs whose key is gone: told as shredded, and certified, in one transaction."""
-    with platform.database.write() as session, _FREEING.held(len(jobs)):
+    with platform.database.write("keeper") as session, _FREEING.held(len(jobs)):
         tasks = _freed(platform, disposition.at_step(session, jobs, JOURNALLED))
         at = platform.clock.now()
         _shredded(session, tasks, at)

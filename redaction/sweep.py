@@ -92,7 +92,7 @@ class Sweep:
         if subjects:
             self._after = subjects[-1]
             return True
-        with platform.database.write() as session:
+        with platform.database.write("keeper") as session:
             after, missing = disclosure.again(session, platform.controller, self._outbox)
         self.found += missing
         moved, self._outbox = after > self._outbox, after
@@ -123,7 +123,7 @@ def unstick(platform: Platform) -> int:
     A bucket that is not the customer's, a next try in the far future, a step that there is not, a job without fields.
     """
     mended = 0
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         at = platform.clock.now()
         latest = times.iso_ms(at + STUCK)
         for job in session.exec(select(Job).where(Job.step != DONE)):

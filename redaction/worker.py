@@ -287,7 +287,7 @@ def _fails(platform: Platform, job_id: str | None, act: Callable[[], None]) -> b
 
 
 def _note(platform: Platform, job_id: str, code: str) -> None:
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         job = session.get_one(Job, job_id)
         job.attempts += 1
         wait = timedelta(seconds=pause(job.attempts))

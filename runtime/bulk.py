@@ -6,12 +6,12 @@ bounds their number.
 Statements are constants: SQLAlchemy takes longer to put one together anew (0.3 to 0.5 ms) than SQLite to answer it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Insert, Update, bindparam
+from sqlalchemy import BindParameter, Dialect, Insert, Update, bindparam
 from sqlalchemy.dialects import registry
 from sqlmodel import Session
 
@@ -69,15 +69,14 @@ def execute(session: Session, statement: Insert | Update, rows: Sequence[Row]) -
     if not rows:
         return 0
     connection = session.connection()
-    text, ordered = _compiled(statement, connection.dialect.name, connection.dialect.driver, tuple(sorted(rows[0])))
+    text, ordered = _compiled(statement, connection.dialect, tuple(sorted(rows[0])))
     return connection.exec_driver_sql(text, [ordered(row) for row in rows]).rowcount
 
 
 @lru_cache(maxsize=_KEPT)
 def _compiled(
-    statement: Insert | Update, name: str, driver: str, columns: Iterable[str]
+    statement: Insert | Update, dialect: Dialect, columns: tuple[str, ...]
 ) -> tuple[str, Callable[[Row], Any]]:
-    dialect = registry.load(f"{name}.{driver}")()
     if isinstance(statement, Insert):
         compiled = statement.inline().compile(dialect=dialect, column_keys=list(columns))
     else:

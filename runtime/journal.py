@@ -9,7 +9,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Journal:
         self._mutex = threading.Lock()
         self._offset, self._seq, self._head = 0, 0, ""  # how far we have read: bytes, lines, tag of the last line
         self._inode = 0
-        self._failed = False
+        self._left = b""  # what a failed append may have left in the file
         self._floors: dict[str, int] = {}
         self._marks: dict[str, int] = {}
         self._named: dict[str, set[str]] = {}
@@ -94,9 +94,9 @@ class Journal:
 
         A kill half-way may leave the first of them: whoever appends must be content with that.
         """
-        with self._mutex, self._exclusive() as descriptor:
-            if self._failed:
-                raise JournalError("journal_failed", "an earlier append failed; the journal must be opened anew")
+        with self._mutex, self._locked(fcntl.LOCK_EX, os.O_RDWR | os.O_APPEND) as descriptor:
+            if self._left:
+                self._take_back(descriptor)
             self._take_in()
             self._cut_torn_line(descriptor)
             seq, head, lines, tags = self._seq, self._head, [], []
@@ -133,10 +133,13 @@ class Journal:
         return self._anchors[min(max(seq, 0) // ANCHOR, len(self._anchors) - 1)]
 
     def refresh(self) -> None:
-        """Take in what other processes appended. Costs one stat when there is nothing new. Raises JournalError."""
+        """Take in what other processes appended. Costs one stat when there is nothing new. Raises JournalError.
+
+        A line that is not durable yet is waited for: should it fail, its writer takes it back, and nobody has seen it.
+        """
         found = self._stat()
         if found.st_size != self._offset or found.st_ino != self._inode:
-            with self._mutex:
+            with self._mutex, self._locked(fcntl.LOCK_SH, os.O_RDONLY):
                 self._take_in()
 
     def head(self) -> tuple[int, str]:
@@ -202,13 +205,15 @@ class Journal:
             ) from error
 
     @contextmanager
-    def _exclusive(self) -> Iterator[int]:
+    def _locked(self, lock: int, flags: int) -> Iterator[int]:
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND)
+            descriptor = os.open(self._path, flags)
         except FileNotFoundError as error:
-            raise JournalError("journal_missing", "there is no journal to append to") from error
+            raise JournalError("journal_missing", "there is no journal") from error
+        except OSError as error:
+            raise JournalError("journal_failed", "the journal cannot be opened") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, lock)
             yield descriptor
         finally:
             os.close(descriptor)
@@ -227,8 +232,9 @@ class Journal:
             with self._path.open("rb") as file:
                 file.seek(offset)
                 for line in file:
-                    if line.endswith(b"\n"):
-                        yield line
+                    if not line.endswith(b"\n"):
+                        return  # somebody is just writing it: a look further on would meet its other half
+                    yield line
         except FileNotFoundError as error:
             raise JournalError("journal_missing", "there is no journal") from error
 
@@ -277,8 +283,11 @@ class Journal:
 
     def _cut_torn_line(self, descriptor: int) -> None:
         if os.fstat(descriptor).st_size > self._offset:
-            os.ftruncate(descriptor, self._offset)
-            os.fsync(descriptor)
+            try:
+                os.ftruncate(descriptor, self._offset)
+                os.fsync(descriptor)
+            except OSError as error:
+                raise JournalError("journal_failed", "a torn line could not be cut") from error
 
     def _write(self, descriptor: int, lines: bytes) -> None:
         try:
@@ -287,10 +296,23 @@ class Journal:
                 raise OSError("short write")
             os.fsync(descriptor)
         except OSError as error:
-            # After a failed fsync nobody knows what is on the disk: take the line back and stop believing.
-            self._failed = True
-            os.ftruncate(descriptor, self._offset)
+            # After a failed fsync nobody knows what is on the disk: the line is taken back. Whoever appends next writes
+            # the same place anew, so the line before it, which was acknowledged, is always followed by a durable one.
+            self._left = lines
+            with suppress(JournalError):
+                self._take_back(descriptor)
             raise JournalError("journal_failed", "the entry could not be made durable") from error
+
+    def _take_back(self, descriptor: int) -> None:
+        """Cut what is ours and was never acknowledged. JournalError where that fails, or others went on behind it."""
+        try:
+            if not self._left.startswith(os.pread(descriptor, len(self._left) + 1, self._offset)):
+                raise JournalError("journal_failed", "others appended behind a failed append; open the journal anew")
+            if os.fstat(descriptor).st_size > self._offset:
+                os.ftruncate(descriptor, self._offset)
+        except OSError as error:
+            raise JournalError("journal_failed", "what a failed append left cannot be taken back") from error
+        self._left = b""
 
 
 def _statements(evidence: Mapping[str, Any]) -> Iterator[str]:

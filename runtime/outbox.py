@@ -2,17 +2,18 @@
 
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, Integer, LargeBinary, Text, bindparam, insert
+from sqlalchemy import Column, Integer, LargeBinary, Row, Text, bindparam, insert
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from protocol import canonical, event
 from protocol.consent import SubjectId
+from runtime import dialect
 from runtime.clock import instant, iso
 from runtime.outbox_chain import AFTER_COMMIT, INFO, START, Chain, Flaw, Link
 
@@ -40,6 +41,7 @@ class Outbox(SQLModel, table=True):
 _TABLE = SQLModel.metadata.tables["outbox"]
 _LINK = "outbox-link"  # in a session: the newest row, as its transaction sees it
 _INSERT = insert(_TABLE).inline()
+_NUMBERED = insert(_TABLE).returning(_TABLE.c.id)
 _KNOWN = select(Outbox.event_id).where(col(Outbox.key) == bindparam("key"))
 _NEWEST = select(Outbox.id, Outbox.mac).order_by(col(Outbox.id).desc()).limit(1)
 _MAC = select(Outbox.mac).where(col(Outbox.id) == bindparam("id"))
@@ -98,11 +100,21 @@ def emit(
     chain: Chain | None = session.info.get(INFO)
     row["prev"] = _before(session, chain, at).mac
     row["mac"] = (chain or _UNKEYED).mac(row)
-    added = session.connection().execute(_INSERT, row)  # no object: every read writes one of these
-    if added.rowcount != 1:
-        raise RuntimeError("the outbox took no event")
-    session.info[_LINK] = Link(added.lastrowid, row["mac"])
+    session.info[_LINK] = Link(_add(session, row), row["mac"])
     return str(row["event_id"])
+
+
+def _add(session: Session, row: Mapping[str, Any]) -> int:
+    """Its number. No object: every read writes one of these."""
+    number: int | None
+    if dialect.is_sqlite(session):
+        added = session.connection().execute(_INSERT, row)
+        number = added.lastrowid if added.rowcount == 1 else None
+    else:
+        number = session.connection().execute(_NUMBERED, row).scalar()
+    if number is None:
+        raise RuntimeError("the outbox took no event")
+    return number
 
 
 def _before(session: Session, chain: Chain | None, at: datetime) -> Link:
@@ -168,35 +180,41 @@ def inspected(session: Session, after: int, limit: int) -> tuple[list[OutboxEven
     flaws: list[Flaw] = []
     while not events:  # past as many rows as somebody else may have put in between
         statement = _TABLE.select().where(_TABLE.c.id > after).order_by(_TABLE.c.id).limit(limit)
-        rows = [dict(row) for row in session.connection().execute(statement).mappings()]
+        rows = session.connection().execute(statement).all()
         if not rows:
             break
-        genuine, found = chain.inspect(rows, before)
+        genuine, found = chain.inspect([row._asdict() for row in rows], before)
         flaws += found
-        events += [read(Outbox(**row)) for row, fits in zip(rows, genuine, strict=True) if fits]
-        after = rows[-1]["id"]
+        events += [read(row) for row, fits in zip(rows, genuine, strict=True) if fits]
+        after = rows[-1].id
     return events, flaws
 
 
 def told(session: Session, event_id: str) -> OutboxEvent | None:
     """The event of this id, if it is there and as we wrote it."""
     chain: Chain | None = session.info.get(INFO)
-    found = session.connection().execute(_TABLE.select().where(_TABLE.c.event_id == event_id)).mappings().first()
-    if found is None or (chain is not None and not chain.genuine(dict(found))):
+    found = session.connection().execute(_TABLE.select().where(_TABLE.c.event_id == event_id)).first()
+    if found is None or (chain is not None and not chain.genuine(found._asdict())):
         return None
-    return read(Outbox(**found))
+    return read(found)
+
+
+def of_rows(session: Session, ids: Collection[int]) -> dict[int, OutboxEvent]:
+    """The events of these outbox ids (at most 500) that are there, whoever wrote them."""
+    rows = session.connection().execute(_TABLE.select().where(_TABLE.c.id.in_(ids)))
+    return {row.id: read(row) for row in rows}
 
 
 def pending(session: Session, after: int, limit: int) -> list[OutboxEvent]:
     """At most `limit` events with an outbox id above `after`, in order of commit.
 
-    On SQLite writers follow each other, so ids commit in order and none can appear below `after` later.
+    Writers follow each other, so ids commit in order and none can appear below `after` later.
     """
     query = select(Outbox).where(col(Outbox.id) > after).order_by(col(Outbox.id)).limit(limit)
     return [read(row) for row in session.exec(query)]
 
 
-def read(row: Outbox) -> OutboxEvent:
+def read(row: Outbox | Row[Any]) -> OutboxEvent:
     """The event of a row; whether we wrote it is for `inspected` to say."""
     records = orjson.loads(row.records)
     return OutboxEvent(

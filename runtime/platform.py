@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import inspect
+
 from protocol import did
 from protocol.did import Did, Keys
 from protocol.keys import Ed25519Signer
@@ -11,6 +13,7 @@ from runtime import journal, keyfiles, organisation
 from runtime.clock import Clock, Clocks
 from runtime.journal import Journal
 from runtime.keyring import KeyRing, RingError
+from runtime.outbox import pending
 from runtime.outbox_chain import KEY, Chain
 from runtime.root import FileRoot, Root, RootError
 from runtime.session import Database
@@ -66,7 +69,7 @@ class Platform:
         if keyring.org != controller:
             raise RingError("wrong_org", "this key-ring belongs to another organisation (base_url)")
         kept = Journal(settings.journal_dir, keyring.secret(journal.KEY))
-        database = Database(settings.database, Chain(keyring.secret(KEY)))
+        database = Database(settings.database, Chain(keyring.secret(KEY)), settings.database_roles)
         database.migrate()
         signer = keyring.signer("controller", did=controller, verification_method=f"{controller}#key-1")
         services = {_SERVICE_TYPES[name]: url for name, url in settings.urls.items()}
@@ -108,5 +111,18 @@ def _check_places(settings: Settings) -> None:
     data, keys = settings.data_dir.resolve(), settings.keys_dir.resolve()
     if keys.is_relative_to(data) or data.is_relative_to(keys):
         raise RingError("keys_in_data", "the keys need a directory of their own, outside the data's and not around it")
-    if settings.db_dir.is_dir() and any(settings.db_dir.iterdir()) and not (keys / "ring.json").exists():
+    if (keys / "ring.json").exists():
+        return
+    if settings.db_dir.is_dir() and any(settings.db_dir.iterdir()):
         raise RingError("data_exists", f"there is a platform's data at {settings.data_dir} already, with other keys")
+    if not settings.database.startswith("sqlite") and _used(settings):
+        raise RingError("data_exists", "there is a platform's data in this database already, with other keys")
+
+
+def _used(settings: Settings) -> bool:
+    database = Database(settings.database, others=settings.database_roles)
+    try:
+        with database.read() as session:
+            return inspect(session.connection()).has_table("outbox") and bool(pending(session, 0, 1))
+    finally:
+        database.dispose()

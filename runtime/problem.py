@@ -1,5 +1,6 @@
 """Errors as problem+json (RFC 9457) with a stable `code`, for every way in which a request can fail."""
 
+import errno
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,6 +9,8 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from protocol import canonical
 from protocol.errors import EvidenceError
 from runtime.clock import ClockError
+from runtime.dialect import DatabaseError
+from runtime.journal import JournalError
 
 TYPES = "https://ns.fieldgrant.example/problems/"
 MEDIA_TYPE = "application/problem+json"
@@ -24,6 +29,7 @@ STATUSES: Mapping[str, int] = {
     "stale_signature": 401,
     "unknown_field": 404,
     "unknown_purpose": 404,
+    "unknown_read": 404,
 }
 TITLES = {
     400: "Bad request",
@@ -39,6 +45,7 @@ TITLES = {
     500: "Internal error",
     503: "Not available",
 }
+FULL_OR_BROKEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 _CODES = {401: "not_signed_in", 403: "not_allowed", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 _log = logging.getLogger("fieldgrant.problem")
 
@@ -93,11 +100,15 @@ def install(
         assert isinstance(error, EvidenceError)  # noqa: S101 - narrows the type for mypy
         return _of_evidence(error, mapped).response()
 
+    app.add_exception_handler(JournalError, _journal)
+    app.add_exception_handler(OSError, _disk)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(EvidenceError, evidence)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClockError, _clock)
+    for lost in (OperationalError, InterfaceError, PoolTimeout, DatabaseError):
+        app.add_exception_handler(lost, _database)
     app.add_middleware(Edge, body_limit=body_limit, larger=dict(larger or {}), statuses=mapped)
 
 
@@ -124,6 +135,27 @@ async def _problem(_request: Request, error: Exception) -> Response:
 
 async def _clock(_request: Request, error: Exception) -> Response:
     return Problem(503, ClockError.code, str(error)).response()
+
+
+async def _database(_request: Request, error: Exception) -> Response:
+    _log.warning("the database: %s", type(error).__name__)  # its words could quote what was asked of it
+    return _again("database_unavailable", "The database cannot be used now. Try again.")
+
+
+async def _journal(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, JournalError)  # noqa: S101 - narrows the type for mypy
+    return _again(error.code, "What ends something could not be made durable, so nothing was done. Try again.")
+
+
+async def _disk(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)  # noqa: S101 - narrows the type for mypy
+    if error.errno not in FULL_OR_BROKEN:
+        raise error
+    return _again("storage_failed", "The disk takes nothing now, so nothing was done. Try again.")
+
+
+def _again(code: str, detail: str) -> Response:
+    return Problem(503, code, detail, headers={"Retry-After": "2"}).response()
 
 
 async def _http(_request: Request, error: Exception) -> Response:

@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runtime.dialect import Role
+
 SERVICES = ("issuer", "crm", "verifier", "redaction", "audit")
 
 
@@ -25,6 +27,10 @@ class Settings(BaseSettings):
     journal_dir: Path = Field(default_factory=lambda data: data["data_dir"] / "journal")
     mail_dir: Path = Path("out/mail")
     database: str = Field(default_factory=lambda data: f"sqlite:///{data['data_dir'] / 'db' / 'fieldgrant.db'}")
+    # where the roles of a PostgreSQL database are apart, see `fieldgrant database roles`
+    database_owner: str | None = None
+    database_keeper: str | None = None
+    database_reader: str | None = None
     base_url: str = "http://localhost:8700"
     service_urls: dict[str, str] = Field(default_factory=dict)
     wallet_url: str | None = None  # where the wallet's page is: an origin of its own
@@ -40,6 +46,11 @@ class Settings(BaseSettings):
     unclaimed_after: str = "P90D"
     sign_in_rate: str = "10/minute"
     token_rate: str = "60000/minute"  # noqa: S105 - a rate
+
+    @property
+    def database_roles(self) -> Mapping[Role, str | None]:
+        """The database's addresses for the roles that are not the writer."""
+        return {"owner": self.database_owner, "keeper": self.database_keeper, "reader": self.database_reader}
 
     @property
     def db_dir(self) -> Path:

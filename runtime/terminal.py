@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
+from sqlalchemy.exc import OperationalError
 
 from protocol.errors import EvidenceError
 from runtime import staff
 from runtime.clock import ClockError
+from runtime.dialect import DatabaseError
 from runtime.journal import JournalError
 from runtime.keyring import RingError
 from runtime.platform import Platform
@@ -30,6 +32,14 @@ Data = Annotated[
 Keys = Annotated[
     Path | None, typer.Option("--keys", metavar="DIR", help="Its keys, apart from the data; default: beside the data.")
 ]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="postgresql+psycopg://role@host/name, its password in PGPASSWORD or ~/.pgpass. Default: a file.",
+    ),
+]
 REFUSALS: tuple[type[Exception], ...] = (
     RingError,
     RootError,
@@ -40,6 +50,8 @@ REFUSALS: tuple[type[Exception], ...] = (
     ValidationError,
     SettingsError,
     OSError,
+    DatabaseError,
+    OperationalError,
 )
 
 
@@ -54,10 +66,12 @@ def settings(data: Path | None, keys: Path | None, **others: object) -> Settings
 
 
 @contextmanager
-def opened(data: Path | None, keys: Path | None, *refusals: type[Exception]) -> Iterator[Platform]:
+def opened(
+    data: Path | None, keys: Path | None, *refusals: type[Exception], database: str | None = None
+) -> Iterator[Platform]:
     """The platform, open for the block; what refuses (those of `refusals` too) is one line and exit status 1."""
     with one_line(*refusals):
-        chosen = settings(data, keys)
+        chosen = settings(data, keys, **({} if database is None else {"database": database}))
         if not chosen.keys_dir.is_dir() and not chosen.data_dir.is_dir():
             raise RingError("no_platform", f"there is none at {chosen.data_dir}: see `fieldgrant init` and `serve`")
         platform = Platform.open(chosen)
@@ -113,6 +127,8 @@ def fail(error: Exception | str) -> typer.Exit:
         error = f"bad_setting: {'.'.join(map(str, first['loc']))}: {first['msg']}"
     elif isinstance(error, SettingsError):
         error = f"bad_setting: {error}"
+    elif isinstance(error, OperationalError):
+        error = f"database_unavailable: {str(error.orig).strip().splitlines()[0]}"
     elif isinstance(error, OSError) and error.strerror:
         error = f"{error.filename or 'file'}: {error.strerror}"
     text, code = str(error), getattr(error, "code", None)

@@ -1,16 +1,79 @@
-"""Tests run on two workers; what measures time runs while the other worker waits."""
+"""Tests run on two workers; what measures time runs while the other worker waits.
 
-from __future__ import annotations
+`--engine postgresql`, or FIELDGRANT_TEST_ENGINE=postgresql: the same tests, their databases on PostgreSQL.
+"""
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
+import psycopg
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from tests.engine import mapping, server
+
+_HOME = Path(__file__).parent
+_STACK = pytest.StashKey[ExitStack]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    default = os.environ.get("FIELDGRANT_TEST_ENGINE", "sqlite")
+    parser.addoption("--engine", choices=("sqlite", "postgresql"), default=default, help="where databases are made")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "sqlite: what it looks at, SQLite alone has")
+    if config.getoption("--engine") != "postgresql":
+        return
+    if not mapping.on():  # a worker of xdist is given its master's server
+        config.stash[_STACK] = stack = ExitStack()
+        os.environ[mapping.SERVER] = stack.enter_context(server.running()).conninfo
+        mapping.install()
+        _make_template()
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            [str(_HOME / "engine" / "site"), str(_HOME.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
+    mapping.install()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    stack = config.stash.get(_STACK, None)
+    if stack is not None:
+        os.environ.pop(mapping.SERVER, None)
+        stack.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if mapping.on():
+        for item in items:
+            if mark := item.get_closest_marker("sqlite"):
+                item.add_marker(pytest.mark.skip(reason=f"SQLite alone: {', '.join(mark.args)}"))
+
+
+@pytest.fixture(autouse=True)
+def _databases_end_with_their_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if mapping.on() and "tmp_path" in request.node.funcargs:
+        mapping.dropped(request.node.funcargs["tmp_path"])
+
+
+def _make_template() -> None:
+    """Every database of the tests begins as a copy of this one, whose schema is the newest."""
+    from runtime.dialect import roles
+    from runtime.session import Database
+
+    with psycopg.connect(os.environ[mapping.SERVER], autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {mapping.TEMPLATE}")
+    with psycopg.connect(mapping.conninfo(mapping.TEMPLATE)) as connection:
+        for statement in roles.statements(mapping.NAME, mapping.TEMPLATE):
+            connection.execute(statement.encode())
+    told = psycopg.conninfo.conninfo_to_dict(os.environ[mapping.SERVER])
+    owner = f"{mapping.NAME}_{roles.OWNER}"
+    made = Database(f"postgresql+psycopg://{owner}@/{mapping.TEMPLATE}?host={told['host']}")
+    made.migrate()
+    made.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from issuer.evidence import Evidence
 from protocol import consent, event
 from protocol.consent import Jurisdiction, Purpose, SubjectId
 from protocol.did import Did
-from runtime import outbox
+from runtime import bulk, outbox
 from runtime.clock import iso
 from runtime.platform import Platform
 from verifier import grounds, quarantine, rule
@@ -50,6 +50,9 @@ class Allowance(SQLModel, table=True):
     version: int
     catalogue: str  # `Catalogue.part` of the purpose
     mac: bytes
+
+
+_INSERT = insert(SQLModel.metadata.tables["allowance"])
 
 
 def compile(session: Session, platform: Platform, catalogue: Catalogue, subject: SubjectId) -> None:
@@ -159,7 +162,7 @@ class _Compiler:
         connection = session.connection()
         gone = col(Allowance.subject).in_([evidence.subject for evidence in trusted])
         connection.execute(delete(Allowance).where(gone))
-        connection.execute(insert(Allowance), rows)
+        bulk.execute(session, _INSERT, rows)
         return len(trusted)
 
     def _all_rows(self, session: Session, trusted: Sequence[Evidence]) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Table, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
@@ -19,7 +18,7 @@ from protocol import event
 from protocol.consent import Field, Purpose, SubjectId
 from protocol.did import Did
 from protocol.times import iso_ms
-from runtime import bulk, outbox
+from runtime import bulk, dialect, outbox
 
 NO_EXPORT: Final = ""
 _AT_ONCE: Final = 200
@@ -187,8 +186,7 @@ def _known(
 
 
 def _upsert(session: Session, rows: list[dict[str, Any]]) -> None:
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(TABLE)
+    insert = dialect.insert(session, TABLE)
     changed = {name: insert.excluded[name] for name in ("last_at", "event_id", "told_by")}
     keys = ["subject", "field", "recipient", "purpose", "export_id"]
     session.connection().execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), rows)

@@ -13,8 +13,8 @@ import time
 from collections import deque
 from pathlib import Path
 
+from runtime.platform import Platform
 from runtime.problem import Problem
-from runtime.settings import Settings
 
 _PAUSES = (0.0002, 0.0005, 0.001, 0.002)  # seconds between looks at the room, the last one repeated
 
@@ -42,6 +42,10 @@ class Hold:
         except IndexError:
             return
         self._turnstile._leave(place)
+
+    def held(self) -> bool:
+        """Does a withdrawer still wait for this reader? What the kernel counts is not lost."""
+        return True
 
     def __del__(self) -> None:
         # The last resort for a response that nobody ever sent: a place must not be kept by garbage.
@@ -77,10 +81,16 @@ class Turnstile:
         self._free: deque[_Place] = deque()
         self._pid = os.getpid()
 
-    @classmethod
-    def of(cls, settings: Settings) -> "Turnstile":
+    @staticmethod
+    def of(platform: Platform) -> "Turnstile":
         """The one turnstile of a platform: every process that reads or withdraws must use this."""
-        return cls(settings.data_dir / "gate")
+        place = platform.settings.data_dir / "gate"
+        if platform.database.engine.dialect.name == "sqlite":
+            return Turnstile(place)
+        from verifier.advisory import AdvisoryTurnstile  # noqa: PLC0415 - SQLite needs no driver of PostgreSQL's
+
+        url = platform.database.engine.url.render_as_string(hide_password=False)
+        return AdvisoryTurnstile(place, url, platform.settings.send_deadline)
 
     def passage(self) -> Hold:
         """Enter as a reader; waits while somebody drains."""

@@ -110,7 +110,7 @@ class Gate:
     @classmethod
     def open(cls, platform: Platform, catalogue: Catalogue) -> "Gate":
         """The gate of a platform, at the turnstile that all its processes share (`gate.turnstile.drain`)."""
-        return cls(platform, catalogue, Turnstile.of(platform.settings), Recorder(platform))
+        return cls(platform, catalogue, Turnstile.of(platform), Recorder(platform))
 
     @property
     def turnstile(self) -> Turnstile:

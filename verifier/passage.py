@@ -173,6 +173,7 @@ class Passage:
         # A page without rows is a read too: its record names nobody.
         records = records or [(None, {"released": []})]
         event_id = self._bench.recorder.record(event.RELEASE, header=header, records=records)
+        self.unlost()
         self._recorded = True
         return event_id
 
@@ -181,6 +182,13 @@ class Passage:
         if not self._recorded:
             raise RuntimeError("a read may only be answered once it is on record")
         self._handed_over = True
+
+    def unlost(self) -> None:
+        """Problem 503 `database_unavailable` when no withdrawer waits for this read any more: send nothing then."""
+        if not self._hold.held():
+            raise Problem(
+                503, "database_unavailable", "The database was lost during this read.", headers={"Retry-After": "2"}
+            )
 
     @property
     def handed_over(self) -> bool:

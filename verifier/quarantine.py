@@ -4,12 +4,11 @@ from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from protocol import event
 from protocol.consent import SubjectId
-from runtime import outbox
+from runtime import dialect, outbox
 from runtime.clock import iso
 
 Cause = Literal["bad_mac", "missing", "catalogue", "below_floor"]
@@ -28,9 +27,8 @@ class Quarantine(SQLModel, table=True):
 def put(session: Session, subject: SubjectId, cause: Cause, at: datetime) -> bool:
     """Put a subject under quarantine and tell it once; False when it was there already."""
     row = {"subject": subject, "cause": cause, "at": iso(at)}
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    added = session.connection().execute(dialect.insert(Quarantine).values(row).on_conflict_do_nothing())
-    if added.rowcount != 1:
+    insert = dialect.insert(session, Quarantine).values(row).on_conflict_do_nothing().returning(Quarantine.subject)
+    if session.connection().execute(insert).first() is None:
         return False
     data = {"state": "quarantined", "cause": cause}
     outbox.emit(session, event.SUBJECT_QUARANTINED, at=at, records=[(subject, data)])

@@ -33,6 +33,7 @@ class GatedResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send head, body, and an empty last part: the server takes that one only when the body has left its buffer."""
         try:
+            self._passage.unlost()  # between the record and here the server may have forgotten us
             async with asyncio.timeout(self._passage.send_deadline):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 await send({"type": "http.response.body", "body": self.body, "more_body": True})

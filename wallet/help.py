@@ -45,8 +45,8 @@ ZH: Mapping[str, str] = {
     ),
     "Make a wallet out of a backup, where there is none yet.": "在还没有钱包的地方，由备份恢复钱包。",
     "Organisations, your consents and how each stands.": "组织、您的同意及其状态。",
-    "Your rights: a copy of everything, correction, data to take along, erasure, objection, restriction.": (
-        "您的权利：查阅全部数据、更正、转移副本、删除、反对、限制处理。"
+    "Your rights: a copy, an explanation, correction, data to take along, erasure, objection, restriction.": (
+        "您的权利：查阅全部数据、请求说明、更正、转移副本、删除、反对、限制处理。"
     ),
     "Everything that is held about you, with where it came from and who got it; sealed to this wallet's key.": (
         "关于您的全部数据，及其来源和接收方；只有此钱包的密钥能打开。"
@@ -54,6 +54,10 @@ ZH: Mapping[str, str] = {
     "The data that you provided, to take along: JSON and a vCard 4.0.": (
         "您提供的数据，可随身带走：JSON 和 vCard 4.0。"
     ),
+    "Ask why one read of your history took place; the data protection officer answers in words.": (
+        "询问记录中某次读取的原因；由数据保护负责人以文字答复。"
+    ),
+    "The read: its entry in `history`, or the beginning of it.": ("该次读取：`history` 中的编号，或编号开头。"),
     "Propose right values, sealed so that only the organisation's records open them.": (
         "提出正确的内容，密封后只有组织的档案能打开。"
     ),

@@ -148,7 +148,7 @@ def certificates(listed: Sequence[Certificate], names: Names) -> RenderableType:
 def history(items: Sequence[Mapping[str, Any]], names: Names) -> Table:
     """What is on record, newest first."""
     language = names.language
-    table = sheet(language, "when", "what", "purpose", "fields")
+    table = sheet(language, "when", "what", "purpose", "fields", "entry")
     table.columns[0].no_wrap = True
     for item in items:
         table.add_row(
@@ -156,6 +156,7 @@ def history(items: Sequence[Mapping[str, Any]], names: Names) -> Table:
             plain(_happened(item, language)),
             plain(names.purpose(str(item.get("purpose") or ""))),
             plain(_fields(item, names)),
+            plain(short(str(item.get("event") or ""))),
         )
     return table
 

@@ -29,6 +29,7 @@ class Asked:
     id: str
     kind: str
     fields: frozenset[str]
+    event: str | None
     state: str
     due: datetime
     receipts: tuple[RequestReceipt, ...]
@@ -55,9 +56,12 @@ def ask(
     at: datetime,
     purpose: str | None = None,
     ground: str | None = None,
+    event: str | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> Asked:
     """Sign and send a request; corrections (`values`) are sealed to the organisation's own key first.
+
+    An explanation names the `event` of the history that it asks about.
 
     Raises:
         WalletError: what the organisation or the network says.
@@ -66,7 +70,7 @@ def ask(
     box = None if values is None else _box(client, holding, values, at=at)
     unsigned = request.build_request(
         kind, id=consent.fresh_id(), controller=holding.controller, issuer=holding.did, at=at - SKEW, purpose=purpose,
-        ground=ground, fields=values or (), correction=None if box is None else canonical.digest(box),
+        ground=ground, event=event, fields=values or (), correction=None if box is None else canonical.digest(box),
     )  # fmt: skip
     document = proof.sign(unsigned, holding.signer, created=at)
     body: dict[str, Any] = {"request": document}
@@ -137,8 +141,9 @@ def read(item: Mapping[str, Any], holding: Holding, *, at: datetime) -> Asked:
         raise EvidenceError("receipt_mismatch", "a receipt speaks of another request")
     last = receipts[-1]
     return Asked(
-        id=own.id, kind=own.kind, fields=frozenset(own.fields), state=last.state, due=last.due, receipts=receipts
-    )
+        id=own.id, kind=own.kind, fields=frozenset(own.fields), event=own.event, state=last.state, due=last.due,
+        receipts=receipts,
+    )  # fmt: skip
 
 
 def find(listed: Sequence[Asked], reference: str) -> Asked:

@@ -21,7 +21,7 @@ from wallet.wallet import Wallet
 ANSWER_PASSPHRASE = "FIELDGRANT_WALLET_ANSWER_PASSPHRASE"  # noqa: S105 - a variable's name
 app = typer.Typer(
     name="request", cls=Spoken, no_args_is_help=True,
-    help="Your rights: a copy of everything, correction, data to take along, erasure, objection, restriction.",
+    help="Your rights: a copy, an explanation, correction, data to take along, erasure, objection, restriction.",
 )  # fmt: skip
 
 OutOption = Annotated[
@@ -53,6 +53,20 @@ def portability(
     """The data that you provided, to take along: JSON and a vCard 4.0."""
     with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
         _copied(desk, wallet.copy(wallet.ask_right("portability", organisation=org).id, org), out, wallet)
+
+
+@app.command(epilog="Example: fieldgrant wallet request explain 9b1c40aa")
+def explain(
+    event: Annotated[str, typer.Argument(help="The read: its entry in `history`, or the beginning of it.")],
+    org: OrgOption = None,
+    path: PathOption = DEFAULT_PATH,
+    lang: LangOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask why one read of your history took place; the data protection officer answers in words."""
+    with at_desk(lang, as_json) as desk, opened(desk, path) as wallet:
+        asked = wallet.ask_right("explanation", organisation=org, event=_meant(wallet, org, event))
+        _told(desk, asked, wallet.names(desk.language, online=False))
 
 
 @app.command(epilog="Example: fieldgrant wallet request correct contact.phone address.city")
@@ -185,6 +199,17 @@ def _aimed(wallet: Wallet, org: str | None, purpose: str, ground: str | None) ->
     return iri, id_
 
 
+def _meant(wallet: Wallet, org: str | None, reference: str) -> str:
+    """The event of the history that fits; one beyond its newest page is named in full. WalletError."""
+    listed = [str(one.get("event")) for one in wallet.history(org, limit=200).items]
+    fitting = {one for one in listed if len(reference) >= 4 and reference in one}
+    if len(fitting) > 1:
+        raise WalletError("ambiguous", "more than one entry fits; write more of it")
+    if not fitting and not reference.startswith("urn:uuid:"):
+        raise WalletError("unknown_read", "there is no such entry; `fieldgrant wallet history` lists them")
+    return next(iter(fitting), reference)
+
+
 def _told(desk: Desk, asked: Asked, names: Names) -> None:
     """What was asked and where it stands; what stays of an erasure, and why."""
     lines = [
@@ -233,7 +258,7 @@ def _values(desk: Desk, copy: Copy, names: Names) -> RenderableType:
 def _table(desk: Desk, found: tuple[Asked, ...]) -> RenderableType:
     table = render.sheet(desk.language, "request", "what", "standing", "answer_by", "because")
     for one in found:
-        because = " ".join(filter(None, (one.last.reason, one.last.citation)))
+        because = " ".join(filter(None, (one.last.explanation, one.last.reason, one.last.citation)))
         what, standing = said(desk.language, one.kind), said(desk.language, one.state)
         row = (render.short(one.id), what, standing, render.day(one.due), because)
         table.add_row(*(render.plain(cell) for cell in row))

@@ -282,11 +282,14 @@ class Wallet:
         organisation: str | None = None,
         purpose: str | None = None,
         ground: str | None = None,
+        event: str | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> Asked:
         """Ask for one of the owner's rights; errors as of `requests.ask`."""
         holding, at = self.holding(organisation), self._clock()
-        return requests.ask(self._client, holding, kind, at=at, purpose=purpose, ground=ground, values=values)
+        return requests.ask(
+            self._client, holding, kind, at=at, purpose=purpose, ground=ground, event=event, values=values
+        )
 
     def requests(self, organisation: str | None = None) -> tuple[Asked, ...]:
         """What was asked, and where it stands; errors as of `requests.listing`."""

@@ -77,6 +77,7 @@ EN: Mapping[str, str] = {
     "value": "Value",
     "source": "Came from",
     "request": "Request",
+    "entry": "Entry",
     "because": "Because of",
 }
 ZH: Mapping[str, str] = {
@@ -149,6 +150,7 @@ ZH: Mapping[str, str] = {
     "value": "内容",
     "source": "来源",
     "request": "请求",
+    "entry": "编号",
     "because": "依据",
 }
 ZH_ERRORS: Mapping[str, str] = {
@@ -182,6 +184,7 @@ ZH_ERRORS: Mapping[str, str] = {
     "receipt_mismatch": "回执与您签署的内容不符，请保留并询问组织",
     "status_mismatch": "公开状态列表与回执不符，请询问组织",
     "unknown_request": "没有这样的请求，请用 fieldgrant wallet requests 查看",
+    "unknown_read": "您的记录中没有这次读取，请用 fieldgrant wallet history 查看",
     "unknown_ground": "没有这样的依据，或不止一个，请用 show --online 查看",
     "no_answer_file": "没有这个文件",
     "bad_answer_file": "这不是 Fieldgrant 的答复文件，或已损坏",

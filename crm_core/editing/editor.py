@@ -143,7 +143,7 @@ class Editor:
         """A write transaction; whatever refuses it is on record, after the transaction was undone."""
         self.catalogue.refresh()
         try:
-            with self.platform.database.write() as session:
+            with self.platform.database.write("keeper") as session:
                 yield session
         except EvidenceError as error:
             self.gate.attempt(visit.reader, error.code, purpose=visit.purpose)

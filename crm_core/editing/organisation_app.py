@@ -115,7 +115,7 @@ def _add_writing(routes: APIRouter, platform: Platform) -> None:
     def add(body: Described, caller: Staff = Depends(signed_in)) -> dict[str, Any]:
         at = platform.clock.now()
         try:
-            with platform.database.write() as session:
+            with platform.database.write("keeper") as session:
                 return _shown(organisations.create(session, platform, body.content(), by=caller.did, at=at))
         except EvidenceError as error:
             raise _problem(error) from None
@@ -129,7 +129,7 @@ def _add_writing(routes: APIRouter, platform: Platform) -> None:
     def change(id: Id, body: Changed, caller: Staff = Depends(signed_in)) -> dict[str, Any]:
         at, content = platform.clock.now(), body.content.content()
         try:
-            with platform.database.write() as session:
+            with platform.database.write("keeper") as session:
                 return _shown(
                     organisations.change(
                         session, platform, id, content, if_revision=body.if_revision, by=caller.did, at=at
@@ -151,7 +151,7 @@ def _add_removing(routes: APIRouter, platform: Platform) -> None:
     def merge(id: Id, body: Merged, caller: Staff = Depends(signed_in)) -> dict[str, Any]:
         at = platform.clock.now()
         try:
-            with platform.database.write() as session:
+            with platform.database.write("keeper") as session:
                 return _shown(organisations.merge(session, platform, id, body.other, by=caller.did, at=at))
         except EvidenceError as error:
             raise _problem(error) from None
@@ -165,7 +165,7 @@ def _add_removing(routes: APIRouter, platform: Platform) -> None:
     )
     def delete(id: Id, caller: Staff = Depends(signed_in)) -> None:
         at = platform.clock.now()
-        with platform.database.write() as session:
+        with platform.database.write("keeper") as session:
             organisations.remove(session, platform, id, by=caller.did, at=at)
 
 

@@ -140,7 +140,7 @@ def sweep(platform: Platform) -> int:
         idle = _idle(session, platform)
     if not idle:
         return 0
-    with platform.database.write() as session:  # nobody seals to one of them meanwhile
+    with platform.database.write("keeper") as session:  # nobody seals to one of them meanwhile
         gone = _idle(session, platform)
         for period in gone:
             platform.keyring.archive.destroy(period)

@@ -36,11 +36,11 @@ def run_once(platform: Platform, catalogue: Catalogue) -> int:
         old = remembered.forgettable(session, at) or wallet_auth.forgettable(session, at)
     ended = 0
     for id_ in due:
-        with platform.database.write() as session:
+        with platform.database.write("keeper") as session:
             ended += _look(session, platform, catalogue.current(), id_)
     held.sweep(platform)
     if old:
-        with platform.database.write() as session:
+        with platform.database.write("keeper") as session:
             remembered.forget(session, at)
             wallet_auth.forget(session, at)
     if ended:

@@ -148,7 +148,7 @@ class Intake:
 
     def _write(self, uploader: Uploader, read: Sequence[Upload | Result]) -> list[Result]:
         """One chunk in one transaction: decided, stored, told and remembered together."""
-        with self._platform.database.write() as session:
+        with self._platform.database.write("keeper") as session:
             at = self._platform.clock.now()
             # an end of the touchpoint holds the same write lock: after it nothing more of it comes in
             here = touchpoints.by_id(session, self._platform, uploader.registration.id, at) is not None

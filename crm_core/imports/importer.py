@@ -153,7 +153,7 @@ class _Run:
         total = scratch.count()
         for bucket in range(min(total, BUCKETS)):
             self.platform.keyring.current(bucket)  # made now, where it keeps nobody waiting for the write lock
-        with self.platform.database.write() as session:
+        with self.platform.database.write("keeper") as session:
             import_run.prune(session, self.origin.at)
             import_run.begin(session, self.platform, self._row())
         try:
@@ -186,7 +186,7 @@ class _Run:
         catalogue = self.catalogue.current()
         merged = [_merge(group, catalogue.fields) for group in groups]
         merges: list[Merge] = []
-        with self.platform.database.write() as session:
+        with self.platform.database.write("keeper") as session:
             batch = writer.Batch(session, self.platform, catalogue, self.origin)
             batch.load([group.subject for group in groups if group.subject is not None])
             for group, one in zip(groups, merged, strict=True):
@@ -243,7 +243,7 @@ class _Run:
             merged=self.merges,
         )
         counts = report.counts()
-        with self.platform.database.write() as session:
+        with self.platform.database.write("keeper") as session:
             row = import_run.find(session, self.platform, self.id)
             now = self.platform.clock.now()
             finished = {"finished_at": times.iso_ms(now), "counts": orjson.dumps(counts).decode()}

@@ -42,7 +42,7 @@ def some(platform: Platform, at: datetime) -> int:
         told = [one for one in _drawn(session, at) if origin.less_than(session, one.subject, one.by, one.fields)]
     if not told:
         return 0
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         alive = set(
             session.exec(select(Standing.subject).where(col(Standing.subject).in_([one.subject for one in told])))
         )

@@ -86,7 +86,7 @@ def undo(
     EvidenceError `unknown_run`, `bad_run`,
     `bad_undo`, `not_undoable` (too long ago, or undone already).
     """
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         row = import_run.find(session, platform, run)
         if row.state == "undone" or (
             row.state == "done" and not import_run.undoable(session, row, platform.clock.now())
@@ -96,13 +96,13 @@ def undo(
         batches = row.batches
     undone = Undone(run=run, removed=0, restored=0, kept=0)
     for batch in range(batches, 0, -1):
-        with platform.database.write() as session:
+        with platform.database.write("keeper") as session:
             kept = import_run.kept(session, platform, run, batch)
             if kept is not None:
                 undone = _batch(session, platform, *kept, undone)
                 import_run.drop(session, run, batch)
         progress(batches - batch + 1, batches)
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         row = import_run.find(session, platform, run)
         import_run.move(session, platform, row, state="undone")
         import_run.forget_merges(session, run)

@@ -30,7 +30,7 @@ def step(platform: Platform) -> int:
     with platform.database.read() as session:
         old = import_run.prunable(session, at)
     if old:
-        with platform.database.write() as session:
+        with platform.database.write("keeper") as session:
             import_run.prune(session, at)
     recall.some(platform, at)
     if not import_undo.pending(platform):

@@ -103,7 +103,7 @@ def correct(house: Records, staff: Staff, id_: str) -> dict[str, Any]:
     EvidenceError as of `sealing.open_box` and `normal`.
     """
     platform, catalogue = house.platform, house.catalogue
-    with platform.database.write() as session:
+    with platform.database.write("keeper") as session:
         row = requests.living(session, platform, id_)
         if row.kind != "rectification" or row.box is None or row.box_period is None:
             raise Problem(409, "no_answer_here", "This request corrects nothing.")

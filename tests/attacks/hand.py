@@ -1,6 +1,5 @@
 """A hand in the tables of redaction, and what the customers' certificates then say."""
 
-import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from redaction import certificate as certificates_of
 from redaction import crash, disposal, worker
 from redaction.sweep import Sweep
 from runtime.clock import FixedClock
+from tests.engine import hand
 from tests.redaction.world import CITY, EMAIL, PHONE, Customer, Given, World, settle
 
 HELD = (PHONE, EMAIL, CITY)
@@ -24,7 +24,7 @@ TRUE = {EMAIL: "seal", CITY: "shred", PHONE: "shred"}  # what becomes of them, a
 
 def sql(world: World, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     """What somebody does who may write anything into the database, and has no key and no journal."""
-    with closing(sqlite3.connect(world.settings.db_dir / "fieldgrant.db", timeout=20)) as connection:
+    with closing(hand.connect(world.settings.db_dir / "fieldgrant.db", timeout=20)) as connection:
         rows = connection.execute(statement, values).fetchall()
         connection.commit()
         return rows

@@ -5,18 +5,17 @@ import os
 import secrets
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -35,6 +34,7 @@ from runtime.platform import Platform
 from runtime.settings import Settings
 from runtime.staff import Staff
 from tests.attacks.pieces import narrowed
+from tests.engine import hand
 from verifier import allowance
 from wallet.keystore import Strength
 from wallet.wallet import Wallet
@@ -43,6 +43,19 @@ EMAIL, CITY, GIVEN, PHONE = "contact.email", "address.city", "contact.given_name
 PASSWORD = "a password of some length"
 ROLES = {"mei": "marketing", "sina": "service", "dora": "dpo", "dan": "dpo"}
 WEAK = Strength(1, 8192)
+
+
+class Served(Protocol):
+    """A server process: `subprocess.Popen`, or what is like it."""
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int | None: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+Starts = Callable[[list[str], dict[str, str], Path], Served]
 
 
 @dataclass(slots=True)
@@ -67,7 +80,7 @@ class House:
     home: Path
     ports: tuple[int, ...]
     people: list[Person] = field(default_factory=list)
-    processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    processes: dict[int, Served] = field(default_factory=dict)
     cwd: Path | None = None  # of the servers
     clock: Clocks | None = None  # None: the machine's
 
@@ -92,7 +105,7 @@ class House:
     def build(self, customers: int) -> None:
         """Make it: accounts, contacts, and the two grounds of law that every organisation has."""
         platform = self.__dict__["platform"] = Platform.create(self.settings, self.clock)
-        with platform.database.write() as session:
+        with platform.database.write("owner") as session:
             for account, role in ROLES.items():
                 staff.create_account(
                     session, platform.keyring, account=account, name=account, role=role, password=PASSWORD,
@@ -193,7 +206,7 @@ class House:
         unsigned = enrolment.build_enrolment(
             self.platform.controller, person.subject, signer.did, digest, shown, id=consent.fresh_id(), at=at
         )
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             row = signed.issue(
                 session, unsigned, "enrolment", signers=(self.platform.signer,), subject=person.subject,
                 did=signer.did, at=at,
@@ -210,7 +223,7 @@ class House:
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """What somebody does who may write anything into the database, and has no key and no journal."""
-        with closing(sqlite3.connect(self.file, timeout=20)) as connection:
+        with closing(hand.connect(self.file, timeout=20)) as connection:
             rows = connection.execute(statement, values).fetchall()
             connection.commit()
             return rows
@@ -235,19 +248,25 @@ class House:
 
     # -- processes
 
-    def start(self, n: int, *parties: str, command: Sequence[str] = ("-m", "fieldgrant")) -> None:
+    def start(
+        self, n: int, *parties: str, command: Sequence[str] = ("-m", "fieldgrant"), process: Starts | None = None
+    ) -> None:
         """A server process of these parties (none named: all) on port `n`; returns when it answers."""
         only = [word for party in parties for word in ("--only", party)]
+        words = ["serve", *only, "--port", str(self.ports[n]), "--no-seed"]
         environment = {
             **os.environ, "FIELDGRANT_HOME": str(self.home), "FIELDGRANT_MAIL_DIR": str(self.settings.mail_dir),
             "FIELDGRANT_BASE_URL": self.url(0),
         }  # fmt: skip
-        log = (self.home / f"server-{n}.log").open("ab")
-        with log:
-            self.processes[n] = subprocess.Popen(
-                [sys.executable, *command, "serve", *only, "--port", str(self.ports[n]), "--no-seed"],
-                env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=self.cwd,
-            )  # fmt: skip
+        log = self.home / f"server-{n}.log"
+        if process is not None:
+            self.processes[n] = process(words, environment, log)
+        else:
+            with log.open("ab") as out:
+                self.processes[n] = subprocess.Popen(
+                    [sys.executable, *command, *words], env=environment, stdout=out, stderr=subprocess.STDOUT,
+                    cwd=self.cwd,
+                )  # fmt: skip
         until = time.monotonic() + 180  # a busy machine
         while time.monotonic() < until:
             if self.processes[n].poll() is not None:
@@ -298,7 +317,7 @@ class Signed:
         house = self.house
         wish = Wish(purpose=purpose, fields=frozenset(fields))
         staff = house.staff("mei" if purpose == "marketing" else "sina")
-        with house.platform.database.write() as session:
+        with house.platform.database.write("owner") as session:
             row, _ = asks.make(
                 session, house.platform, house.own.catalogue, staff, subject=self.person.subject, wishes=[wish]
             )

@@ -49,7 +49,7 @@ class Place:
         )  # fmt: skip
         self.clock = FixedClock(START)
         self.platform = Platform.create(self.settings, self.clock)
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             for account in (*sorted(ROLES), "dan"):
                 role = "dpo" if account == "dan" else account
                 create_account(

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import shutil
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +18,10 @@ from typer.testing import CliRunner
 from audit.log import Log
 from fieldgrant.cli import build
 from protocol import canonical
+from tests.attacks import forked
 from tests.attacks.house import EMAIL, House, Signed, built
+from tests.engine import hand
+from tests.rounds import rounds
 
 ROUNDS = int(os.environ.get("FIELDGRANT_TEST_KILLS", "3"))
 WALLETS = 4
@@ -100,7 +102,7 @@ def restarted(house: House) -> bool:
     """Start the server again; True when it asked for `reconcile` first, which then brings it back."""
     refused = ""
     try:
-        house.start(0)
+        forked.start(house, 0)
     except RuntimeError as refusal:
         refused = str(refusal)
     if not refused:
@@ -112,16 +114,16 @@ def restarted(house: House) -> bool:
     arguments = ["reconcile", "--data", str(settings.data_dir), "--keys", str(settings.keys_dir), "--json"]
     done = CliRunner().invoke(build("reconcile"), arguments)
     assert done.exit_code == 0, done.output
-    house.start(0)
+    forked.start(house, 0)
     return True
 
 
-@pytest.mark.parametrize("moments", [ROUNDS, pytest.param(300, marks=[pytest.mark.torture, pytest.mark.timeout(7200)])])
+@pytest.mark.parametrize("moments", [ROUNDS, pytest.param(300, marks=pytest.mark.torture)])
 def test_killed_at_random_moments_nothing_acknowledged_is_lost(house: House, moments: int) -> None:
     chance = random.Random()  # noqa: S311 - moments, not secrets
     lives = [Life(house.enrol_by_hand(house.people.pop())) for _ in range(WALLETS)]
-    house.start(0)
-    for _ in range(moments):
+    forked.start(house, 0)
+    for _ in rounds(moments):
         stop = threading.Event()
         threads = [threading.Thread(target=life.run, args=(stop,), daemon=True) for life in lives]
         for thread in threads:
@@ -229,11 +231,11 @@ def test_a_database_rolled_back_as_a_whole_revives_nothing_unless_the_journal_go
     wallet = house.enrol_by_hand(house.people.pop())
     given = wallet.give([NAME])
     copy, journal = house.home / "copy.db", house.settings.journal_dir / "journal.jsonl"
-    with closing(sqlite3.connect(house.file)) as live, closing(sqlite3.connect(copy)) as target:
+    with closing(hand.connect(house.file)) as live, closing(hand.connect(copy)) as target:
         live.backup(target)
     shutil.copy(journal, house.home / "journal")
     house.own.registry.withdraw(canonical.jcs(wallet.withdrawal(given)), wallet.signer.did)
-    with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(house.file)) as live:
+    with closing(hand.connect(copy)) as old, closing(hand.connect(house.file)) as live:
         old.backup(live)
     if with_journal:
         shutil.copy(house.home / "journal", journal)

@@ -16,6 +16,7 @@ from protocol.keys import Ed25519Signer
 from tests.attacks.holder import Customer, Held
 from tests.attacks.pieces import CODE, EMAIL, LINK, PHONE, at_once, codes, token_of
 from tests.attacks.place import Place
+from tests.engine import hand
 
 ENROL, OPEN = "/issuer/enrolments", "/issuer/enrolments/challenge"
 
@@ -132,7 +133,7 @@ def test_the_right_code_twenty_times_at_once_enrols_one_wallet(place: Place) -> 
     assert answer.json()["enrolled"] is True
     with place.platform.database.read() as session:
         count = "SELECT count(*) FROM credential WHERE kind = 'enrolment' AND subject = ?"
-        assert session.connection().exec_driver_sql(count, (customer.subject,)).scalar_one() == 1
+        assert hand.execute(session, count, customer.subject).scalar_one() == 1
 
 
 # -- whoever puts their own mailbox and phone on file

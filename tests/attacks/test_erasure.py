@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -26,6 +25,7 @@ from runtime import staff
 from runtime.session import Database
 from tests.attacks import test_older_copies
 from tests.attacks.house import CITY, EMAIL, GIVEN, PASSWORD, PHONE, House, Person, served
+from tests.engine import hand
 
 FAMILY, NOTE = "contact.family_name", "interaction.note"
 DELIVERY = "partner-delivery"
@@ -71,7 +71,7 @@ def publish(house: House, recipient: Did) -> None:
 
 def touchpoint(house: House) -> Callable[[dict[str, Any]], httpx.Response]:
     """A web form that may leave with us what has no ground yet; what sends its uploads."""
-    with house.platform.database.write() as session:
+    with house.platform.database.write("owner") as session:
         at = house.platform.clock.now()
         staff.create_account(
             session, house.platform.keyring, account="ada", name="ada", role="admin", password=PASSWORD, at=at
@@ -113,7 +113,7 @@ def seen(house: House, person: Person) -> set[str]:
 
 def backup(house: House) -> Path:
     copy = house.home / "before.db"
-    with closing(sqlite3.connect(house.file)) as live, closing(sqlite3.connect(copy)) as target:
+    with closing(hand.connect(house.file)) as live, closing(hand.connect(copy)) as target:
         live.backup(target)
     return copy
 

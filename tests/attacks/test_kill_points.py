@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -30,6 +29,7 @@ from runtime.problem import Problem
 from runtime.settings import Settings
 from tests.attacks.house import CITY, House, Signed, built
 from tests.attacks.test_crashes import nothing_doubled
+from tests.engine import hand
 from tests.redaction import test_crash, test_ending
 from verifier.reconcile import Disagreement
 
@@ -141,7 +141,7 @@ def settled_first(home: Path, url: str, point: str, body: bytes, did: str) -> No
     right = settling.settle
 
     def wrong(desk: Desk, *ids: str) -> Any:
-        with desk.platform.database.write() as session:
+        with desk.platform.database.write("owner") as session:
             session.connection().exec_driver_sql("UPDATE settling SET settled_at = at")
         os.environ[crash.VARIABLE] = point
         return right(desk, *ids)
@@ -194,15 +194,13 @@ def test_a_reconciliation_killed_at_a_step_is_taken_up_by_the_next(house: House,
     given = wallet.give([CITY])
     drain.drain_all(Log(house.platform))
     copy = house.home / "copy.db"
-    with closing(sqlite3.connect(house.file)) as live, closing(sqlite3.connect(copy)) as target:
+    with closing(hand.connect(house.file)) as live, closing(hand.connect(copy)) as target:
         live.backup(target)
     house.own.registry.withdraw(canonical.jcs(wallet.withdrawal(given)), wallet.signer.did)
     drain.drain_all(Log(house.platform))
     old = Log(house.platform).head()
     house.platform.close()
-    for path in house.file.parent.glob("fieldgrant.db-*"):
-        path.unlink()
-    shutil.copy(copy, house.file)
+    hand.copied(copy, house.file)
     assert run(reconcile, house.home, house.url(0), point) == KILLED
     assert run(reconcile, house.home, house.url(0), None) == 0
     for name in ("platform", "own"):
@@ -240,7 +238,7 @@ def test_every_named_step_is_killed_by_a_test() -> None:
 def test_control_an_event_that_is_emitted_without_its_key_is_doubled(house: House) -> None:
     """Without the unique key, whoever does it again after a crash tells it twice: what the tests above would see."""
     for _ in range(2):
-        with house.platform.database.write() as session:
+        with house.platform.database.write("owner") as session:
             outbox.emit(session, "consent.shut", at=house.platform.clock.now(), records=[(None, {"version": 1})])
     assert len(house.sql("SELECT id FROM outbox WHERE type = 'consent.shut'")) == 2
     assert nothing_doubled

@@ -89,7 +89,7 @@ class Doors:
 
 def hire(house: House, account: str, role: str) -> None:
     """An account beyond those of the house."""
-    with house.platform.database.write() as session:
+    with house.platform.database.write("owner") as session:
         at = house.platform.clock.now()
         staff.create_account(
             session, house.platform.keyring, account=account, name=account, role=role, password=PASSWORD, at=at

@@ -3,7 +3,6 @@
 Nobody should do that; but who does must not thereby revive what was withdrawn, nor read anything off the record.
 """
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 from audit.log import Log
 from tests.attacks.house import CITY, EMAIL, House, Person, Signed, built
 from tests.attacks.test_crashes import settle
+from tests.engine import hand
 from tests.fieldgrant.test_reconcile import backup, run
 
 
@@ -45,7 +45,7 @@ class Reader:
 
 
 def put_back_beneath(house: House, copy: Path) -> None:
-    with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(house.file, timeout=60)) as live:
+    with closing(hand.connect(copy)) as old, closing(hand.connect(house.file, timeout=60)) as live:
         old.backup(live)
 
 

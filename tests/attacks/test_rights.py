@@ -2,8 +2,6 @@
 
 import base64
 import json
-import shutil
-import sqlite3
 import time
 from contextlib import closing
 from datetime import timedelta
@@ -27,6 +25,7 @@ from runtime.platform import Platform
 from tests.attacks.holder import Held
 from tests.attacks.pieces import CITY, EMAIL, GIVEN, LINK, PHONE
 from tests.attacks.place import Place
+from tests.engine import hand
 from verifier import allowance, grounds, reconcile
 
 MARKETING = "https://w3id.org/dpv#DirectMarketing"
@@ -94,7 +93,7 @@ def test_an_answer_is_over_after_a_week_and_says_nothing_else(place: Place, mina
     assert "history" not in told
     assert place.get("dpo", f"/issuer/requests/{id_}").json()["state"] == "answered"
     # the clock of a served place only moves on by a little: the week is put behind the request
-    with place.platform.database.write() as session:
+    with place.platform.database.write("owner") as session:
         row = session.get_one(DataRequest, id_)
         row.closed_at = "2026-01-01T00:00:00.000Z"
         requests._save(session, place.platform, row)
@@ -197,7 +196,7 @@ def test_a_restored_database_revives_no_erasure(place: Place) -> None:
     held = place.enrolled()
     database = place.settings.db_dir / "fieldgrant.db"
     copy = place.home / "before.db"
-    with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(copy)) as new:
+    with closing(hand.connect(database)) as old, closing(hand.connect(copy)) as new:
         old.backup(new)
     told = _ask(held, "erasure")
     place.post("dpo", f"/issuer/requests/{told['id']}/answer", {"keep": {}})
@@ -205,10 +204,9 @@ def test_a_restored_database_revives_no_erasure(place: Place) -> None:
     place.stop()
     place.platform.close()
     kept = place.home / "after.db"
-    for path in place.settings.db_dir.glob("fieldgrant.db*"):
-        shutil.move(path, kept) if path == database else path.unlink()
+    hand.copied(database, kept)
     try:
-        shutil.copy(copy, database)
+        hand.copied(copy, database)
         restored = Platform.open(place.settings, place.clock)
         try:
             with pytest.raises(reconcile.Disagreement):
@@ -223,9 +221,7 @@ def test_a_restored_database_revives_no_erasure(place: Place) -> None:
         finally:
             restored.close()
     finally:
-        for path in place.settings.db_dir.glob("fieldgrant.db*"):
-            path.unlink()
-        shutil.move(kept, database)
+        hand.copied(kept, database)
         place.platform = Platform.open(place.settings, place.clock)
         place.start()
 
@@ -243,7 +239,7 @@ def test_whoever_takes_an_exclusion_out_of_the_database_opens_nothing(place: Pla
         "changed": "UPDATE credential SET body = :body WHERE kind = 'exclusion' AND subject = :subject",
         "moved": "UPDATE credential SET subject = :other WHERE kind = 'exclusion' AND subject = :subject",
     }[how]
-    with place.platform.database.write() as session:
+    with place.platform.database.write("owner") as session:
         session.connection().execute(text(bent), {"subject": held.subject, "other": other.subject, "body": b"{}"})
         allowance.compile(session, place.platform, catalogue.load(), SubjectId(held.subject))
     shown = place.shown(held.subject, "service", "service")

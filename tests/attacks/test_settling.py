@@ -140,7 +140,7 @@ def test_a_row_planted_under_the_name_of_an_end_to_come_stops_no_expiry(house: H
     other.give([GIVEN])
     plant(house, id=f"expired:{given['id']}", kind="expired", ended=given["id"], by="time", settled_at=AT)
     at = house.platform.clock.now() + timedelta(days=4_000)
-    with house.platform.database.write() as session:
+    with house.platform.database.write("owner") as session:
         ids = house.own.registry.expire(session, at)
     assert settling.settle_each(house.own.registry, ids) == 2
     assert len(house.told(wallet.person, "consent.shut")) == len(house.told(other.person, "consent.shut")) == 1

@@ -7,6 +7,7 @@ import pytest
 from tests.attacks.holder import Held
 from tests.attacks.pieces import CITY, EMAIL, at_once, codes
 from tests.attacks.place import Place
+from tests.engine import hand
 
 CONSENTS, WITHDRAWALS, NARROWINGS = (f"/issuer/wallet/{name}" for name in ("consents", "withdrawals", "narrowings"))
 
@@ -14,7 +15,7 @@ CONSENTS, WITHDRAWALS, NARROWINGS = (f"/issuer/wallet/{name}" for name in ("cons
 def _living(place: Place, held: Held) -> int:
     with place.platform.database.read() as session:
         count = "SELECT count(*) FROM credential WHERE kind = 'consent' AND subject = ? AND ended_at IS NULL"
-        return int(session.connection().exec_driver_sql(count, (held.subject,)).scalar_one())
+        return int(hand.execute(session, count, held.subject).scalar_one())
 
 
 def test_of_eight_answers_to_one_ask_at_once_one_counts(place: Place, mina: Held) -> None:

@@ -24,6 +24,7 @@ from protocol import note
 from runtime.clock import FixedClock
 from runtime.platform import Platform
 from runtime.settings import Settings
+from tests.engine import hand
 
 WATCHED = ("audit/drain.py", "audit/files.py", "audit/log.py")
 
@@ -101,7 +102,7 @@ def main() -> None:
     if control:
         drain._publish = swapped_publish  # type: ignore[assignment]
     first = work / "whole"
-    shutil.copytree(home, first)
+    hand.copied_home(home, first)
     _, order = in_child(lambda: traced(first, None))
     places = [tuple(place) for place in order]
     last = {place[:2]: place for place in places if place[0].endswith("files.py")}
@@ -110,7 +111,7 @@ def main() -> None:
         targets = [place for place in targets if place[0].endswith("files.py")][-6:]
     for number, target in enumerate(targets):
         copy = work / f"run-{number}"
-        shutil.copytree(home, copy)
+        hand.copied_home(home, copy)
         killed, _ = in_child(lambda copy=copy, target=target: traced(copy, target))
         snapshot = work / f"seen-{number}"
         shutil.copytree(copy / "data" / "log", snapshot)

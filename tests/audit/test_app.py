@@ -37,7 +37,7 @@ def client(world: World) -> Iterator[TestClient]:
 
 
 def token(world: World, role: str) -> dict[str, str]:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         staff.create_account(
             session,
             world.platform.keyring,
@@ -176,7 +176,7 @@ def test_records_are_found_by_subject_field_type_and_time(world: World, client: 
 def test_a_record_whose_event_was_destroyed_is_still_listed(world: World, client: TestClient) -> None:
     world.collect("contact.email")
     world.drain()
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         from runtime.outbox import Outbox
 
         session.delete(session.get_one(Outbox, 2))

@@ -105,7 +105,7 @@ def test_draining_in_small_steps_or_at_once_makes_the_same_tree(world: World) ->
     while drain.drain(world.log, limit=3):
         pass
     step_by_step = world.log.head().root
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         for table in (LogEntry, LogRecord, LogCheckpoint):
             session.exec(delete(table))
     shutil.rmtree(world.log.directory)
@@ -154,7 +154,7 @@ def test_it_does_not_go_on_when_a_tile_was_changed(drained: World) -> None:
 
 
 def test_it_does_not_go_on_when_an_event_in_the_database_was_changed(drained: World) -> None:
-    with drained.platform.database.write() as session:
+    with drained.platform.database.write("owner") as session:
         entry = session.get_one(LogEntry, 2)
         entry.leaf = entry.leaf.replace(b"release", b"refusal")
         session.add(entry)
@@ -167,7 +167,7 @@ def test_it_does_not_go_on_after_the_tiles_were_lost(drained: World) -> None:
 
 
 def test_it_does_not_go_on_over_a_database_that_is_older_than_the_log(drained: World) -> None:
-    with drained.platform.database.write() as session:
+    with drained.platform.database.write("owner") as session:
         session.exec(delete(LogEntry).where(col(LogEntry.leaf_index) >= 3))
         session.exec(delete(LogRecord).where(col(LogRecord.leaf_index) >= 3))
         session.exec(delete(LogCheckpoint))
@@ -196,7 +196,7 @@ def test_a_running_drain_notices_a_fork_too(drained: World) -> None:
 
 
 def test_two_heads_of_one_size_are_a_fork(drained: World) -> None:
-    with drained.platform.database.write() as session:
+    with drained.platform.database.write("owner") as session:
         head = latest(session)
         assert head is not None
         head.root = bytes(32)
@@ -244,7 +244,7 @@ def test_the_worker_tells_of_trouble_and_goes_on(
 
 def kills(home: Path, work: Path, *mode: str) -> list[dict[str, Any]]:
     program = [sys.executable, str(Path(__file__).with_name("kill_drain.py")), str(home), str(work), *mode]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(program, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -193,10 +193,10 @@ def test_a_record_that_is_gone_or_was_changed_says_so(world: World, client: Test
     world.drain()
     headers = token(world, "auditor")
     leaf = world.log.head().size - 2
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.execute(update(Outbox).where(col(Outbox.id) == leaf + 1).values(records="[]"))
         session.execute(update(Outbox).where(col(Outbox.id) == leaf).values(header='{"by":"x"}'))
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.execute(delete(Outbox).where(col(Outbox.id) == leaf + 2))
     for path, status, code in (
         (f"{leaf - 1}/0", 409, "body_changed"),

@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from protocol.keys import Ed25519Signer
 from runtime.outbox_chain import INFO, START
 from tests.audit import rfc6962
 from tests.audit.world import OTHER, SUBJECT, World
+from tests.engine import hand
 
 
 @contextlib.contextmanager
@@ -25,17 +25,20 @@ def restored(world: World) -> Iterator[None]:
     """What happens inside is lost from the database; log and journal keep what they have."""
     file = world.platform.settings.db_dir / "fieldgrant.db"
     copy = file.with_suffix(".backup")
-    with contextlib.closing(sqlite3.connect(file)) as live, contextlib.closing(sqlite3.connect(copy)) as backup:
+    with contextlib.closing(hand.connect(file)) as live, contextlib.closing(hand.connect(copy)) as backup:
         live.backup(backup)
     yield
     world.platform.database.dispose()
-    with contextlib.closing(sqlite3.connect(copy)) as backup, contextlib.closing(sqlite3.connect(file)) as live:
+    with contextlib.closing(hand.connect(copy)) as backup, contextlib.closing(hand.connect(file)) as live:
         backup.backup(live)
     world.platform.database._info[INFO].replaced(START)  # whoever serves after a restore is another process
 
 
+CHANGED = "CAST(replace(CAST(leaf AS TEXT), 'release', 'refusal') AS BLOB)"
+
+
 def sql(world: World, statement: str, *values: object) -> None:
-    with contextlib.closing(sqlite3.connect(world.platform.settings.db_dir / "fieldgrant.db")) as live:
+    with contextlib.closing(hand.connect(world.platform.settings.db_dir / "fieldgrant.db")) as live:
         live.execute(statement, values)
         live.commit()
 
@@ -204,7 +207,7 @@ def test_a_log_that_lost_tiles_or_its_checkpoint_is_written_anew_from_the_databa
 
 def test_a_leaf_that_somebody_changed_in_the_database_is_what_was_signed_again(busy: World) -> None:
     old = busy.log.head()
-    sql(busy, "UPDATE log_entry SET leaf = CAST(replace(leaf, 'release', 'refusal') AS BLOB) WHERE leaf_index = 3")
+    sql(busy, f"UPDATE log_entry SET leaf = {CHANGED} WHERE leaf_index = 3")  # noqa: S608 - ours
     assert code(lambda: drain.drain(Log(busy.platform))) == "log_forked"
     found = recovery.recover(Log(busy.platform))
     assert (found.known, found.matched) == (3, 3)
@@ -212,7 +215,7 @@ def test_a_leaf_that_somebody_changed_in_the_database_is_what_was_signed_again(b
 
 
 def test_a_head_that_nobody_can_make_is_not_gone_on_from(busy: World) -> None:
-    sql(busy, "UPDATE log_entry SET leaf = CAST(replace(leaf, 'release', 'refusal') AS BLOB) WHERE leaf_index = 3")
+    sql(busy, f"UPDATE log_entry SET leaf = {CHANGED} WHERE leaf_index = 3")  # noqa: S608 - ours
     (busy.log.directory / "tile/entries/000.p/6").unlink()
     assert code(lambda: recovery.recover(Log(busy.platform))) == "log_forked"
     other = Ed25519Signer.generate()

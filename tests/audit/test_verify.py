@@ -79,7 +79,7 @@ def test_nothing_can_be_exported_about_an_unknown_subject(world: World) -> None:
 def test_a_changed_record_in_the_database_is_noticed_at_export(world: World) -> None:
     world.journey()
     world.drain()
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.get_one(outbox.Outbox, 3)
         row.records = row.records.replace(SUBJECT, SUBJECT[:-1] + "b")
         session.add(row)

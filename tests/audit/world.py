@@ -57,12 +57,12 @@ class World:
         self, kind: str, data: dict[str, Any], *, header: dict[str, Any] | None = None, subject: Any = SUBJECT
     ) -> str:
         self.clock.advance(timedelta(seconds=1))
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             return outbox.emit(session, kind, at=self.clock.now(), header=header or {}, records=[(subject, data)])
 
     def page(self, kind: str, records: list[tuple[SubjectId | None, dict[str, Any]]], **header: Any) -> str:
         self.clock.advance(timedelta(seconds=1))
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             return outbox.emit(session, kind, at=self.clock.now(), header=header, records=records)
 
     def drain(self) -> int:

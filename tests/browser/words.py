@@ -14,13 +14,14 @@ SHARED = "crm_core/web/ui"
 def _texts(page: str, locale: str) -> dict[str, str]:
     name = "zh-CN.json" if locale.startswith("zh") else "en.json"
     found: dict[str, str] = {}
-    for folder in (SHARED, TEXTS[page]):
-        found |= json.loads((ROOT / folder / name).read_text(encoding="utf-8"))
+    page, _, part = page.partition(".")
+    for path in (f"{SHARED}/{name}", f"{TEXTS[page]}/{name}", f"{TEXTS[page]}/{part}.{name}" if part else ""):
+        found |= json.loads((ROOT / path).read_text(encoding="utf-8")) if path else {}
     return found
 
 
 class Words:
-    """The words of one page in the language of a browser."""
+    """The words of one page in the language of a browser; `desk.rights`: with those of a part that has its own."""
 
     def __init__(self, page: str, locale: str) -> None:
         self.locale, self._texts = locale, _texts(page, locale)

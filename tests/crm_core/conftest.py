@@ -55,11 +55,11 @@ class Stage:
 
     def customer(self, **values: Value) -> SubjectId:
         """A new customer; `contact__email="…"` writes the field `contact.email`."""
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             return writer.create(session, self.platform, self.catalogue, fields_of(values), origin=self.origin())
 
     def put(self, subject: SubjectId, **values: Value) -> frozenset[Field]:
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             return writer.put(session, self.platform, self.catalogue, subject, fields_of(values), origin=self.origin())
 
     def origin(self) -> Origin:
@@ -88,7 +88,7 @@ class Stage:
             at=at,
         )
         asked, given = self._consent(wallet, fields, purpose, at)
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             own = (self.platform.signer,)
             signed.issue(session, enrolled, "enrolment", signers=own, subject=subject, did=did, at=at)
             credentials.store(session, signed.row(asked, "ask", subject=subject, did=did, at=at))
@@ -98,7 +98,7 @@ class Stage:
         return str(given["id"])
 
     def withdraw(self, subject: SubjectId, consent_id: str) -> None:
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             row = session.get(credentials.Credential, consent_id)
             assert row is not None
             credentials.end(session, row, "withdrawn", by="urn:test", at=self.clock.now())
@@ -121,7 +121,7 @@ class Stage:
             valid_from=at,
             valid_until=at + timedelta(days=365),
         )
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             row = signed.issue(
                 session,
                 unsigned,
@@ -166,7 +166,7 @@ class Stage:
         """HTTP as a member of staff."""
         account = account or f"{role}-1"
         at, database = self.clock.now(), self.platform.database
-        with database.write() as session:
+        with database.write("owner") as session:
             staff.create_account(
                 session,
                 self.platform.keyring,

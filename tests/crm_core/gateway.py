@@ -124,7 +124,7 @@ class Gateway(World):
         """A customer with a record."""
         fields = {Field(name.replace("__", ".")): value for name, value in values.items()}
         origin = Origin(source="test", source_digest="-", importer=self.platform.controller, at=self.now)
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             subject = writer.create(session, self.platform, self.catalogue, fields, origin=origin)
         self.customer(subject=subject)
         return subject

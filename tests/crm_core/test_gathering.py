@@ -15,7 +15,7 @@ CITY, NAME = "address.city", "contact.given_name"
 
 def narrow(stage, subject, consent):
     """Withdraw as the registry does: journal, standing, allowance; then drain."""
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         row = session.get(credentials.Credential, consent)
         credentials.end(session, row, "withdrawn", by="urn:test", at=stage.clock.now())
         credentials.raise_versions(session, [subject])

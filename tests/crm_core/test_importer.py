@@ -169,7 +169,7 @@ def test_what_was_disposed_of_does_not_come_back_with_an_old_export(stage):
     text = HEAD + "Wei,Li,wei@example.com,+86100,上海\r\n"
     bring(stage, text)
     (subject,) = [row.subject for row in rows_in(stage, "record")["record"]]
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         records.reseal(session, stage.platform, subject, frozenset({EMAIL, "contact.given_name"}))
     for again in (text, text + "Ann,Lee,ann@example.com,,\r\n"):
         bring(stage, again)
@@ -180,7 +180,7 @@ def test_the_same_file_finds_its_customer_when_even_the_address_is_gone(stage):
     text = HEAD + "Wei,Li,wei@example.com,+86100,上海\r\n"
     bring(stage, text)
     (subject,) = [row.subject for row in rows_in(stage, "record")["record"]]
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         records.reseal(session, stage.platform, subject, frozenset({"contact.given_name"}))
     assert bring(stage, text).counts()["unchanged"] == 1
     assert everyone(stage) == {"Wei": {"contact.given_name": "Wei"}}
@@ -189,7 +189,7 @@ def test_the_same_file_finds_its_customer_when_even_the_address_is_gone(stage):
 def test_a_stored_value_that_does_not_open_rejects_its_row_and_no_other(stage):
     text = HEAD + "Wei,Li,wei@example.com,,上海\r\nAnn,Lee,ann@example.com,,Leeds\r\n"
     bring(stage, text)
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         first, _ = sorted(records.every(session), key=lambda record: record.created_at)
         tag, packed = records.packing.apart(first.cells)
         boxes = records.packing.unpack(packed)

@@ -83,7 +83,7 @@ def test_others_write_and_read_while_an_import_writes(stage, tmp_path):
         running.wait(30)
         while running.is_set():
             began = time.monotonic()
-            with stage.platform.database.write():
+            with stage.platform.database.write("owner"):
                 waits.append(time.monotonic() - began)
             time.sleep(0.01)
 

@@ -177,7 +177,7 @@ def test_nobody_draws_another_s_row_into_their_own_record_by_that_one_s_address(
     value = ["mei@x.example"] if field == "contact.other_emails" else "mei@x.example"
     stage.clock.advance(timedelta(seconds=1))
     wallet = Ed25519Signer.generate().did
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         theirs = Origin(source=source, source_digest="-", importer=wallet, at=stage.clock.now())
         writer.put(session, stage.platform, stage.catalogue, thief, {Field(field): value}, origin=theirs)
     told = importer.run(
@@ -190,7 +190,7 @@ def test_nobody_draws_another_s_row_into_their_own_record_by_that_one_s_address(
 def test_a_lead_does_not_come_with_somebody_else_s_address_beside_their_own(stage):
     lead = Origin(source="Web form", source_digest="-", importer=Ed25519Signer.generate().did, at=stage.clock.now())
     values = {Field("contact.email"): "thief@x.example", Field("contact.other_emails"): ["mei@x.example"]}
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         writer.create(session, stage.platform, stage.catalogue, values, origin=lead)
     report, _ = bring(stage, "Mei,,mei@x.example,,,Bath,")
     assert (report.created, report.updated) == (1, 0)
@@ -199,7 +199,7 @@ def test_a_lead_does_not_come_with_somebody_else_s_address_beside_their_own(stag
 def test_a_lead_is_found_by_phone_and_name(stage):
     lead = Origin(source="Web form", source_digest="-", importer=Ed25519Signer.generate().did, at=stage.clock.now())
     values = {Field("contact.phone"): "+8613800004271", Field("contact.given_name"): "Mei"}
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         writer.create(session, stage.platform, stage.catalogue, values, origin=lead)
     report, _ = bring(stage, "Mei,,mei@x.example,,+86 138 0000 4271,Bath,")
     assert (report.created, report.updated) == (0, 1)
@@ -208,7 +208,7 @@ def test_a_lead_is_found_by_phone_and_name(stage):
 def test_an_address_that_came_with_the_customer_finds_them_whoever_brought_it(stage):
     wallet = Ed25519Signer.generate().did
     lead = Origin(source="Web form", source_digest="-", importer=wallet, at=stage.clock.now())
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         email = {Field("contact.email"): "mei@x.example"}
         writer.create(session, stage.platform, stage.catalogue, email, origin=lead)
     rows = b"First Name,Email,City\nMei,mei@x.example,Bath\n"

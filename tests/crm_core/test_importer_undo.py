@@ -73,7 +73,10 @@ def killed(stage, tmp_path):
         [sys.executable, str(script), str(home), str(file), "500"],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
+        },
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "half\n"
@@ -179,7 +182,7 @@ def test_what_was_sealed_anew_since_is_not_put_back(stage):
     bring(stage, HEAD + "Wei,wei@x.example,上海\n")
     report = bring(stage, HEAD + "Wei,wei@x.example,北京\n")
     subject = subject_of(stage, "wei@x.example")
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         records.reseal(session, stage.platform, subject, frozenset({EMAIL}))
     undone = undo(stage, report.run)
     assert (undone.restored, undone.kept) == (0, 1)
@@ -215,7 +218,7 @@ def test_after_a_week_it_is_gone_without_another_import_too(stage):
 )
 def test_the_database_alone_cannot_have_anything_undone(stage, statement, code):
     runs = [bring(stage, HEAD + f"N,{name}@x.example,\n").run for name in ("a", "b")]
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         session.connection().exec_driver_sql(statement)
     assert import_worker.step(stage.platform) == 0
     found = set()

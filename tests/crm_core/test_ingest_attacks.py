@@ -157,7 +157,7 @@ def test_a_row_planted_in_the_database_registers_no_touchpoint(gateway: Gateway)
         self_made = proof.sign(self_made, signer, created=gateway.now)
     for planted in ({**document, "id": fresh_id()}, self_made):
         body = canonical.jcs(planted)
-        with gateway.platform.database.write() as session:
+        with gateway.platform.database.write("owner") as session:
             session.add(
                 Credential(
                     id=planted["id"],
@@ -170,7 +170,7 @@ def test_a_row_planted_in_the_database_registers_no_touchpoint(gateway: Gateway)
                 )
             )
         assert code(thief.send(gateway.upload(ground=ground))) == "unknown_touchpoint"
-    with gateway.platform.database.write() as session:  # the real one, given to the thief's key
+    with gateway.platform.database.write("owner") as session:  # the real one, given to the thief's key
         row = session.get_one(Credential, real.id)
         row.did = thief.signer.did
         session.add(row)
@@ -179,7 +179,7 @@ def test_a_row_planted_in_the_database_registers_no_touchpoint(gateway: Gateway)
         id=self_made["id"] + "0", kind="touchpoint-draft", subject="-", did=thief.signer.did,
         body=canonical.jcs(self_made) + b" ", digest="zQmX", at="2026-11-22T08:00:00.000Z",
     )  # fmt: skip
-    with gateway.platform.database.write() as session:
+    with gateway.platform.database.write("owner") as session:
         session.add(draft)
     approved = gateway.staffed("POST", f"/crm/touchpoints/{self_made['id']}0/approval", "dpo")
     assert code(approved) == "foreign_touchpoint"
@@ -196,7 +196,7 @@ def test_a_touchpoint_that_ended_stays_ended_whatever_the_database_says(gateway:
     form, ground = gateway.registered(), gateway.contract()
     assert form.one(ground=ground)["status"] == 200
     assert gateway.staffed("POST", f"/crm/touchpoints/{form.id}/end", "admin").json()["standing"] == "revoked"
-    with gateway.platform.database.write() as session:  # as a restore would
+    with gateway.platform.database.write("owner") as session:  # as a restore would
         row = session.get_one(Credential, form.id)
         row.ended_at = row.ended_by = row.ended_kind = None
         session.add(row)
@@ -273,7 +273,7 @@ def test_a_planted_answer_does_not_make_an_upload_seem_taken(gateway: Gateway) -
     form, ground = gateway.registered(), gateway.contract()
     upload = gateway.upload(ground=ground)
     form.send(upload)
-    with gateway.platform.database.write() as session:
+    with gateway.platform.database.write("owner") as session:
         session.connection().exec_driver_sql("UPDATE upload_answer SET answer = replace(answer, '200', '202')")
     assert form.send(upload).json()["results"][0]["code"] == "idempotency_conflict"
 

@@ -152,7 +152,7 @@ def test_a_touchpoint_that_may_not_hold_and_a_stranger_leave_nothing(gateway: Ga
 def test_a_moved_or_changed_box_is_thrown_away(gateway: Gateway) -> None:
     form, wallet, other = gateway.registered(ungrounded="hold"), gateway.enrolled(), gateway.enrolled()
     form.one(subject=wallet.subject)
-    with gateway.platform.database.write() as session:
+    with gateway.platform.database.write("owner") as session:
         row = session.exec(select(HeldUpload)).one()
         row.subject = other.subject
         session.add(row)

@@ -29,7 +29,7 @@ def fill(stage, *, collected, ended, dated):
     subject = stage.customer(contact__given_name="Wei")
     hidden = {"ticket.body": "secret", "ticket.status": "open"} if collected else {}
     late = stage.grant(subject, "interaction.subject", "ticket.body", "ticket.priority", purpose="service")
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
 
         def write(id_, **values):
             given = {name.replace("__", "."): value for name, value in values.items()}

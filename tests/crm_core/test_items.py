@@ -360,7 +360,7 @@ def test_a_link_is_shown_to_whom_sees_what_it_names(own):
 
 
 def rows(stage, **values):
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         session.connection().execute(update(items.TABLE).values(**values))
 
 
@@ -408,7 +408,7 @@ def test_cells_of_a_record_that_were_not_written_together_do_not_open(stage):
     mixed = records.packing.pack(after | {"address.city": before["address.city"]})
     cut = records.packing.pack({"contact.email": after["contact.email"]})
     for cells in (mixed, cut):
-        with stage.platform.database.write() as session:
+        with stage.platform.database.write("owner") as session:
             session.connection().execute(update(records.TABLE).values(cells=records.packing.tagged(tag, cells)))
         item = stage.one(subject, "address.city", "contact.email").items[0]
         assert "contact.email" in item.unreadable

@@ -115,7 +115,7 @@ def garage(stage):
         status = "hot" if number % 2 else "cold"
         stage.customer(address__city=city, interaction__status=status, contact__given_name=f"N{number}",
                        contact__phone="+8613800000000")  # fmt: skip
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         at = stage.clock.now()
         for role in ("service", "sales"):
             staff.create_account(

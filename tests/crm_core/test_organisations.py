@@ -68,7 +68,7 @@ def test_nothing_of_an_organisation_is_in_clear_and_changes_are_on_record(stage,
 def test_a_box_that_was_moved_or_is_older_than_its_row_says_is_no_organisation(stage, desk):
     id_, other = made(desk), made(desk, name="Another")
     table = organisations.TABLE
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         rows = {row.id: row for row in session.connection().execute(table.select())}
         session.connection().execute(update(table).where(table.c.id == id_).values(box=rows[other].box))
         session.connection().execute(update(table).where(table.c.id == other).values(revision=2))

@@ -1,12 +1,17 @@
 """Where values came from, and until when they may stay without a ground."""
 
+import json
 from datetime import timedelta
+
+from sqlalchemy import func, update
+from sqlmodel import col, select
 
 from crm_core import origin
 from crm_core.imports import importer, recall
 from crm_core.imports import undo as import_undo
 from protocol import times
 from protocol.consent import Field, SubjectId
+from runtime.outbox import Outbox
 
 EMAIL, CITY, GIVEN = Field("contact.email"), Field("address.city"), Field("contact.given_name")
 
@@ -42,7 +47,7 @@ def test_what_nobody_claimed_in_time_is_named_until_it_is_settled(stage):
     bring(stage, "Email,City\nwei@x.example,Leeds\n")
     typed = stage.customer(contact__email="desk@x.example")  # not imported: no such date
     due = stage.clock.now() + timedelta(days=60)
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         assert origin.unclaimed(session, due - timedelta(seconds=1), 10) == []
         first = origin.unclaimed(session, due, 10)
         assert len(first) == 2
@@ -59,7 +64,7 @@ def test_what_nobody_claimed_in_time_is_named_until_it_is_settled(stage):
 def test_forgetting_leaves_what_was_not_taken_back(stage):
     bring(stage, "First Name,Email,City\nWei,wei@x.example,Leeds\nAnn,ann@x.example,Bath\n")
     wei, ann = subjects(stage)
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         events = [one.event_id for one in origin.of_subject(session, wei)][:1]
         origin.forget(session, {wei: {CITY}, ann: {CITY, EMAIL, GIVEN}}, events)
         assert origin.collected_fields(session, wei) == {GIVEN, EMAIL}
@@ -77,7 +82,7 @@ def test_whoever_postpones_a_date_in_the_database_wins_a_few_rounds_at_most(stag
         """UPDATE origin SET fields = '{"contact.email":1}'""",
         "DELETE FROM origin",
     ):
-        with stage.platform.database.write() as session:
+        with stage.platform.database.write("owner") as session:
             session.connection().exec_driver_sql(attack)
         with stage.platform.database.read() as session:
             assert origin.unclaimed(session, at, 10) != [(subject, frozenset({GIVEN, EMAIL}))]  # the control
@@ -94,11 +99,11 @@ def test_what_was_taken_back_since_stays_so_and_a_planted_event_dates_nothing(st
     with import_undo.alone(stage.platform):
         import_undo.undo(stage.platform, done.run)
     typed = stage.customer(contact__email="desk@x.example")
-    with stage.platform.database.write() as session:
-        session.connection().exec_driver_sql(
-            "UPDATE outbox SET header = json_set(header, '$.destroy_by', '2020-01-01T00:00:00Z') WHERE id = "
-            "(SELECT max(id) FROM outbox WHERE type = 'value.collected')"
-        )
+    with stage.platform.database.write("owner") as session:
+        newest = select(func.max(Outbox.id)).where(col(Outbox.type) == "value.collected").scalar_subquery()
+        header = session.execute(select(Outbox.header).where(col(Outbox.id) == newest)).scalar_one()
+        changed = json.dumps(json.loads(header) | {"destroy_by": "2020-01-01T00:00:00Z"})
+        session.execute(update(Outbox).where(col(Outbox.id) == newest).values(header=changed))
     at = stage.clock.now() + timedelta(days=900)
     assert sum(recall.some(stage.platform, at) for _ in range(40)) == 0
     with stage.platform.database.read() as session:

@@ -222,7 +222,7 @@ def test_an_empty_page_is_on_record_too(stage):
 
 
 def move(stage, subject, **columns):
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         session.connection().execute(update(records.TABLE).where(records.TABLE.c.subject == subject).values(**columns))
 
 
@@ -250,7 +250,7 @@ def swapped_between_fields(stage, one, _two):
 
 def swapped_between_generations(stage, one, _two):
     old = boxes_of(stage, one)
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         records.reseal(session, stage.platform, one, frozenset({CITY, "contact.phone"}))
     put_in(stage, one, {CITY: old[CITY]})
 
@@ -311,7 +311,7 @@ def test_a_bucket_that_is_rotated_between_snapshot_and_opening_costs_no_value(st
     def rotate_first(platform, record, fields):
         monkeypatch.setattr(records, "open_readable", opened)
         epoch = keyring.begin_rotation(bucket)
-        with platform.database.write() as session:
+        with platform.database.write("owner") as session:
             assert records.rewrap_bucket(session, platform, bucket, epoch) == 1
         keyring.destroy(bucket, record.epoch)
         keyring._held.clear()

@@ -333,7 +333,7 @@ def test_whoever_may_sign_in_no_more_gets_no_further_chunk(stage, line, monkeypa
 
     def dismissed(self, after):
         if self.parts == 1:
-            with stage.platform.database.write() as session:
+            with stage.platform.database.write("owner") as session:
                 if ending == "account":
                     staff.end_account(session, stage.platform, "mallory", stage.clock.now())
                 else:

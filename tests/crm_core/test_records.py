@@ -25,7 +25,7 @@ def opened(stage, record):
 def test_the_next_generation_holds_the_survivors_under_a_new_key(stage):
     subject = stage.customer(contact__email="wei@example.com", address__city="Leeds")
     old = load(stage, subject)
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         returned = records.reseal(session, stage.platform, subject, frozenset({CITY, "contact.phone"}))
     new = load(stage, subject)
     assert new == returned
@@ -42,7 +42,7 @@ def test_a_rewrapped_bucket_opens_as_before_and_an_old_copy_opens_nothing(stage)
     old = load(stage, subject)
     keyring = stage.platform.keyring
     epoch = keyring.begin_rotation(old.bucket)
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         assert records.rewrap_bucket(session, stage.platform, old.bucket, epoch) == 1
         assert records.rewrap_bucket(session, stage.platform, old.bucket, epoch) == 0
     assert opened(stage, old) == {EMAIL: "wei@example.com"}  # the control: until the old key is destroyed it opens
@@ -59,10 +59,10 @@ def test_a_bucket_is_not_rewrapped_past_a_data_key_that_does_not_open(stage):
     subject = stage.customer(contact__email="wei@example.com")
     record = load(stage, subject)
     epoch = stage.platform.keyring.begin_rotation(record.bucket)
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         changed = update(records.TABLE).where(records.TABLE.c.subject == subject).values(wrapped=bytes(60))
         session.connection().execute(changed)
-    with stage.platform.database.write() as session, pytest.raises(EvidenceError) as caught:
+    with stage.platform.database.write("owner") as session, pytest.raises(EvidenceError) as caught:
         records.rewrap_bucket(session, stage.platform, record.bucket, epoch)
     assert caught.value.code == "bad_data_key"
 
@@ -75,7 +75,7 @@ def test_a_new_record_uses_the_newest_epoch_of_its_bucket(stage, monkeypatch):
 
 
 def test_an_unknown_customer_has_no_record_and_no_fields(stage):
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         assert records.load(session, NOBODY) is None
         assert records.stored_fields(session, stage.platform, NOBODY) == frozenset()
         for change in (
@@ -125,7 +125,7 @@ def test_an_unknown_field_is_not_written(stage):
 
 def test_a_write_over_a_value_that_does_not_open_is_refused(stage):
     subject = stage.customer(contact__email="wei@example.com")
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         session.connection().execute(update(records.TABLE).values(epoch=99))
     with pytest.raises(EvidenceError) as caught:
         stage.put(subject, contact__email="ann@example.com")

@@ -19,7 +19,7 @@ PASSWORD = "correct horse battery"
 @pytest.fixture
 def where(tmp_path: Path) -> list[str]:
     platform = Platform.create(Settings(home=tmp_path, mail_dir=tmp_path / "mail"))
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         for account, role in (("ada", "admin"), ("dan", "dpo"), ("mei", "marketing")):
             create_account(
                 session, platform.keyring, account=account, name=account, role=role, password=PASSWORD,

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +24,7 @@ from redaction import replica, worker
 from redaction.archive import Archived
 from runtime.keyring import bucket_of
 from tests.attacks.house import CITY, EMAIL, GIVEN, House, Signed, built
+from tests.engine import hand
 from verifier.reconcile import Disagreement
 
 RUNNER = CliRunner()
@@ -38,7 +38,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 def backup(house: House, name: str) -> Path:
     copy = house.home / name
-    with closing(sqlite3.connect(house.file)) as live, closing(sqlite3.connect(copy)) as target:
+    with closing(hand.connect(house.file)) as live, closing(hand.connect(copy)) as target:
         live.backup(target)
     return copy
 
@@ -46,10 +46,7 @@ def backup(house: House, name: str) -> Path:
 def restore(house: House, copy: Path) -> None:
     """Put an older database in the place of the present one; everybody who served it is gone."""
     house.platform.close()
-    for path in house.file.parent.glob("fieldgrant.db*"):
-        if path.suffix in (".db", ".db-wal", ".db-shm"):
-            path.unlink()
-    shutil.copy(copy, house.file)
+    hand.copied(copy, house.file)
     for name in ("platform", "own"):
         house.__dict__.pop(name, None)
 

@@ -52,7 +52,7 @@ def test_a_database_that_was_brought_back_does_not_open_it_again(world: World, w
         row = session.get_one(Credential, ask.id)
         before = {name: getattr(row, name) for name in ("ended_at", "ended_by", "ended_kind")}
     _end(world, ask)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.get_one(Credential, ask.id)
         for name, value in before.items():
             setattr(row, name, value)

@@ -52,7 +52,7 @@ def test_an_ask_for_two_purposes_joins_their_notices(world: World, wallet: Walle
     both = Staff(account="x", name="x", role="service", did=world.staff("service").did)
     wide = world.catalogue.purposes["administration"]
     assert "service" in wide.roles
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row, new = asks.make(
             session, world.platform, world.catalogue, both, subject=wallet.subject,
             wishes=[
@@ -142,7 +142,7 @@ def test_sensitive_fields_need_a_purpose_of_their_own(world: World, wallet: Wall
 
     secret = replace(world.catalogue.fields[EMAIL], sensitive=True)
     shelf = replace(world.catalogue, fields={**world.catalogue.fields, EMAIL: secret})
-    with pytest.raises(Problem) as caught, world.platform.database.write() as session:
+    with pytest.raises(Problem) as caught, world.platform.database.write("owner") as session:
         asks.make(
             session, world.platform, shelf, world.staff("marketing"), subject=wallet.subject,
             wishes=[Wish(purpose="marketing", fields=frozenset({EMAIL}))],

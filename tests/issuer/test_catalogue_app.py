@@ -1,7 +1,6 @@
 """Staff and the catalogue over HTTP and at the terminal: drafts, diff, impact, approval, rolling back, transfers."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +21,7 @@ from protocol import event
 from protocol.consent import Jurisdiction
 from protocol.did import Did
 from runtime.problem import Problem
+from tests.engine import hand
 from tests.issuer.catalogue_stage import Shelf, open_shelf, with_field, without, without_purpose
 from tests.verifier.stage import CITY, EMAIL, GIVEN, PHONE, Customer, make
 from verifier import impact
@@ -40,7 +40,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shelf(tmp_path: Path, bare: Path) -> Iterator[Shelf]:
-    shutil.copytree(bare, tmp_path / "home")
+    hand.copied_home(bare, tmp_path / "home")
     made = open_shelf(tmp_path / "home")
     yield made
     made.platform.close()
@@ -118,7 +118,7 @@ def test_a_draft_that_was_withdrawn_cannot_be_approved_not_even_in_an_older_data
     assert desk.call("dora", "POST", f"{path}/withdrawal").json() == gone.json()  # again: nothing happens
     assert desk.call("ann", "GET", "/catalogue/drafts").json()["items"] == []
     assert desk.call("dan", "POST", f"{path}/approval").json()["code"] == "draft_withdrawn"
-    with shelf.platform.database.write() as session:  # as a database has it that was brought back
+    with shelf.platform.database.write("owner") as session:  # as a database has it that was brought back
         row = session.get_one(Credential, made["id"])
         row.ended_at = row.ended_kind = row.ended_by = None
         session.add(row)

@@ -282,7 +282,7 @@ def test_an_invitation_that_crossed_with_an_enrolment_enrols_nobody(world: World
     subject = world.customer()
     first = world.invited(subject)
     second = world.invited(subject)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         for row in session.exec(__import__("sqlmodel").select(Invitation)).all():
             row.ended_at = row.ended_kind = None
             session.add(row)

@@ -9,6 +9,7 @@ from httpx import Response
 from issuer import grounds, worker
 from protocol import credential, ground
 from protocol.times import iso
+from tests.engine import hand
 from tests.issuer.world import EMAIL, GIVEN, Crash, Wallet, World
 
 
@@ -79,8 +80,8 @@ def test_nobody_approves_their_own_ground(world: World) -> None:
 
 def _write(world: World, statement: str, *values: str) -> None:
     """What whoever administers the database does."""
-    with world.platform.database.write() as session:
-        session.connection().exec_driver_sql(statement, values)
+    with world.platform.database.write("owner") as session:
+        hand.execute(session, statement, *values)
 
 
 def test_who_approves_one_ground_does_not_sign_another_that_lies_in_its_place(world: World) -> None:

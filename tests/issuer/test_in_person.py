@@ -89,7 +89,7 @@ def test_the_ways_of_the_desk_are_closed_to_an_invitation_by_mail(world: World) 
 
 
 def _rewritten(world: World, statement: str) -> None:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.execute(text(statement))
 
 

@@ -76,7 +76,7 @@ def test_a_refusal_of_another_digest_and_an_unknown_challenge_are_refused(world:
     with pytest.raises(EvidenceError) as caught:
         world.registry.refuse(body, wallet.signer.did)
     assert caught.value.code == "foreign_ask"
-    with pytest.raises(EvidenceError) as caught, world.platform.database.write() as session:
+    with pytest.raises(EvidenceError) as caught, world.platform.database.write("owner") as session:
         challenges.use(session, "never given", at=world.now)
     assert caught.value.code == "wrong_challenge"
 

@@ -215,13 +215,13 @@ def test_without_the_settling_row_a_crash_would_leave_the_gate_open_for_ever(wor
     with pytest.raises(Crash):
         world.registry.withdraw(canonical.jcs(wallet.withdrawal(document)), wallet.signer.did)
     world.crash_in.clear()
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.get_one(Settling, world.rows("withdrawal")[0].id)
         kept = row.model_dump()
         session.delete(row)
     worker.run_once(world.registry)
     assert world.events("consent.shut") == []
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.add(Settling(**kept))
     worker.run_once(world.registry)
     assert len(world.events("consent.shut")) == 1

@@ -117,7 +117,7 @@ def test_a_request_forged_in_the_database_is_disputed_and_does_nothing(world: Wo
     mallory = Wallet(world, wallet.subject)
     forged = rights.signed(mallory, "access")
     body = canonical.jcs(forged)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.add(
             Credential(
                 id=forged["id"],
@@ -145,7 +145,7 @@ def test_a_request_forged_in_the_database_is_disputed_and_does_nothing(world: Wo
     assert rights.codes(world.get("dpo", f"/issuer/requests/{forged['id']}")) == (409, "request_disputed")
     assert world.get("dpo", "/issuer/requests").json()["items"][0]["disputed"] is True
     # with a row that is truly ours, too, the signature has to be an enrolled wallet's
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.get_one(DataRequest, forged["id"])
         requests.wait(session, world.platform, row, "wallet")
         with pytest.raises(Exception, match="no wallet of this customer"):
@@ -154,7 +154,7 @@ def test_a_request_forged_in_the_database_is_disputed_and_does_nothing(world: Wo
 
 def test_a_row_that_somebody_moved_is_disputed(world: World, wallet: Wallet) -> None:
     id_ = rights.ask(wallet, "restriction")["id"]
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.get_one(DataRequest, id_).state = "answered"
     assert rights.codes(world.post("dpo", f"/issuer/requests/{id_}/lifting", {"reason": "why not"})) == (
         409, "request_disputed",
@@ -267,7 +267,7 @@ def test_nobody_acts_alone_for_a_customer_without_a_wallet(world: World) -> None
 def test_a_draft_that_the_officer_did_not_sign_is_not_confirmed(world: World) -> None:
     subject = world.customer()
     drafted = rights.record(world, subject, "access").json()
-    with world.platform.database.write() as session:  # the officer rewrites who recorded it
+    with world.platform.database.write("owner") as session:  # the officer rewrites who recorded it
         session.get_one(DataRequest, drafted["id"]).recorded_by = "somebody"
     assert rights.codes(world.post("service", f"/issuer/requests/{drafted['id']}/confirmation")) == (
         409, "request_disputed",
@@ -289,7 +289,7 @@ def test_the_desk_records_for_customers_without_a_wallet_alone(world: World, wal
 def test_a_request_whose_row_a_restore_lost_is_taken_again_with_the_same_bytes(world: World, wallet: Wallet) -> None:
     document = rights.signed(wallet, "access")
     id_ = rights.send(wallet, document).json()["id"]
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.delete(session.get_one(DataRequest, id_))
         for row in session.exec(select(Credential).where(col(Credential.about) == id_)):
             session.delete(row)
@@ -316,7 +316,9 @@ def test_an_erasure_that_a_crash_broke_off_is_finished(world: World, wallet: Wal
 def test_an_erasure_after_a_restore_is_the_same_exclusion(world: World, wallet: Wallet) -> None:
     document = rights.signed(wallet, "erasure")
     id_ = rights.send(wallet, document).json()["id"]
-    with world.platform.database.write() as session:  # as reconcile leaves it: the papers are back, the rest is not
+    with world.platform.database.write(
+        "owner"
+    ) as session:  # as reconcile leaves it: the papers are back, the rest is not
         session.delete(session.get_one(DataRequest, id_))
         for row in session.exec(select(Settling)):
             session.delete(row)

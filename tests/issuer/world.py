@@ -163,7 +163,7 @@ class World:
     ) -> SubjectId:
         """A customer on file, without a wallet."""
         subject = SubjectId("sub_" + "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(26)))
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             credentials.open_standing(session, subject)
         self.shelf[subject] = Channels(email=email, phone=phone)
         return subject
@@ -183,7 +183,7 @@ class World:
                 mac=b"",
             )
             row.mac = runtime.staff._account_mac(self.platform.keyring, row)
-            with self.platform.database.write() as session:
+            with self.platform.database.write("owner") as session:
                 session.add(row)
             self._staff[account] = Staff(account=account, name="Staff", role=role, did=did)
         return self._staff[account]
@@ -199,7 +199,7 @@ class World:
             digest = Ticket("token", token).digest(ring)
             mac = runtime.staff._mac(ring, "session", digest, staff.account, until)
             held = StaffSession(token_hash=digest, account=staff.account, expires_at=until, mac=mac)
-            with self.platform.database.write() as session:
+            with self.platform.database.write("owner") as session:
                 session.add(held)
         return {"authorization": f"Bearer {token}"}
 

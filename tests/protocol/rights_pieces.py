@@ -12,6 +12,12 @@ ASKED = Reference("urn:uuid:00000000-0000-4000-8000-00000000000c", canonical.dig
 GROUND = "urn:uuid:00000000-0000-4000-8000-00000000000d"
 
 
+def why(at: datetime) -> dict[str, Any]:
+    """A request that names a read: what `every` has of this type names other things."""
+    did = Ed25519Signer.generate().did
+    return request.build_request("explanation", id=ASKED.id, controller=did, issuer=did, at=at, event=GROUND)
+
+
 def every(
     id: str, at: datetime, subject: SubjectId, *, controller: Ed25519Signer, staff: Ed25519Signer, wallet: Did
 ) -> dict[str, tuple[dict[str, Any], tuple[Ed25519Signer, ...]]]:
@@ -30,7 +36,8 @@ def every(
         request.RECEIPT_TYPE: (
             request.build_receipt(
                 **common, subject_did=wallet, request=ASKED, kind="erasure", state="answered",
-                due=at + timedelta(days=30), citation="GDPR art. 17", reason="as asked", kept=kept,
+                due=at + timedelta(days=30), citation="GDPR art. 17", reason="as asked",
+                explanation="for the order", kept=kept,
                 answer_digest=canonical.digest(b"answer"), shut_at=at,
             ),
             (controller,),

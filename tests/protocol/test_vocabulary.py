@@ -26,7 +26,7 @@ from protocol import (
 from protocol.credential import CONSENT_V1
 from protocol.did import Keys
 from protocol.errors import EvidenceError
-from tests.protocol import pieces
+from tests.protocol import pieces, rights_pieces
 
 PARSERS: dict[str, Any] = {
     consent.ASK_TYPE: consent.parse_ask,
@@ -111,7 +111,7 @@ def test_a_member_left_out_or_too_many_is_refused_though_the_signature_holds(typ
             node = node[step]
         name = path[-1]
         optional = {"replaces", "hasProcess", "hasNotice", "consent", "ask", "supersedes", "shutAt", "readerRole"}
-        optional |= {"refusalReason", "answerDigest", "keepsField"}
+        optional |= {"refusalReason", "explanation", "answerDigest", "keepsField"}
         if not isinstance(name, str) or name in optional or changed["type"][1] == certificate.CERTIFICATE_TYPE:
             continue
         del node[name]
@@ -297,9 +297,8 @@ def test_a_bare_receipt_and_a_bare_disposition_read_back() -> None:
 def test_the_context_defines_every_term_that_we_use() -> None:
     defined = set(json.loads(canonical.jcs(context.load(CONSENT_V1)))["@context"])
     assert defined >= consent.TERMS
-    used = {
-        path[-1] for document, _ in pieces.every_document().values() for path in members(document["credentialSubject"])
-    }
+    documents = [document for document, _ in pieces.every_document().values()] + [rights_pieces.why(pieces.AT)]
+    used = {path[-1] for document in documents for path in members(document["credentialSubject"])}
     ours = {name for name in used if isinstance(name, str)} - {"id", "type", "digestMultibase"}
     assert ours == consent.TERMS
 

@@ -41,7 +41,7 @@ def ask(world: World, client: TestClient, path: str, wallet: Ed25519Signer, **ex
 
 
 def token(world: World, role: str) -> dict[str, str]:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         account = staff.create_account(
             session,
             world.platform.keyring,

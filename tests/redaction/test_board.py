@@ -28,7 +28,7 @@ def look(world: World, tally: Tally, threshold: float = board.THRESHOLD) -> Json
 
 
 def emit(world: World, kind: str, *, header: Json | None = None, **data: object) -> None:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         outbox.emit(session, kind, at=world.now(), header=header or {}, records=[(None, data)])
 
 
@@ -78,7 +78,7 @@ def test_a_withdrawal_is_followed_from_the_act_to_the_destroyed_key(world: World
 def test_a_gate_that_is_not_shut_in_time_is_an_alert(world: World, clock: FixedClock) -> None:
     tally, began = Tally(), world.now()
     ids = [f"urn:uuid:00000000-0000-4000-8000-00000000000{n}" for n in range(2)]
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         for n, over in enumerate((None, iso_ms(began + timedelta(seconds=2)))):
             session.add(
                 Settling(
@@ -114,7 +114,7 @@ def test_a_touchpoints_throughput_delay_and_failures_are_told_by_the_link(world:
 
 def test_a_recipient_who_cannot_be_told_is_an_alert(world: World, clock: FixedClock) -> None:
     at = world.now()
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         for n, delivered in enumerate((iso_ms(at + timedelta(seconds=3)), None)):
             session.add(
                 NoticeRow(

@@ -57,7 +57,7 @@ def catalogue(world: World, clock: FixedClock, who: Customer) -> None:
     clock.advance(timedelta(minutes=1))
     ending = Ending(purpose=MARKETING, field=PHONE, at=world.now())
     world.catalogue = replace(world.catalogue, endings=(ending,))
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         credentials.raise_versions(session, [who.subject])
 
 
@@ -115,7 +115,7 @@ def imported(world: World, days: int) -> Customer:
         source="test", source_digest="0" * 64, importer=world.platform.controller, at=at,
         destroy_by=at + timedelta(days=days),
     )  # fmt: skip
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         subject = writer.create(session, world.platform, world.catalogue, VALUES, origin=origin)
     return Customer(subject, Ed25519Signer.generate())
 
@@ -162,7 +162,7 @@ def test_a_ground_that_comes_before_the_key_goes_spares_an_unclaimed_value(world
 def test_unclaimed_values_of_a_customer_whose_evidence_is_disputed_wait(world: World, clock: FixedClock) -> None:
     who = imported(world, days=10)
     world.enrol(who)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         _spoil(session, who)
     clock.advance(timedelta(days=10))
     settle(world)

@@ -119,7 +119,7 @@ def test_what_cannot_be_handed_over_is_one_line(real: World, where: list[str]) -
 def served(real: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The platform's routes, reached by the terminal's client."""
     for account, role in (("dora", "dpo"), ("otto", "dpo")):
-        with real.platform.database.write() as session:
+        with real.platform.database.write("owner") as session:
             staff.create_account(
                 session, real.platform.keyring, account=account, name=account, role=role, password=PASSWORD,
                 at=real.now(),
@@ -171,7 +171,7 @@ def test_no_password_goes_to_a_server_in_clear(served: World) -> None:
 
 
 def test_a_person_confirms_the_clock_and_it_is_on_record(real: World, where: list[str]) -> None:
-    with real.platform.database.write() as session:
+    with real.platform.database.write("owner") as session:
         for account, role in (("dora", "dpo"), ("mei", "marketing")):
             staff.create_account(
                 session, real.platform.keyring, account=account, name=account, role=role, password=PASSWORD,

@@ -35,7 +35,7 @@ def marking(module: Any, name: str, mark: str, point: str) -> None:
     right: Callable[..., Any] = getattr(module, name)
 
     def wrong(platform: Platform, *more: Any, **others: Any) -> Any:
-        with platform.database.write() as session:
+        with platform.database.write("owner") as session:
             session.connection().execute(text(mark))
         if os.environ.get(crash.VARIABLE) == "control":
             os.environ[crash.VARIABLE] = point

@@ -28,6 +28,7 @@ from runtime.clock import FixedClock
 from runtime.platform import Platform
 from tests.redaction.test_crash import ALL, KILLED, PROCESSES, killed_after
 from tests.redaction.world import CITY, EMAIL, GIVEN, PHONE, SERVICE, START, VALUES, Customer, World, settings_in
+from tests.rounds import rounds
 
 YEARS = timedelta(days=3_300)
 LONG = timedelta(days=36_500)
@@ -119,14 +120,14 @@ def accounted(world: World, people: list[Customer]) -> Counter[str]:
     "moments",
     [
         pytest.param(12, marks=pytest.mark.timeout(300)),
-        pytest.param(300, marks=[pytest.mark.torture, pytest.mark.timeout(7200)]),
+        pytest.param(300, marks=pytest.mark.torture),
     ],
 )
 def test_killed_at_random_moments_over_years_no_value_is_lost_and_none_doubled(world: World, moments: int) -> None:
     dice, years = random.Random(20261123), Years(world)  # noqa: S311 - moments, not secrets
     clock = world.platform.clock
     assert isinstance(clock, FixedClock)
-    for _ in range(moments):
+    for _ in rounds(moments):
         years.lapse()
         years.ask_back(dice)
         years.kill(dice)
@@ -151,7 +152,7 @@ def test_control_one_box_that_is_lost_or_doubled_is_seen(world: World, doubled: 
     years.lapse()
     years.finish()
     assert accounted(world, years.people) == Counter(archived=1)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         if doubled:
             (row,) = world.rows(Archived)
             session.add(Archived(**{**row.model_dump(), "id": None, "job": "urn:uuid:another"}))

@@ -70,14 +70,14 @@ def test_nothing_is_disposed_of_while_reads_are_in_flight(world: World) -> None:
     given = world.consent(who, ALL)
     settle(world)
     world.withdraw(who, given)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.add(
             Settling(id="w", kind="withdrawn", subject=who.subject, ended=given.id, by="w", version=2, at="2026")
         )
     settle(world)
     assert dispositions(world) == []
     assert world.readable(who) == VALUES
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.get_one(Settling, "w").settled_at = "2026"
     settle(world)
     assert len(dispositions(world)) == len(ALL)
@@ -347,7 +347,9 @@ def test_nothing_is_destroyed_on_evidence_that_cannot_be_believed(world: World) 
     given = world.consent(who, ALL)
     held = world.consent(who, ALL, purpose=SERVICE)
     world.withdraw(who, given)
-    with world.platform.database.write() as session:  # whoever writes to the database spoils the consent that holds
+    with world.platform.database.write(
+        "owner"
+    ) as session:  # whoever writes to the database spoils the consent that holds
         row = session.get_one(Credential, held.id)
         body = orjson.loads(row.body)
         body["validUntil"] = "2027-01-01T00:00:00Z"
@@ -363,7 +365,7 @@ def test_a_standing_below_the_journals_floor_is_left_alone(world: World) -> None
     who = world.customer()
     given = world.consent(who, ALL)
     world.withdraw(who, given)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.get_one(Standing, who.subject)
         row.version -= 1
         session.add(row)
@@ -492,7 +494,7 @@ def test_an_archive_key_that_is_lost_stops_sealing_and_the_value_stays(world: Wo
 def test_dispositions_of_a_quarantined_subject_wait(world: World) -> None:
     who = world.customer()
     world.withdraw(who, world.consent(who, ALL))
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         quarantine.put(session, who.subject, "bad_mac", world.now())
     settle(world)
     assert dispositions(world) == []

@@ -241,7 +241,7 @@ def test_a_forged_answer_closes_nothing(world: World, clock: FixedClock, told: C
 
 
 def test_an_answer_that_somebody_writes_into_the_database_is_none(world: World, told: Customer) -> None:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.get_one(NoticeRow, notice(world).id)
         row.answer, row.closed_at = answered(world, notice(world), signer=Ed25519Signer.generate()), "2026"
         session.add(row)
@@ -254,7 +254,7 @@ def test_an_answer_that_somebody_writes_into_the_database_is_none(world: World, 
 
 
 def test_a_row_pointed_at_another_recipient_sends_nothing_anywhere(world: World, told: Customer) -> None:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.get_one(NoticeRow, notice(world).id)
         row.recipient = Ed25519Signer.generate().did
         session.add(row)
@@ -332,7 +332,7 @@ def test_a_copy_in_the_house_is_confirmed_by_an_officer_and_by_nobody_else(world
         recipient=world.platform.controller, jurisdiction="CN", format="csv", fields='["address.city"]', rows=1,
         state="complete",
     )  # fmt: skip
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.add(row)
     assert listed(world) == "living"
     world.withdraw(who, given)
@@ -380,9 +380,9 @@ def test_disclosures_that_somebody_removed_are_found_again_in_the_releases_on_re
     who = world.customer()
     given = world.consent(who, (PHONE, EMAIL))
     released(world, who, PHONE, EMAIL)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.exec(delete(DisclosureRow).where(DisclosureRow.field == PHONE))  # type: ignore[arg-type]
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         after, missing = disclosure.again(session, world.platform.controller, 0)
         assert (missing, disclosure.again(session, world.platform.controller, after)) == (1, (after, 0))
     world.withdraw(who, given)

@@ -59,7 +59,7 @@ def states(world: World, who: Customer) -> dict[str, str]:
 
 def change(world: World, field: str, **columns: object) -> None:
     """Somebody writes to the table of the archive."""
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.exec(select(Archived).where(Archived.field == field)).one()
         for name, value in columns.items():
             setattr(row, name, value)
@@ -158,7 +158,7 @@ def test_a_box_that_was_moved_to_another_row_is_not_certified_for_its_owner(
     world: World, clock: FixedClock, gone: Customer
 ) -> None:
     other = archived(world)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         for row in session.exec(select(Archived).where(Archived.subject == gone.subject)):
             row.subject = other.subject
             row.job = "moved"

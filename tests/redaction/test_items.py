@@ -22,7 +22,7 @@ ONE, TWO = (ItemId("itm_" + letter * 26) for letter in "ab")
 def write(world: World, who: Customer, item: ItemId, **values: str) -> None:
     given = {Field(name.replace("__", ".")): value for name, value in values.items()}
     origin = Origin(source="test", source_digest="-", importer=world.platform.controller, at=world.now())
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         item_writer.write(session, world.platform, who.subject, item, given, origin=origin)
 
 
@@ -145,7 +145,7 @@ def test_a_sealed_field_of_items_comes_back_to_its_items(world: World, who: Cust
 
 
 def test_what_is_archived_of_a_field_tells_record_and_items_apart(world: World, who: Customer) -> None:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         records.put_values(session, world.platform, who.subject, {TITLE: "of the record"})
         record = records.load(session, who.subject)
         assert record is not None
@@ -165,7 +165,7 @@ def test_an_item_that_somebody_changed_holds_its_disposal_up_and_nothing_false_i
     world: World, who: Customer
 ) -> None:
     given = world.consent(who, [TITLE])
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.connection().execute(text("UPDATE item SET head = cells"))
     world.withdraw(who, given)
     from redaction import worker

@@ -40,7 +40,7 @@ def desk(world: World, client: TestClient) -> Post:
     """`desk("dora", path, body)`: what the officer's post answers; a path alone is got."""
     tokens: dict[str, str] = {}
     for account, role in (("dora", "dpo"), ("otto", "dpo"), ("ada", "admin"), ("mei", "marketing")):
-        with world.platform.database.write() as session:
+        with world.platform.database.write("owner") as session:
             staff.create_account(
                 session, world.platform.keyring, account=account, name=account, role=role, password=PASSWORD,
                 at=world.now(),
@@ -65,7 +65,7 @@ def asked(desk: Post, who: Customer, account: str = "dora", **more: Any) -> str:
 
 
 def rewrite(world: World, id_: str, **columns: object) -> None:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.get_one(ArchiveRequest, id_)
         for name, value in columns.items():
             setattr(row, name, value)
@@ -164,7 +164,7 @@ def test_a_box_that_was_moved_to_another_row_is_not_opened(world: World, desk: P
     other = archived(world)
     id_ = asked(desk, gone)
     desk("otto", f"archive/requests/{id_}/approval", {})
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         rows = session.exec(select(Archived).where(Archived.field == EMAIL)).all()
         mine, theirs = (next(row for row in rows if row.subject == one.subject) for one in (gone, other))
         mine.box = theirs.box

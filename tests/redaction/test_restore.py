@@ -85,7 +85,7 @@ def test_a_wish_that_ended_before_the_key_came_is_dropped(world: World, gone: Cu
 
 
 def test_a_younger_value_is_not_overwritten(world: World, gone: Customer) -> None:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         records.put_values(session, world.platform, gone.subject, {EMAIL: "new@customers.example"})
     world.consent(gone, [EMAIL])
     settle(world)
@@ -99,7 +99,7 @@ def test_a_younger_value_that_came_while_it_waited_is_not_overwritten(world: Wor
     key.rename(aside)
     world.consent(gone, [EMAIL])
     settle(world)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         records.put_values(session, world.platform, gone.subject, {EMAIL: "new@customers.example"})
     aside.rename(key)
     settle(world)
@@ -107,7 +107,7 @@ def test_a_younger_value_that_came_while_it_waited_is_not_overwritten(world: Wor
 
 
 def test_a_box_that_was_changed_stays_where_it_is_and_says_so(world: World, gone: Customer) -> None:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.exec(select(Archived)).one()
         row.box = row.box[:-1] + bytes([row.box[-1] ^ 1])
         session.add(row)

@@ -36,14 +36,14 @@ def filled(world: World, count: int) -> list[SubjectId]:
                 wrapped=seal.wrap(secrets.token_bytes(32), key, place), cells=secrets.token_bytes(500),
             )
         )  # fmt: skip
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         records.insert(session, made)
     return [one.subject for one in made]
 
 
 def begun(world: World) -> int:
     epoch = world.platform.keyring.begin_rotation(BUCKET)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.add(Rotation(bucket=BUCKET, epoch=epoch, ended="[1]", began_at="2026-11-22T08:00:00.000Z"))
     return epoch
 
@@ -62,7 +62,7 @@ def test_a_rotation_costs_little_more_than_its_cryptography_and_lets_writers_in_
     def write() -> None:
         while not stop.is_set():
             asked = time.perf_counter()
-            with world.platform.database.write():
+            with world.platform.database.write("owner"):
                 waits.append(time.perf_counter() - asked)
             time.sleep(0.001)
 
@@ -100,11 +100,11 @@ class Others:
         """A snapshot, and then what a read writes down of it: a read waits for the write lock too."""
         with self.world.platform.database.read() as session:
             records.behind(session, BUCKET, 0, 20)
-        with self.world.platform.database.write():
+        with self.world.platform.database.write("owner"):
             self.reads += 1
 
     def write(self) -> None:
-        with self.world.platform.database.write():
+        with self.world.platform.database.write("owner"):
             self.writes += 1
 
     def _again(self, act: Callable[[], None]) -> None:
@@ -182,12 +182,12 @@ def test_a_data_key_that_changes_while_it_is_wrapped_anew_stays_as_it_was_change
         moves = records.wrapped_anew(world.platform, BUCKET, records.behind(session, BUCKET, epoch, 10), epoch)
         old = records.load(session, subject)
     assert old is not None
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         records.put_back(session, records.seal_record(
             world.platform, subject, generation=2, created_at="", values={},
             under=world.platform.keyring.current(BUCKET),
         ))  # fmt: skip
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         records.move(session, moves)
     with world.platform.database.read() as session:
         new = records.load(session, subject)

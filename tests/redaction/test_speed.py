@@ -125,7 +125,7 @@ def test_a_group_shares_its_transactions_its_journal_entries_and_its_events(
 def test_one_that_fails_holds_up_and_undoes_none_of_the_others(world: World) -> None:
     people = withdrawn(world, 5)
     broken = people[2]
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.get_one(RecordRow, broken.subject)
         row.cells = row.cells[:-1] + bytes([row.cells[-1] ^ 1])
         session.add(row)
@@ -174,6 +174,7 @@ def test_a_handful_is_never_more_than_what_writers_may_wait_for() -> None:
     assert handfuls([]) == []
 
 
+@pytest.mark.sqlite("EXPLAIN QUERY PLAN")
 def test_a_look_for_keys_left_behind_reads_none_of_those_that_are_not(world: World) -> None:
     """It is done under the write lock: 40,000 keys that were moved already must not be looked at again."""
     with world.platform.database.read() as session:

@@ -60,7 +60,7 @@ def test_a_lapse_that_somebody_hides_is_found_and_carried_out(world: World, who:
     given = world.consent(who, [EMAIL])
     settle(world)
     world.withdraw(who, given)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         attack(session, who.subject)
     for _ in range(3):  # control: without the sweep it stays
         worker.run_once(world.platform, world.catalogue)
@@ -90,7 +90,7 @@ def test_a_job_that_was_moved_to_another_bucket_comes_back(world: World, who: Cu
     given = world.consent(who, [EMAIL])
     world.withdraw(who, given)
     plan.plan_due(world.platform, world.catalogue)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.exec(select(Job).where(Job.step != DONE)).one()
         right, row.bucket = row.bucket, (row.bucket + 1) % 256
         session.add(row)
@@ -101,20 +101,20 @@ def test_a_job_that_was_moved_to_another_bucket_comes_back(world: World, who: Cu
 
 
 def test_what_is_held_back_is_counted(world: World, who: Customer, clock: FixedClock) -> None:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         never_ends(session, who.subject)
         looked_at(session, who.subject)
     clock.advance(sweep.STUCK * 2)
     with world.platform.database.read() as session:
         held = sweep.held_back(session, world.now())
     assert held["jobs open for an hour"] == 1
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.exec(delete(LapseRow))  # type: ignore[call-overload]
     assert Sweep().some(world.platform, world.catalogue, budget=1) == 0
 
 
 def test_a_planted_job_without_fields_gets_no_certificate(world: World, who: Customer) -> None:
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.add(job(who.subject, step="planned"))
     settle(world)
     assert world.events("certificate.issued") == []

@@ -125,10 +125,10 @@ def test_an_idle_worker_looks_only_when_something_other_than_a_read_happened(wor
     assert watch.stirred(world.platform)
     watch.looked(more=False)
     assert not watch.stirred(world.platform)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         outbox.emit(session, event.RELEASE, at=world.now())
     assert not watch.stirred(world.platform)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         outbox.emit(session, event.CONSENT_WITHDRAWN, at=world.now())
     assert watch.stirred(world.platform)
     watch.looked(more=True)
@@ -202,7 +202,7 @@ def test_a_bucket_whose_rotation_fails_keeps_its_keys_and_is_tried_again(
 
 def put_back(world: World, job: str) -> None:
     """The job as it stands once it was put back from the journal: its survivors are not journalled."""
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         row = session.get_one(Job, job)
         row.step = RESEALED
         session.add(row)
@@ -218,7 +218,7 @@ def test_the_key_stays_while_a_survivor_of_the_bucket_is_not_journalled(
     worker.disposal.dispose(world.platform, world.catalogue, [job.id])
     put_back(world, job.id)
     row = Rotation(bucket=job.bucket, epoch=2, ended="[1]", began_at="2026-11-22T08:00:00.000Z")
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.add(row)
     world.platform.keyring.begin_rotation(job.bucket)
     assert rotation.rotate(world.platform, [job.bucket]) == frozenset()
@@ -260,7 +260,7 @@ def test_a_record_that_was_wrapped_late_with_the_old_epoch_is_moved_before_its_k
         monkeypatch.setattr(rotation, "_rewrap", rewrap)
         done = rewrap(platform, rows)
         # a writer that looked up the epoch before the rotation and commits after it
-        with platform.database.write() as session:
+        with platform.database.write("owner") as session:
             old = records.load(session, who.subject)
             assert old is not None
             place = records.DataKeyPlace(
@@ -339,7 +339,7 @@ def test_a_field_that_vanished_before_it_could_be_sealed_is_shredded_not_invente
     who = world.customer()
     world.withdraw(who, world.consent(who, [EMAIL]))
     worker.plan.plan_due(world.platform, world.catalogue)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         records.reseal(session, world.platform, who.subject, frozenset({GIVEN}))
     settle(world)
     assert [(row.field, row.action) for row in world.fates()] == [(EMAIL, "shred")]
@@ -355,7 +355,7 @@ def test_a_record_that_vanished_fails_its_job_and_nothing_else(world: World, ste
     if step == "resealed":
         worker.disposal.dispose(world.platform, world.catalogue, [job.id])
         put_back(world, job.id)
-    with world.platform.database.write() as session:
+    with world.platform.database.write("owner") as session:
         session.delete(session.get_one(records.RecordRow, who.subject))
     world.withdraw(other, world.consent(other, ALL))
     worker.run_once(world.platform, world.catalogue)

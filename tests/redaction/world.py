@@ -8,7 +8,6 @@ import atexit
 import contextlib
 import functools
 import shutil
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -38,6 +37,7 @@ from runtime.outbox import OutboxEvent, pending
 from runtime.platform import Platform
 from runtime.session import Database
 from runtime.settings import Settings
+from tests.engine import hand
 
 START = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 PHONE, EMAIL, CITY, GIVEN = map(Field, ("contact.phone", "contact.email", "address.city", "contact.given_name"))
@@ -86,7 +86,7 @@ class World:
 
     def __init__(self, home: Path, clock: Clocks | None = None) -> None:
         self.settings = settings_in(home)
-        shutil.copytree(_fresh(), home, dirs_exist_ok=True)
+        hand.copied_home(_fresh(), home, dirs_exist_ok=True)
         self.platform = Platform.open(self.settings, clock)
         self.catalogue = _catalogue()
 
@@ -97,7 +97,7 @@ class World:
         """An imported customer, enrolled."""
         at = self.now()
         origin = Origin(source="test", source_digest=uuid4().hex, importer=self.platform.controller, at=at)
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             subject = writer.create(session, self.platform, self.catalogue, values, origin=origin)
         who = Customer(subject, Ed25519Signer.generate())
         self.enrol(who)
@@ -115,7 +115,7 @@ class World:
             id=_urn(),
             at=at,
         )
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             self._store(session, "enrolment", who, document, self.platform.signer)
             credentials.raise_versions(session, [who.subject])
 
@@ -130,7 +130,7 @@ class World:
     ) -> Given:
         """A consent that the wallet signed."""
         begins = self.now() + starts_in
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             given = self._consent(session, who, self._process(fields, purpose), begins, begins + life)
             credentials.raise_versions(session, [who.subject])
         return given
@@ -141,7 +141,7 @@ class World:
         document = answers.build_withdrawal(
             given.id, given.digest, who.wallet.did, self.platform.controller, id=_urn(), at=at
         )
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             self._store(session, "withdrawal", who, document, who.wallet)
             if keep is not None:
                 smaller = self._consent(session, who, self._process(keep, MARKETING), at, at + timedelta(days=30))
@@ -152,7 +152,7 @@ class World:
 
     def revoke(self, who: Customer, given: Given) -> None:
         """The data protection officer ends a consent."""
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             credentials.end(session, session.get_one(Credential, given.id), "revoked", by="dpo", at=self.now())
             self._narrow(session, who.subject, given.id, self.now())
 
@@ -174,7 +174,7 @@ class World:
         for signer in (declaring, approving, self.platform.signer):
             document = proof.sign(document, signer, created=at)
         body = canonical.jcs(document)
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             session.add(
                 Credential(
                     id=document["id"], kind="ground", subject="*", did=declaring.did, body=body,
@@ -188,7 +188,7 @@ class World:
         return str(document["id"])
 
     def end_ground(self, who: Customer, ground_id: str) -> None:
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             credentials.end(session, session.get_one(Credential, ground_id), "revoked", by="dpo", at=self.now())
             self._narrow(session, who.subject, ground_id, self.now())
 
@@ -204,7 +204,7 @@ class World:
     def copy(self, name: str) -> Path:
         """A copy of the whole database, as a backup makes it."""
         target = self.settings.home / name
-        with sqlite3.connect(self.settings.db_dir / "fieldgrant.db") as source, sqlite3.connect(target) as copy:
+        with hand.connect(self.settings.db_dir / "fieldgrant.db") as source, hand.connect(target) as copy:
             source.backup(copy)
         return target
 

@@ -1,10 +1,13 @@
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.consent import SubjectId
@@ -15,11 +18,24 @@ KEY = bytes(32)
 ANN, BEN = SubjectId("sub_ann"), SubjectId("sub_ben")
 APPENDER = """
 import sys
+import threading
 from pathlib import Path
 from runtime.journal import Journal
 journal = Journal(Path(sys.argv[1]), bytes(32))
 for version in range(50):
     journal.append({"kind": "narrowing", "subject": sys.argv[2], "version": version + 1, "ended": []})
+"""
+
+HALVES = """
+import os, sys
+from runtime import journal_line
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+head, version = "", 0
+while True:
+    version += 1
+    entry = {"kind": "narrowing", "subject": "sub_ann", "version": version, "ended": []}
+    line, head = journal_line.seal(bytes(32), version, head, entry)
+    os.write(file, line[:20]), os.write(file, line[20:])
 """
 
 
@@ -74,6 +90,40 @@ def test_processes_that_append_at_once_make_one_unbroken_chain(journal: Journal,
     assert [journal.floor(SubjectId(f"sub_{n}")) for n in range(3)] == [50, 50, 50]
 
 
+def refreshed(journal: Journal, file: Path, lines: int) -> str | None:
+    """What a refresh says while another process writes that many lines, each in two halves."""
+    writer = subprocess.Popen([sys.executable, "-c", HALVES, str(file)])
+    until = time.monotonic() + 60
+    try:
+        while journal.head()[0] < lines:
+            journal.refresh()
+            assert time.monotonic() < until
+    except JournalError as error:
+        return error.code
+    finally:
+        writer.kill()
+        writer.wait()
+    return None
+
+
+def test_a_line_that_is_being_written_is_not_taken_for_a_broken_one(journal: Journal, tmp_path: Path) -> None:
+    assert refreshed(journal, tmp_path / FILE, 4000) is None
+
+
+def test_whoever_reads_on_behind_half_a_line_does_take_it_for_a_broken_one(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control."""
+
+    def on(self: Journal, offset: int) -> Iterator[bytes]:
+        with (tmp_path / FILE).open("rb") as file:
+            file.seek(offset)
+            yield from (line for line in file if line.endswith(b"\n"))
+
+    monkeypatch.setattr(Journal, "_lines", on)
+    assert refreshed(journal, tmp_path / FILE, 10**6) == "journal_broken"
+
+
 def test_a_line_torn_by_a_crash_is_not_there_and_is_cut_by_the_next_append(journal: Journal, tmp_path: Path) -> None:
     journal.append(narrowing(ANN, 1))
     with (tmp_path / FILE).open("ab") as file:
@@ -84,6 +134,7 @@ def test_a_line_torn_by_a_crash_is_not_there_and_is_cut_by_the_next_append(journ
     assert [entry.body["subject"] for entry in Journal(tmp_path, KEY).entries()] == [ANN, BEN]
 
 
+@settings(deadline=None)  # each example syncs files, and the disk takes its time
 @given(cut=st.integers(min_value=0, max_value=400))
 def test_wherever_a_crash_cuts_the_file_what_was_whole_before_stays(
     tmp_path_factory: pytest.TempPathFactory, cut: int
@@ -224,10 +275,55 @@ def test_an_append_that_is_not_durable_is_taken_back_and_says_so(
     with monkeypatch.context() as patch:
         patch.setattr("runtime.journal.os.fsync", broken)
         assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
-    assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
     again = Journal(tmp_path, KEY)
-    assert again.floor(ANN) == 1
-    assert again.append(narrowing(ANN, 2)) == 2
+    assert (journal.floor(ANN), again.floor(ANN)) == (1, 1)
+    assert journal.append(narrowing(ANN, 2)) == 2  # the disk is well again
+    assert again.append(narrowing(ANN, 3)) == 3
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_what_cannot_be_taken_back_at_once_is_taken_back_later_unless_others_went_on_behind_it(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: bool
+) -> None:
+    journal.append(narrowing(ANN, 1))
+
+    def broken(*_: int) -> None:
+        raise OSError("disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("runtime.journal.os.fsync", broken)
+        patch.setattr("runtime.journal.os.ftruncate", broken)
+        for _ in range(2):
+            assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
+    if others:  # the line that was not acknowledged stays: an end
+        assert Journal(tmp_path, KEY).append(narrowing(BEN, 1)) == 3
+        assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
+    else:
+        assert journal.append(narrowing(ANN, 3)) == 2
+    assert Journal(tmp_path, KEY).floor(ANN) == (2 if others else 3)
+
+
+def test_nobody_takes_in_a_line_before_it_is_durable(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that saw it would find the journal shrunk once it was taken back, and deny for good."""
+    other, seen = Journal(tmp_path, KEY), list[int]()
+    looking = threading.Thread(target=lambda: (other.refresh(), seen.append(other.floor(ANN))))
+
+    def slow(_: int) -> None:
+        looking.start()
+        looking.join(0.3)
+        seen.append(other.floor(ANN))
+        raise OSError("disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("runtime.journal.os.fsync", slow)
+        assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
+    looking.join(10)
+    assert seen == [0, 0]
+    journal.append(narrowing(ANN, 3))
+    other.refresh()
+    assert other.floor(ANN) == 3
 
 
 def test_an_append_is_synced_before_it_returns(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
@@ -29,6 +30,7 @@ def shape(url: str) -> dict[str, Any]:
         }
 
 
+@pytest.mark.sqlite("its own words for a schema; tests/postgresql looks at the other")
 def test_the_migrated_schema_is_that_of_the_tables_in_the_code(tmp_path: Path) -> None:
     """When this fails: `python tools/make_migration.py "what changed"`."""
     import_tables()
@@ -42,6 +44,7 @@ def test_the_migrated_schema_is_that_of_the_tables_in_the_code(tmp_path: Path) -
     assert shape(f"sqlite:///{tmp_path / 'migrated.db'}") == shape(f"sqlite:///{tmp_path / 'made.db'}")
 
 
+@pytest.mark.sqlite("an empty file")
 def test_a_table_that_no_revision_makes_is_seen(tmp_path: Path) -> None:
     """The control."""
     import_tables()

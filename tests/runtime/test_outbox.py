@@ -20,7 +20,7 @@ def database(tmp_path: Path) -> Database:
 
 
 def test_an_event_comes_back_as_it_was_emitted(database: Database) -> None:
-    with database.write() as session:
+    with database.write("owner") as session:
         made = outbox.emit(
             session,
             "release",
@@ -38,7 +38,7 @@ def test_an_event_comes_back_as_it_was_emitted(database: Database) -> None:
 
 
 def test_a_body_is_canonical_and_carries_one_subject_only(database: Database) -> None:
-    with database.write() as session:
+    with database.write("owner") as session:
         made = outbox.emit(session, "release", at=AT, header={"b": 1}, records=[(ANN, {"z": 1, "a": 2}), (BEN, {})])
     with database.read() as session:
         first, second = outbox.pending(session, 0, 10)[0].bodies()
@@ -51,7 +51,7 @@ def test_a_body_is_canonical_and_carries_one_subject_only(database: Database) ->
 
 
 def test_an_event_is_gone_with_the_change_that_it_tells_of(database: Database) -> None:
-    with pytest.raises(RuntimeError), database.write() as session:  # noqa: PT012
+    with pytest.raises(RuntimeError), database.write("owner") as session:  # noqa: PT012
         outbox.emit(session, "release", at=AT)
         raise RuntimeError
     with database.read() as session:
@@ -61,7 +61,7 @@ def test_an_event_is_gone_with_the_change_that_it_tells_of(database: Database) -
 def test_a_key_counts_once_within_and_across_transactions(database: Database) -> None:
     made = []
     for _ in range(2):
-        with database.write() as session:
+        with database.write("owner") as session:
             made += [outbox.emit(session, "release", at=AT, key="k") for _ in range(2)]
     assert len(set(made)) == 1
     with database.read() as session:
@@ -69,7 +69,7 @@ def test_a_key_counts_once_within_and_across_transactions(database: Database) ->
 
 
 def test_pending_goes_on_where_it_stopped(database: Database) -> None:
-    with database.write() as session:
+    with database.write("owner") as session:
         made = [outbox.emit(session, "release", at=AT) for _ in range(5)]
     with database.read() as session:
         first = outbox.pending(session, 0, 2)
@@ -78,5 +78,5 @@ def test_pending_goes_on_where_it_stopped(database: Database) -> None:
 
 
 def test_an_unknown_type_is_refused(database: Database) -> None:
-    with pytest.raises(ValueError, match="unknown type"), database.write() as session:
+    with pytest.raises(ValueError, match="unknown type"), database.write("owner") as session:
         outbox.emit(session, "gossip", at=AT)

@@ -40,6 +40,7 @@ def test_a_platform_is_not_made_over_another(settings: Settings) -> None:
     assert caught.value.code == "ring_exists"
 
 
+@pytest.mark.sqlite("looks for its file")
 def test_keys_lie_apart_from_the_data_and_data_has_one_key_ring(settings: Settings, tmp_path: Path) -> None:
     for keys in (settings.data_dir / "keys", settings.data_dir, settings.data_dir.parent):
         with pytest.raises(RingError) as caught:

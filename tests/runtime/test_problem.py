@@ -1,3 +1,4 @@
+import errno
 import logging
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 
 from protocol.errors import EvidenceError
 from runtime.clock import ClockError
+from runtime.journal import JournalError
 from runtime.problem import Problem, install, json_body
 
 
@@ -27,6 +29,9 @@ def client() -> TestClient:
             "evidence": EvidenceError("bad_proof", "no", field="proof"),
             "mapped": EvidenceError("unknown_key", "no"),
             "clock": ClockError("jumped"),
+            "journal": JournalError("journal_failed", "disk"),
+            "full": OSError(errno.ENOSPC, "alice@example.com"),
+            "missing": FileNotFoundError(errno.ENOENT, "alice@example.com"),
             "http": HTTPException(404),
             "teapot": HTTPException(418),
             "bug": RuntimeError("alice@example.com"),
@@ -54,6 +59,9 @@ def client() -> TestClient:
         ("evidence", 400, "bad_proof"),
         ("mapped", 401, "unknown_key"),
         ("clock", 503, "clock_implausible"),
+        ("journal", 503, "journal_failed"),
+        ("full", 503, "storage_failed"),
+        ("missing", 500, "internal"),
         ("http", 404, "not_found"),
         ("teapot", 418, "http_418"),
         ("bug", 500, "internal"),

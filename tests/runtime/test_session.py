@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from runtime.session import Database
 
@@ -71,7 +71,7 @@ def test_a_reading_session_takes_its_snapshot_no_earlier_than_its_first_statemen
 
 
 def test_a_reading_session_cannot_write(database: Database) -> None:
-    with pytest.raises(OperationalError), database.read() as session:
+    with pytest.raises(DBAPIError), database.read() as session:
         session.execute(text("UPDATE counter SET n = 9"))
     assert count(database) == 0
 
@@ -98,6 +98,7 @@ def test_threads_that_write_at_once_lose_no_update(database: Database) -> None:
     assert count(database) == 100
 
 
+@pytest.mark.sqlite("PRAGMA")
 def test_without_the_write_lock_from_the_start_the_same_threads_do_collide(database: Database) -> None:
     """The control: BEGIN instead of BEGIN IMMEDIATE."""
     barrier, failures = threading.Barrier(2), []
@@ -120,6 +121,7 @@ def test_without_the_write_lock_from_the_start_the_same_threads_do_collide(datab
     assert failures
 
 
+@pytest.mark.sqlite("PRAGMA")
 def test_durability_and_residue_settings_hold_on_every_connection(database: Database) -> None:
     with database.read() as one, database.read() as other:
         for session in (one, other):

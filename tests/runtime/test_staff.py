@@ -29,7 +29,7 @@ def clock() -> FixedClock:
 @pytest.fixture
 def platform(tmp_path: Path, clock: FixedClock) -> Iterator[Platform]:
     platform = Platform.create(Settings(home=tmp_path, mail_dir=tmp_path / "mail", sign_in_rate="3/minute"), clock)
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         for account, role in (("mei", "marketing"), ("dora", "dpo")):
             staff.create_account(
                 session, platform.keyring, account=account, name="X", role=role, password=PASSWORD, at=START
@@ -126,12 +126,12 @@ def test_signing_out_ends_the_token(client: TestClient) -> None:
 
 def test_an_ended_account_has_no_sessions_and_gets_none(client: TestClient, platform: Platform) -> None:
     headers = enter(client)
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         staff.end_account(session, platform, "mei", START)
     assert client.get("/staff/me", headers=headers).status_code == 401
     answer = client.post("/staff/sessions", json={"account": "mei", "password": PASSWORD})
     assert answer.json()["code"] == "bad_sign_in"
-    with pytest.raises(Problem, match="no such account"), platform.database.write() as session:
+    with pytest.raises(Problem, match="no such account"), platform.database.write("owner") as session:
         staff.end_account(session, platform, "nobody", START)
 
 
@@ -175,13 +175,13 @@ def test_a_token_has_a_rate_of_its_own(client: TestClient) -> None:
 )
 def test_an_account_that_cannot_be_says_why(platform: Platform, change: dict[str, str], code: str) -> None:
     wanted = {"account": "tom", "name": "Tom", "role": "sales", "password": PASSWORD} | change
-    with pytest.raises(Problem) as caught, platform.database.write() as session:
+    with pytest.raises(Problem) as caught, platform.database.write("owner") as session:
         staff.create_account(session, platform.keyring, at=START, **wanted)
     assert caught.value.code == code
 
 
 def _forge(platform: Platform, statement: str) -> None:
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         session.execute(text(statement))
 
 
@@ -226,9 +226,9 @@ def test_an_ended_account_whose_older_row_is_put_back_stays_ended(platform: Plat
     with platform.database.read() as session:
         tables = [table.__table__ for table in (StaffAccount, StaffSession)]
         before = [session.connection().execute(table.select()).mappings().all() for table in tables]
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         staff.end_account(session, platform, "mei", START)
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         for table, rows in zip(tables, before, strict=True):
             session.connection().execute(table.delete())
             session.connection().execute(table.insert(), [dict(row) for row in rows])
@@ -241,7 +241,7 @@ def test_an_ended_account_whose_older_row_is_put_back_stays_ended(platform: Plat
 
 
 def test_control_an_older_row_of_an_account_that_goes_on_signs_in(platform: Platform) -> None:
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         row = session.get_one(StaffAccount, "mei")
         kept = row.model_dump()
         session.delete(row)

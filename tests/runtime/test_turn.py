@@ -74,6 +74,7 @@ def test_a_newcomer_gets_the_next_turn_however_busy_the_other_is(tmp_path: Path)
     assert control > fair
 
 
+@pytest.mark.sqlite("its write-ahead log")
 @pytest.mark.alone
 def test_a_checkpoint_does_not_wait_for_a_reader_and_keeps_no_writer_waiting(database: Database) -> None:
     with database.read() as reader:

@@ -1,11 +1,11 @@
 """One organisation per test, on a clock that stands until told to move."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.engine import hand
 from tests.verifier.stage import Customer, Stage, make, open_stage
 
 
@@ -20,7 +20,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def stage(tmp_path: Path, empty: Path) -> Iterator[Stage]:
     home = tmp_path / "home"
-    shutil.copytree(empty, home)
+    hand.copied_home(empty, home)
     made = open_stage(home)
     yield made
     made.platform.close()

@@ -1,7 +1,6 @@
 """A real platform with the real registry and a real gate: wallets sign, and attackers write to the database."""
 
 import secrets
-import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from runtime.outbox import OutboxEvent, pending
 from runtime.platform import Platform
 from runtime.settings import Settings
 from runtime.staff import Staff
+from tests.engine import hand
 from verifier import allowance, gate
 from verifier.gate import Gate, Passage, Reader, Verdict
 
@@ -74,7 +74,7 @@ class Stage:
     def subject(self) -> SubjectId:
         """A new customer record's subject, compiled as the writer compiles it."""
         subject = SubjectId("sub_" + secrets.token_hex(13))
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             credentials.open_standing(session, subject)
             self.compile(session, subject)
         return subject
@@ -82,7 +82,7 @@ class Stage:
     def enrol(self, subject: SubjectId | None = None) -> Customer:
         """A customer with an enrolled wallet."""
         customer = Customer(subject or self.subject(), Ed25519Signer.generate())
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             self.store_enrolment(session, customer)
             self.registry.moved(session, customer.subject)
         return customer
@@ -103,7 +103,7 @@ class Stage:
         purpose = wish.pop("purpose", "marketing")
         wishes = [Wish(purpose=purpose, fields=frozenset(fields), **wish)]
         role = sorted(self.catalogue.purpose(purpose).roles)[0]
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             row, _ = asks.make(
                 session,
                 self.platform,
@@ -199,7 +199,7 @@ class Stage:
 
     def expire(self) -> None:
         """What the issuer's worker does about consents that ran out."""
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             ids = self.registry.expire(session, self.clock.now())
         settling.settle(self.registry, *ids)
 
@@ -214,7 +214,7 @@ class Stage:
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """What an attacker who may write to the database does."""
-        with closing(sqlite3.connect(self.platform.settings.db_dir / "fieldgrant.db", timeout=10)) as connection:
+        with closing(hand.connect(self.platform.settings.db_dir / "fieldgrant.db", timeout=10)) as connection:
             rows = connection.execute(statement, values).fetchall()
             connection.commit()
             return rows
@@ -233,7 +233,7 @@ class Stage:
             return session.get_one(Credential, id_)
 
     def compile_again(self, subject: SubjectId) -> None:
-        with self.platform.database.write() as session:
+        with self.platform.database.write("owner") as session:
             self.compile(session, subject)
 
     def allowances(self, subject: SubjectId) -> dict[tuple[str, str, str], Mapping[str, Any]]:
@@ -258,7 +258,7 @@ def make(home: Path) -> None:
     """An empty organisation in a directory; copies of it are as good."""
     platform = Platform.create(settings_in(home), FixedClock(START))
     import_tables()
-    with platform.database.write() as session:
+    with platform.database.write("owner") as session:
         SQLModel.metadata.create_all(session.connection())
     platform.close()
 

@@ -33,7 +33,7 @@ def test_five_hundred_subjects_are_compiled_in_under_two_seconds(stage: Stage) -
     stage.ground("administration", GIVEN, FAMILY)
     stage.ground("invitation", EMAIL, roles=frozenset({"mailer"}), until_enrolled=True)
     subjects = [SubjectId(f"sub_{number:026}") for number in range(500)]
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         for subject in subjects:
             credentials.open_standing(session, subject)
         start = time.process_time()

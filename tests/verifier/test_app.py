@@ -18,7 +18,7 @@ PASSWORD = "correct horse battery staple"
 @pytest.fixture
 def client(stage: Stage) -> Iterator[TestClient]:
     for account, role in (("mia", "marketing"), ("sam", "sales")):
-        with stage.platform.database.write() as session:
+        with stage.platform.database.write("owner") as session:
             staff.create_account(
                 session, stage.platform.keyring, account=account, name=account, role=role, password=PASSWORD,
                 at=stage.clock.now(),

@@ -154,7 +154,7 @@ def test_a_cleared_status_bit_changes_nothing_here(stage: Stage, customer: Custo
 
 def plant(stage: Stage, document: dict[str, object], kind: str, subject: SubjectId, did: Did) -> None:
     """Put a document into the database past the registry, and have it compiled."""
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         session.add(signed.row(document, kind, subject=subject, did=did, at=stage.clock.now()))
     stage.compile_again(subject)
 
@@ -211,7 +211,9 @@ def test_an_enrolment_that_the_controller_did_not_sign_binds_nobody(stage: Stage
 
 def test_an_enrolment_without_the_wallets_own_presentation_binds_nobody(stage: Stage) -> None:
     customer = Customer(stage.subject(), Ed25519Signer.generate())
-    with stage.platform.database.write() as session:  # the controller itself, with a presentation of another wallet
+    with stage.platform.database.write(
+        "owner"
+    ) as session:  # the controller itself, with a presentation of another wallet
         stage.store_enrolment(session, customer, presenter=Ed25519Signer.generate())
         stage.registry.moved(session, customer.subject)
     stage.give(customer)

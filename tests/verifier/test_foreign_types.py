@@ -5,6 +5,8 @@ import pytest
 from tests.verifier.stage import ASKED, EMAIL, Customer, Stage
 from verifier import allowance, reconcile
 
+pytestmark = pytest.mark.sqlite("a column of PostgreSQL takes values of its own type alone")
+
 
 def told(stage: Stage, customer: Customer) -> set[tuple[str, str]]:
     return {

@@ -291,6 +291,6 @@ def test_grants_are_read_by_others_as_the_gate_reads_them(stage: Stage, customer
 
 
 def test_only_who_is_under_quarantine_can_be_freed(stage: Stage) -> None:
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         assert not quarantine.lift(session, SubjectId("sub_nobody"), stage.clock.now())
     assert stage.events(event.SUBJECT_QUARANTINED) == []

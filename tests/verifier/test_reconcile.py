@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from issuer import settling, signed
 from issuer.credentials import Credential
 from protocol import event
+from tests.engine import hand
 from tests.verifier.stage import ASKED, CITY, EMAIL, GIVEN, PHONE, Customer, Stage
 from verifier import gate as gates
 from verifier import reconcile
@@ -27,11 +27,11 @@ def restored(stage: Stage) -> Iterator[None]:
     """What happens inside is lost from the database, as by a restore; the journal keeps what it has."""
     path = stage.platform.settings.db_dir / "fieldgrant.db"
     copy = path.with_suffix(".backup")
-    with contextlib.closing(sqlite3.connect(path)) as live, contextlib.closing(sqlite3.connect(copy)) as backup:
+    with contextlib.closing(hand.connect(path)) as live, contextlib.closing(hand.connect(copy)) as backup:
         live.backup(backup)
     yield
     stage.platform.database.dispose()
-    with contextlib.closing(sqlite3.connect(copy)) as backup, contextlib.closing(sqlite3.connect(path)) as live:
+    with contextlib.closing(hand.connect(copy)) as backup, contextlib.closing(hand.connect(path)) as live:
         backup.backup(live)
 
 
@@ -98,7 +98,7 @@ def test_a_restored_enrolment_is_replayed_and_ends_the_mailers_ground(stage: Sta
     stage.ground("invitation", EMAIL, PHONE, roles=frozenset({"mailer"}), until_enrolled=True)
     with restored(stage):
         customer = Customer(subject, stage.enrol(stage.subject()).wallet)
-        with stage.platform.database.write() as session:
+        with stage.platform.database.write("owner") as session:
             id_ = stage.store_enrolment(session, customer)
             version = stage.registry.raised(session, subject)
             evidence = {"enrolment": signed.document(session.get_one(Credential, id_))}

@@ -287,8 +287,10 @@ def test_the_language_follows_the_locale(monkeypatch: pytest.MonkeyPatch, locale
 
 def test_every_command_explains_itself_with_an_example() -> None:
     names = [command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback]
-    names += [f"request {one}" for one in ("access", "portability", "correct", "erase", "object", "restrict")]
-    assert len(names) == 22
+    names += [
+        f"request {one}" for one in ("access", "portability", "explain", "correct", "erase", "object", "restrict")
+    ]
+    assert len(names) == 23
     for name in names:
         done = CliRunner().invoke(cli.app, [*name.split(), "--help"], env={"COLUMNS": "120"})
         assert done.exit_code == 0

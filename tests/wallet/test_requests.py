@@ -150,3 +150,21 @@ def test_a_name_from_an_answer_leads_out_of_no_directory(tmp_path: Path) -> None
     assert {one.parent for one in written} == {tmp_path}
     with pytest.raises(WalletError, match="exists"):
         requests.save(copy, tmp_path)
+
+
+def test_a_read_of_the_history_is_explained_to_its_owner(terminal: Terminal, place: Place, held: Held) -> None:
+    place.ground("care", "service", (CITY,), subjects=[held.subject], basis="dpv:PublicInterest")
+    place.shown(held.subject, "service", "service")
+    found = json.loads(terminal("history", "--json").stdout)["items"]
+    read = next(one for one in found if one["kind"] == "release" and one["role"] == "service")
+    assert read["event"][9:17] in terminal("history").stdout
+    done = terminal("request", "explain", read["event"][9:17], "--json")
+    assert done.exit_code == 0, done.output
+    asked = json.loads(done.stdout)
+    assert (asked["kind"], asked["event"]) == ("explanation", read["event"])
+    said = {"explanation": "You called about your car."}
+    assert place.post("dpo", f"/issuer/requests/{asked['id']}/answer", said).status_code == 200
+    assert "You called about your car." in terminal("requests").stdout
+    assert "请求说明" in terminal("requests", "--lang", "zh-CN").stdout
+    assert "unknown_read" in terminal("request", "explain", "ffffffff").stderr
+    assert "unknown_read" in terminal("request", "explain", f"urn:uuid:{'f' * 8}").stderr

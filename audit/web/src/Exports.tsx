@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Problem } from "../../../crm_core/web/ui/http";
 import { Icon } from "../../../crm_core/web/ui/icons";
-import { Button, Chip, Empty, Loading, Note, Table } from "../../../crm_core/web/ui/pieces";
+import { Button, Chip, Empty, Heads, Loading, Note, Table } from "../../../crm_core/web/ui/pieces";
 import { go, route, to } from "../../../crm_core/web/ui/route";
 import type { Job } from "./api";
 import * as api from "./api";
@@ -75,15 +75,7 @@ export function Exports() {
 function Rows({ jobs }: { readonly jobs: readonly Job[] }) {
   return (
     <Table label={t("exports.mine")}>
-      <thead>
-        <tr>
-          {(["person", "fields", "export.asked", "export.size", "result"] as const).map((key) => (
-            <th key={key} scope="col" class="plain">
-              {t(key)}
-            </th>
-          ))}
-        </tr>
-      </thead>
+      <Heads all={(["person", "fields", "export.asked", "export.size", "result"] as const).map((key) => t(key))} />
       <tbody>
         {jobs.map((one) => (
           <tr key={one.id}>

@@ -1,4 +1,4 @@
-import { Button, Chip, Empty, Loading, Note, Select, Table } from "../../../crm_core/web/ui/pieces";
+import { Button, Chip, Empty, Heads, Loading, Note, Select, Table } from "../../../crm_core/web/ui/pieces";
 import { go, to } from "../../../crm_core/web/ui/route";
 import { type Node, type Story, type Told, tell } from "../core/tale";
 import * as api from "./api";
@@ -118,15 +118,11 @@ function Equal({ nodes, story }: { readonly nodes: readonly Node[]; readonly sto
   const name = new Map(nodes.map((one) => [one.id, nameOf(one)]));
   return (
     <Table label={t("provenance.table")}>
-      <thead>
-        <tr>
-          {(["part.what", "part", "part.count", "part.first", "part.last", "part.leads"] as const).map((key) => (
-            <th key={key} scope="col" class="plain">
-              {t(key)}
-            </th>
-          ))}
-        </tr>
-      </thead>
+      <Heads
+        all={(["part.what", "part", "part.count", "part.first", "part.last", "part.leads"] as const).map((key) =>
+          t(key),
+        )}
+      />
       <tbody>
         {nodes.map((one) => (
           <tr key={one.id}>
@@ -154,15 +150,7 @@ function Equal({ nodes, story }: { readonly nodes: readonly Node[]; readonly sto
 function Events({ events }: { readonly events: readonly Told[] }) {
   return (
     <Table label={t("provenance.events")}>
-      <thead>
-        <tr>
-          {(["what", "when", "purpose", "result"] as const).map((key) => (
-            <th key={key} scope="col" class="plain">
-              {t(key)}
-            </th>
-          ))}
-        </tr>
-      </thead>
+      <Heads all={(["what", "when", "purpose", "result"] as const).map((key) => t(key))} />
       <tbody>
         {events.map((one) => (
           <tr key={one.id}>

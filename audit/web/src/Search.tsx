@@ -1,5 +1,5 @@
 import { useComputed } from "@preact/signals";
-import { Button, Chip, Empty, Loading, Table } from "../../../crm_core/web/ui/pieces";
+import { Button, Chip, Empty, Heads, Loading, Table } from "../../../crm_core/web/ui/pieces";
 import { go, route, to } from "../../../crm_core/web/ui/route";
 import type { JsonObject } from "../../../wallet/web/core/jcs";
 import type { Item } from "./api";
@@ -88,15 +88,7 @@ export function Search() {
 function Rows({ items, busy }: { readonly items: readonly Item[]; readonly busy: boolean }) {
   return (
     <Table label={t("search")} busy={busy}>
-      <thead>
-        <tr>
-          {(["what", "when", "whom", "fields", "purpose", "actor", "result"] as const).map((key) => (
-            <th key={key} scope="col" class="plain">
-              {t(key)}
-            </th>
-          ))}
-        </tr>
-      </thead>
+      <Heads all={(["what", "when", "whom", "fields", "purpose", "actor", "result"] as const).map((key) => t(key))} />
       <tbody>
         {items.map((one) => (
           <tr key={`${one.leaf} ${one.place}`}>

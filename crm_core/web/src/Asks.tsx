@@ -1,6 +1,7 @@
 import { useSignal } from "@preact/signals";
+import { useAct } from "../ui/act";
 import { ago, day, moment } from "../ui/i18n";
-import { Button, Dialog, Empty, ErrorNote, Loading, Select, Table } from "../ui/pieces";
+import { Button, Dialog, Empty, ErrorNote, Heads, Loading, Select, Table } from "../ui/pieces";
 import { to } from "../ui/route";
 import { session } from "../ui/session";
 import { fieldsOf, purposeOf, request, State } from "./AsksTo";
@@ -87,18 +88,13 @@ function Rows({ asks, busy, onDone }: RowsProps) {
       {handing.value && <HandOver id={handing.value.id} onClose={() => (handing.value = null)} />}
       {ending.value && <EndDialog ask={ending.value} onClose={() => (ending.value = null)} onDone={onDone} />}
       <Table label={t("asks")} busy={busy}>
-        <thead>
-          <tr>
-            {(["asks.what", "asks.whom", "asks.which", "asks.when", "asks.state"] as const).map((key) => (
-              <th key={key} scope="col" class="plain">
-                {t(key)}
-              </th>
-            ))}
-            <th class="plain">
-              <span class="unseen">{t("asks.do")}</span>
-            </th>
-          </tr>
-        </thead>
+        <Heads
+          all={(["asks.what", "asks.whom", "asks.which", "asks.when", "asks.state"] as const).map((key) => t(key))}
+        >
+          <th class="plain">
+            <span class="unseen">{t("asks.do")}</span>
+          </th>
+        </Heads>
         <tbody>
           {asks.map((one) => (
             <tr key={one.id}>
@@ -154,20 +150,13 @@ interface EndProps {
 }
 
 function EndDialog({ ask, onClose, onDone }: EndProps) {
-  const busy = useSignal(false);
-  const error = useSignal<unknown>(null);
-  async function end() {
-    busy.value = true;
-    error.value = null;
-    try {
+  const { busy, error, run } = useAct();
+  const end = () =>
+    run(async () => {
       await api.endAsk(ask.id);
       onClose();
       onDone();
-    } catch (problem) {
-      error.value = problem;
-      busy.value = false;
-    }
-  }
+    });
   return (
     <Dialog title={t("asks.end.title")} onClose={onClose}>
       <p>{t("asks.end.more", { purpose: purposeOf(ask) })}</p>

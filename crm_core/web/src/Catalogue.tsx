@@ -1,4 +1,5 @@
 import { useSignal } from "@preact/signals";
+import { useAct } from "../ui/act";
 import { Problem } from "../ui/http";
 import { ago, day, moment } from "../ui/i18n";
 import { Button, Chip, Dialog, Empty, ErrorNote, Field, Loading, Note, Table } from "../ui/pieces";
@@ -241,22 +242,16 @@ interface BackProps {
 }
 
 function BackDialog({ one, onClose, onDone }: BackProps) {
-  const busy = useSignal(false);
-  const error = useSignal<unknown>(null);
+  const { busy, error, run } = useAct();
   const named = error.value instanceof Problem && error.value.field === "version" ? error.value.detail : undefined;
-  async function go(event: SubmitEvent) {
+  function go(event: SubmitEvent) {
     event.preventDefault();
     const name = String(new FormData(event.currentTarget as HTMLFormElement).get("version")).trim();
-    busy.value = true;
-    error.value = null;
-    try {
+    void run(async () => {
       await rollBack(one.number, name);
       onClose();
       onDone();
-    } catch (problem) {
-      error.value = problem;
-      busy.value = false;
-    }
+    });
   }
   return (
     <Dialog title={ct("back.title", { version: one.version ?? String(one.number) })} onClose={onClose}>

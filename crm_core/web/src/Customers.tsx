@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "../ui/icons";
 import { Button, Empty, ErrorNote, Loading, Table } from "../ui/pieces";
 import { to } from "../ui/route";
@@ -26,7 +27,7 @@ export function Customers({ of }: { readonly of: PurposeEntry }) {
       <Tools asked={asked} fields={fields} query={() => question(of, names, asked)} />
       {reading.error.value !== null && <ErrorNote error={reading.error.value} onAgain={reading.again} />}
       {reading.data.value ? (
-        <div class={`card list ${reading.busy.value ? "waiting" : ""}`}>
+        <div class={`card list people ${reading.busy.value ? "waiting" : ""}`}>
           {reading.data.value.items.length > 0 ? (
             <Rows page={reading.data.value} asked={asked} names={names} busy={reading.busy.value} />
           ) : (
@@ -57,8 +58,10 @@ interface RowsProps {
 
 function Rows({ page, asked, names, busy }: RowsProps) {
   const columns = asked.columns.value.map((id): Column => ({ id, name: named(id), entry: field(id) }));
+  const body = useRef<HTMLTableSectionElement>(null);
+  useEffect(() => body.current?.classList.remove("first"), []); // once painted: until then only what is in sight is
   return (
-    <Table label={t("customers")} busy={busy}>
+    <Table label={t("customers")} busy={busy} columns={columns.length + 1}>
       <thead>
         <tr>
           <Heading id={names[0]} text={t("customer")} asked={asked} />
@@ -67,10 +70,15 @@ function Rows({ page, asked, names, busy }: RowsProps) {
           ))}
         </tr>
       </thead>
-      <tbody>{page.items.map((customer) => row(customer, columns))}</tbody>
+      <tbody ref={body} class="first">
+        {page.items.map((customer) => row(customer, columns))}
+      </tbody>
     </Table>
   );
 }
+
+/** A text of more letters may be cut off in its column. */
+const LONG = 14;
 
 interface Column {
   readonly id: string;
@@ -117,7 +125,12 @@ function cell(customer: Customer, { id, name, entry }: Column) {
       </td>
     );
   return (
-    <td key={id} data-label={name} class={entry?.type === "number" ? "tabular" : undefined}>
+    <td
+      key={id}
+      data-label={name}
+      class={entry?.type === "number" ? "tabular" : undefined}
+      title={text.length > LONG ? text : undefined}
+    >
       {text}
     </td>
   );

@@ -1,7 +1,9 @@
 import { useSignal } from "@preact/signals";
+import { useAct } from "../ui/act";
 import { label } from "../ui/i18n";
 import { useKept, useKeptForm } from "../ui/kept";
 import { Button, Dialog, ErrorNote, Field, Loading, Select } from "../ui/pieces";
+import { Area } from "./Area";
 import type { PublicCatalogue } from "./api";
 import * as api from "./api";
 import { FieldTicks } from "./FieldTicks";
@@ -47,11 +49,10 @@ function Form({ terms, named = [], onClose, onDone }: Props & { readonly terms: 
   const purpose = useKept("declare.purpose", () => open[0]?.[0] ?? "");
   const fields = useKept<readonly string[]>("declare.fields", () => []);
   const form = useKeptForm("declare");
-  const busy = useSignal(false);
-  const error = useSignal<unknown>(null);
+  const { busy, error, run } = useAct();
   const of = terms.purposes[purpose.value];
 
-  async function sign(event: SubmitEvent) {
+  function sign(event: SubmitEvent) {
     event.preventDefault();
     const given = new FormData(event.currentTarget as HTMLFormElement);
     const word = (name: string) => String(given.get(name) ?? "").trim();
@@ -66,9 +67,7 @@ function Form({ terms, named = [], onClose, onDone }: Props & { readonly terms: 
             ? t("grounds.whom.hint", { n: MOST })
             : "";
     if (wrong.value) return;
-    busy.value = true;
-    error.value = null;
-    try {
+    void run(async () => {
       await api.declare({
         key: word("key"),
         basis: `dpv:${word("basis")}`,
@@ -81,10 +80,7 @@ function Form({ terms, named = [], onClose, onDone }: Props & { readonly terms: 
       });
       onClose();
       onDone();
-    } catch (problem) {
-      error.value = problem;
-      busy.value = false;
-    }
+    });
   }
 
   return (
@@ -113,22 +109,17 @@ function Form({ terms, named = [], onClose, onDone }: Props & { readonly terms: 
         <option value="named">{t("grounds.named")}</option>
       </Select>
       {whom.value === "named" && (
-        <label class="text">
-          <span>{t("grounds.whom")}</span>
-          <textarea
-            name="subjects"
-            class="mono"
-            rows={3}
-            required
-            spellcheck={false}
-            defaultValue={named.join("\n")}
-            aria-invalid={wrong.value ? "true" : undefined}
-            aria-describedby="whom-more"
-          />
-          <span id="whom-more" class={wrong.value ? "hint bad" : "hint"}>
-            {wrong.value || t("grounds.whom.hint", { n: MOST })}
-          </span>
-        </label>
+        <Area
+          label={t("grounds.whom")}
+          hint={t("grounds.whom.hint", { n: MOST })}
+          problem={wrong.value || undefined}
+          name="subjects"
+          class="mono"
+          rows={3}
+          required
+          spellcheck={false}
+          defaultValue={named.join("\n")}
+        />
       )}
       <div class="pair">
         <Select label={t("grounds.basis")} name="basis">

@@ -1,4 +1,5 @@
 import { useSignal } from "@preact/signals";
+import { useAct } from "../ui/act";
 import { day, language } from "../ui/i18n";
 import { useKept } from "../ui/kept";
 import { Button, Chip, Dialog, Empty, ErrorNote, Loading } from "../ui/pieces";
@@ -152,20 +153,13 @@ interface ConfirmProps {
 }
 
 function Confirm({ ground, act, onClose, onDone }: ConfirmProps) {
-  const busy = useSignal(false);
-  const error = useSignal<unknown>(null);
-  async function go() {
-    busy.value = true;
-    error.value = null;
-    try {
+  const { busy, error, run } = useAct();
+  const go = () =>
+    run(async () => {
       await (act === "approve" ? api.approveGround(ground.id) : api.endGround(ground.id));
       onClose();
       onDone();
-    } catch (problem) {
-      error.value = problem;
-      busy.value = false;
-    }
-  }
+    });
   return (
     <Dialog title={t(`grounds.${act}`)} onClose={onClose}>
       <p>{t(`grounds.${act}.more`)}</p>

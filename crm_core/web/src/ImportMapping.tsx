@@ -1,13 +1,11 @@
 import type { Signal } from "@preact/signals";
-import { label, texts } from "../ui/i18n";
+import { label } from "../ui/i18n";
 import { Icon } from "../ui/icons";
 import { Loading, Select, Table } from "../ui/pieces";
 import { catalogue } from "./desk";
-import en from "./import.en.json";
-import zh from "./import.zh-CN.json";
+import { isaid, it } from "./importing";
 import { named } from "./words";
 
-const t = texts(en, zh);
 const ENCODINGS = [
   "utf-8",
   "utf-16",
@@ -54,15 +52,15 @@ export function Mapping({ preview, asked, encoding, failed }: Props) {
     <>
       {preview && (
         <>
-          <p class="soft">{t("mapping.more")}</p>
-          <Table label={t("mapping")}>
+          <p class="soft">{it("mapping.more")}</p>
+          <Table label={it("mapping")}>
             <thead>
               <tr>
-                <th scope="col">{t("mapping.column")}</th>
-                <th scope="col">{t("mapping.field")}</th>
+                <th scope="col">{it("mapping.column")}</th>
+                <th scope="col">{it("mapping.field")}</th>
                 {preview.rows.map((one) => (
                   <th key={one.row} scope="col">
-                    {t("mapping.row", { n: one.row })}
+                    {it("mapping.row", { n: one.row })}
                   </th>
                 ))}
               </tr>
@@ -87,8 +85,8 @@ export function Mapping({ preview, asked, encoding, failed }: Props) {
             <ul class="faults">
               {bad.map((one) => (
                 <li key={one.row}>
-                  {t("mapping.fault", { n: one.row, column: one.column ?? "—" })}{" "}
-                  {`reason.${one.fault}` in en ? t(`reason.${one.fault}` as keyof typeof en) : one.fault}
+                  {it("mapping.fault", { n: one.row, column: one.column ?? "—" })}{" "}
+                  {isaid(`reason.${one.fault}`, one.fault ?? "")}
                 </li>
               ))}
             </ul>
@@ -96,12 +94,12 @@ export function Mapping({ preview, asked, encoding, failed }: Props) {
         </>
       )}
       <Select
-        label={t("encoding")}
+        label={it("encoding")}
         class="small"
         value={encoding.value}
         onChange={(event) => (encoding.value = event.currentTarget.value)}
       >
-        <option value="">{t("encoding.auto")}</option>
+        <option value="">{it("encoding.auto")}</option>
         {ENCODINGS.map((one) => (
           <option key={one} value={one}>
             {one}
@@ -117,15 +115,15 @@ function Which({ column, asked }: { readonly column: Preview["columns"][number];
   const near = fields.filter((one) => column.suggestions.includes(one.id));
   return (
     <Select
-      label={t("mapping.which", { column: column.heading })}
+      label={it("mapping.which", { column: column.heading })}
       quietly
       class="small"
       value={column.field ?? ""}
       onChange={(event) => (asked.value = { ...asked.value, [column.heading]: event.currentTarget.value })}
     >
-      <option value="">{t("mapping.out")}</option>
+      <option value="">{it("mapping.out")}</option>
       {near.length > 0 && (
-        <optgroup label={t("mapping.near")}>
+        <optgroup label={it("mapping.near")}>
           {near.map((one) => (
             <option key={one.id} value={one.id}>
               {named(one.id)}
@@ -133,7 +131,7 @@ function Which({ column, asked }: { readonly column: Preview["columns"][number];
           ))}
         </optgroup>
       )}
-      <optgroup label={t("mapping.all")}>
+      <optgroup label={it("mapping.all")}>
         {fields
           .filter((one) => !near.includes(one))
           .map((one) => (
@@ -148,7 +146,7 @@ function Which({ column, asked }: { readonly column: Preview["columns"][number];
 
 function Sample({ value, looks }: { readonly value: string | null; readonly looks: string }) {
   if (value) return <>{value}</>;
-  const words = `looks.${looks}` in en ? t(`looks.${looks}` as keyof typeof en) : looks;
+  const words = isaid(`looks.${looks}`, looks);
   if (looks === "empty") return <span class="faint">—</span>;
   return (
     <span class="faint masked">

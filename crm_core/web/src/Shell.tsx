@@ -3,7 +3,7 @@ import { Frame } from "../ui/Frame";
 import { label } from "../ui/i18n";
 import { Note, Select } from "../ui/pieces";
 import { route, to } from "../ui/route";
-import { importing, overseeing, purpose, purposes, readFor, watching } from "./desk";
+import { answering, importing, overseeing, purpose, purposes, readFor, watching } from "./desk";
 import { connected, lost } from "./live";
 import { t } from "./words";
 
@@ -13,6 +13,7 @@ export function Shell({ children }: { readonly children: ComponentChildren }) {
   const screens = [
     "customers",
     "asks",
+    ...(answering.value ? (["rights"] as const) : []),
     ...(overseeing.value ? (["grounds", "catalogue"] as const) : []),
     ...(importing.value ? (["import"] as const) : []),
     ...(watching.value ? (["board"] as const) : []),

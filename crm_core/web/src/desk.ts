@@ -25,6 +25,9 @@ const OVERSEERS = ["dpo", "admin", "auditor"];
 /** May who is signed in see grounds and all asks? */
 export const overseeing = computed(() => OVERSEERS.includes(session.value?.role ?? ""));
 
+/** May who is signed in answer what customers ask by law? */
+export const answering = computed(() => session.value?.role === "dpo");
+
 const WATCHERS = ["dpo", "admin"];
 /** May who is signed in see the board? */
 export const watching = computed(() => WATCHERS.includes(session.value?.role ?? ""));

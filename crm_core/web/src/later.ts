@@ -32,6 +32,11 @@ export const HandOver = part(
   () => import("./HandOver"),
   (all) => all.HandOver,
 );
+export const Rights = part(
+  "Rights",
+  () => import("./Rights"),
+  (all) => all.Rights,
+);
 export const Import = part(
   "Import",
   () => import("./Import"),

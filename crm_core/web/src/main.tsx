@@ -11,8 +11,8 @@ import { SignIn } from "../ui/SignIn";
 import { open, session, trouble } from "../ui/session";
 import { CustomerScreen } from "./Customer";
 import { Customers } from "./Customers";
-import { importing, overseeing, purpose, watching } from "./desk";
-import { AskBuilder, Asks, Board, Catalogue, Grounds, Import } from "./later";
+import { answering, importing, overseeing, purpose, watching } from "./desk";
+import { AskBuilder, Asks, Board, Catalogue, Grounds, Import, Rights } from "./later";
 import { Shell } from "./Shell";
 import { t } from "./words";
 
@@ -36,6 +36,7 @@ function Screen() {
   const of = purpose.value;
   const [where, subject, what] = route.value.path;
   if (where === "asks") return <Asks />;
+  if (where === "rights" && answering.value) return <Rights />;
   if (where === "board" && watching.value) return <Board />;
   if (where === "grounds" && overseeing.value) return <Grounds />;
   if (where === "catalogue" && overseeing.value) return <Catalogue />;
@@ -52,7 +53,7 @@ function Screen() {
   return <Customers key={of.key} of={of} />;
 }
 
-const NAMED = ["asks", "grounds", "catalogue", "import", "board"] as const;
+const NAMED = ["asks", "rights", "grounds", "catalogue", "import", "board"] as const;
 
 effect(() => {
   const here = NAMED.find((one) => one === route.value.path[0]);

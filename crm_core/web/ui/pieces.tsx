@@ -221,16 +221,31 @@ export function LanguageSwitch() {
   );
 }
 
+/** The headings of a table's columns. */
+export const Heads = ({ all, children }: Children & { readonly all: readonly string[] }) => (
+  <thead>
+    <tr>
+      {all.map((one) => (
+        <th key={one} scope="col" class="plain">
+          {one}
+        </th>
+      ))}
+      {children}
+    </tr>
+  </thead>
+);
+
 /** A table that scrolls sideways within itself, reachable by keyboard. */
 export function Table({
   label,
   busy = false,
+  columns,
   children,
-}: Children & { readonly label: string; readonly busy?: boolean }) {
+}: Children & { readonly label: string; readonly busy?: boolean; readonly columns?: number }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
     <section class="table" aria-label={label} aria-busy={busy} tabIndex={0}>
-      <table>
+      <table style={columns === undefined ? undefined : { "--columns": columns }}>
         <caption class="unseen">{label}</caption>
         {children}
       </table>

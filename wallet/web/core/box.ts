@@ -58,6 +58,15 @@ function xor(data: Bytes, stream: Bytes): Bytes {
   return found;
 }
 
+/** Places among sixteen words, each a hexadecimal digit. */
+const places = (digits: string): number[] => [...digits].map((one) => Number.parseInt(one, 16));
+
+type Quarter = readonly [number, number, number, number];
+
+function quarters(digits: string): readonly Quarter[] {
+  return digits.split(" ").map((one) => places(one) as unknown as Quarter);
+}
+
 // ── Salsa20 (D. J. Bernstein, "The Salsa20 family of stream ciphers"; "Extending the Salsa20 nonce") ──
 
 /** The sixteen words of a block's beginning: key and what makes the block this one. */
@@ -71,16 +80,7 @@ function begin(key: Uint32Array, told: Uint32Array): Uint32Array {
 }
 
 /** The quarters of a double round: four columns, then four rows. */
-const QUARTERS = [
-  [0, 4, 8, 12],
-  [5, 9, 13, 1],
-  [10, 14, 2, 6],
-  [15, 3, 7, 11],
-  [0, 1, 2, 3],
-  [5, 6, 7, 4],
-  [10, 11, 8, 9],
-  [15, 12, 13, 14],
-] as const;
+const QUARTERS = quarters("048c 59d1 ae26 f37b 0123 5674 ab89 fcde");
 
 function rounds(state: Uint32Array): Uint32Array {
   const x = state.slice();
@@ -168,6 +168,9 @@ const ORDER = [
   "a2847615fb9e3cd0",
 ];
 
+/** Four columns, then four diagonals. */
+const MIXED = quarters("048c 159d 26ae 37bf 05af 16bc 278d 349e");
+
 export function blake2b(data: Bytes, length: number): Bytes {
   if (data.length > 128) throw new RangeError("more than one block");
   const block = concat(data, new Uint8Array(128 - data.length));
@@ -189,21 +192,10 @@ export function blake2b(data: Bytes, length: number): Bytes {
     v[b] = turned(b1 ^ (v[c] as bigint), 63n);
   };
   for (let round = 0; round < 12; round += 1) {
-    const s = [...(ORDER[round % 10] as string)].map((one) => m[Number.parseInt(one, 16)] as bigint);
-    QUARTERS_OF_BLAKE.forEach(([a, b, c, d], at) => {
+    const s = places(ORDER[round % 10] as string).map((one) => m[one] as bigint);
+    MIXED.forEach(([a, b, c, d], at) => {
       mix(a, b, c, d, s[at * 2] as bigint, s[at * 2 + 1] as bigint);
     });
   }
   return concat(...h.map((one, at) => bytesOf(one ^ (v[at] as bigint) ^ (v[at + 8] as bigint), 8))).slice(0, length);
 }
-
-const QUARTERS_OF_BLAKE = [
-  [0, 4, 8, 12],
-  [1, 5, 9, 13],
-  [2, 6, 10, 14],
-  [3, 7, 11, 15],
-  [0, 5, 10, 15],
-  [1, 6, 11, 12],
-  [2, 7, 8, 13],
-  [3, 4, 9, 14],
-] as const;

@@ -9,13 +9,22 @@ import { isObject, list } from "./did";
 import { at, documentIn, type Holding, itemsIn, keysOf } from "./holding";
 import { digest, digestOf, type Json, type JsonObject, jcs } from "./jcs";
 import { moment, sign } from "./proof";
+import type { Happened } from "./record";
 import { freshId, type Wallet } from "./wallet";
 
 const PATH = "/issuer/wallet/requests";
 const SKEW = 60_000;
 const X25519 = [0xec, 0x01]; // multicodec x25519-pub
 
-export const KINDS = ["access", "portability", "rectification", "restriction", "objection", "erasure"] as const;
+export const KINDS = [
+  "access",
+  "explanation",
+  "portability",
+  "rectification",
+  "restriction",
+  "objection",
+  "erasure",
+] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** Fields that stay after an erasure, and why. */
@@ -32,6 +41,8 @@ export interface Step {
   readonly due: Date;
   readonly citation: string | null;
   readonly reason: string | null;
+  /** Why a read took place, in the organisation's signed words. */
+  readonly explanation: string | null;
   readonly kept: readonly Kept[];
   readonly answer: string | null;
   readonly shutAt: Date | null;
@@ -45,6 +56,9 @@ export interface Asked {
   readonly at: Date;
   readonly fields: readonly string[];
   readonly purpose: string | null;
+  /** The event of the read that an explanation asks about, and what the organisation's record says of it. */
+  readonly event: string | null;
+  readonly read: Happened | null;
   readonly steps: readonly Step[];
   readonly last: Step;
   readonly document: JsonObject;
@@ -54,6 +68,7 @@ export interface Asked {
 export interface About {
   readonly purpose?: string;
   readonly ground?: string;
+  readonly event?: string;
   readonly values?: Readonly<Record<string, string>>;
 }
 
@@ -66,6 +81,7 @@ export async function ask(wallet: Wallet, controller: string, kind: Kind, about:
   const claim: JsonObject = { type: "DataSubjectRequest", requestKind: kind, hasDataController: controller };
   if (about.purpose !== undefined) claim.hasPurpose = about.purpose;
   if (about.ground !== undefined) claim.exceptedGround = about.ground;
+  if (about.event !== undefined) claim.asksAboutEvent = about.event;
   if (about.values !== undefined) claim.hasPersonalData = Object.keys(about.values).sort();
   if (sealed !== null) claim.correctionDigest = await digestOf(sealed);
   const unsigned = skeleton("DataSubjectRequestCredential", {
@@ -129,6 +145,8 @@ async function read(item: JsonObject, holding: Holding, did: string, now: Date):
     throw mismatch("a receipt speaks of another request");
   }
   const steps = receipts.map((one) => one.step);
+  const event = claim.asksAboutEvent === undefined ? null : text(claim.asksAboutEvent, `${path}.asksAboutEvent`);
+  const told = isObject(item.read) && item.read.event === event ? (item.read as unknown as Happened) : null;
   const last = steps.at(-1);
   if (last === undefined) throw mismatch("there is no receipt for a request");
   return {
@@ -137,6 +155,8 @@ async function read(item: JsonObject, holding: Holding, did: string, now: Date):
     at: own.validFrom,
     fields: list(claim.hasPersonalData).map(String),
     purpose: typeof claim.hasPurpose === "string" ? claim.hasPurpose : null,
+    event,
+    read: told,
     steps,
     last,
     document: own.document,
@@ -159,6 +179,7 @@ async function step(document: JsonObject, holding: Holding, now: Date) {
     due: moment(claim.dueAt, `${path}.dueAt`),
     citation: optional("citation"),
     reason: optional("refusalReason"),
+    explanation: optional("explanation"),
     kept: list(claim.keepsField).filter(isObject).map(kept),
     answer: optional("answerDigest"),
     shutAt: claim.shutAt === undefined ? null : moment(claim.shutAt, `${path}.shutAt`),

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { day, duration } from "../../../crm_core/web/ui/i18n";
 import { Button, Chip, Dialog, Loading, Note } from "../../../crm_core/web/ui/pieces";
 import { CoreError } from "../core/bytes";
@@ -14,7 +15,7 @@ import type { Offer } from "../core/offer";
 import { type Process, process } from "../core/verify";
 import { dayOf, lastDay } from "./days";
 import { BackupDialog } from "./later";
-import { Fact, Title, Trouble, useAct, useFetched } from "./pieces";
+import { Fact, Title, Trouble, useFetched } from "./pieces";
 import { go, to } from "./route";
 import { asked, chosen, content, fetchAsks, unlocked, wallet } from "./state";
 import {
@@ -79,7 +80,14 @@ function Linked({ link }: { readonly link: AskLink }) {
       </Gone>
     );
   }
-  if (found === undefined || found.offer !== null) return <Loading lines={6} />;
+  if (found === undefined || found.offer !== null) {
+    return (
+      <>
+        <Title>{t("ask.lead", { who })}</Title>
+        <Loading lines={6} />
+      </>
+    );
+  }
   const standing = ENDED.has(found.standing) ? found.standing : "expired";
   return (
     <Gone title={t("ask.gone")}>

@@ -1,9 +1,10 @@
 /** Bring the wallet to safety: a file, or 24 words on paper. Asked for before the first consent. */
 
 import { useSignal } from "@preact/signals";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { Button, Dialog, Field, Note } from "../../../crm_core/web/ui/pieces";
 import * as session from "../core/session";
-import { download, stamped, Trouble, useAct } from "./pieces";
+import { download, stamped, Trouble } from "./pieces";
 import { content, wallet } from "./state";
 import { t } from "./words";
 

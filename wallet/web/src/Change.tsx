@@ -1,6 +1,7 @@
 /** Make a consent smaller: untick fields, or choose an earlier day. Never larger: that takes a new request. */
 
 import { useSignal } from "@preact/signals";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { day, moment } from "../../../crm_core/web/ui/i18n";
 import { Button, Dialog, Note } from "../../../crm_core/web/ui/pieces";
 import type { Ticked } from "../core/consent";
@@ -8,7 +9,7 @@ import * as deciding from "../core/deciding";
 import type { Holding } from "../core/holding";
 import { dayOf, lastDay } from "./days";
 import { Consequence } from "./Ending";
-import { Trouble, useAct } from "./pieces";
+import { Trouble } from "./pieces";
 import { unlocked } from "./state";
 import { byField, type Given } from "./uses";
 import { fieldName, purposeName, t } from "./words";

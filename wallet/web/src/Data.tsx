@@ -2,46 +2,26 @@
 
 import { useSignal } from "@preact/signals";
 import { day } from "../../../crm_core/web/ui/i18n";
-import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pieces";
+import { Button, Chip, Loading, Note } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
 import * as learning from "../core/learning";
 import type { Ground } from "../core/verify";
 import { ChangeDialog } from "./Change";
 import { EndDialog, type Ending } from "./Ending";
 import { Fates } from "./Fates";
-import { Organisations } from "./Organisations";
-import { Title, useFetched } from "./pieces";
+import { OfOrganisation } from "./Organisations";
+import { useFetched } from "./pieces";
 import { type Asking, RequestDialog } from "./RequestDialog";
-import { go, to } from "./route";
-import { organisations, unlocked } from "./state";
+import { go } from "./route";
+import { unlocked } from "./state";
 import { byField, claimed, type Given, living, type Use } from "./uses";
 import { few, fieldName, list, places, problem, purposeName, recipientName, said, t } from "./words";
 
-export function Data() {
-  const known = organisations.value;
-  const at = useSignal(0);
-  const holding = known[Math.min(at.value, known.length - 1)];
-  return (
-    <>
-      <Title lead={t("data.lead")}>{t("place.data")}</Title>
-      {holding === undefined ? (
-        <section class="card">
-          <Empty title={t("home.nobody")} icon="person">
-            <p>{t("home.nobody.more")}</p>
-            <a class="button" href={to("enrol")}>
-              {t("home.open")}
-            </a>
-          </Empty>
-        </section>
-      ) : (
-        <>
-          <Organisations at={at} />
-          <Organisation key={holding.controller} holding={holding} />
-        </>
-      )}
-    </>
-  );
-}
+export const Data = () => (
+  <OfOrganisation title={t("place.data")} lead={t("data.lead")} icon="person">
+    {(holding) => <Organisation key={holding.controller} holding={holding} />}
+  </OfOrganisation>
+);
 
 function Organisation({ holding }: { readonly holding: Holding }) {
   const ending = useSignal<Ending | null>(null);

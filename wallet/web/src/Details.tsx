@@ -1,6 +1,7 @@
 /** What is behind one entry of the history: who exactly, by which ground, the proof, and what can be done about it. */
 
 import { useSignal } from "@preact/signals";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { day, number } from "../../../crm_core/web/ui/i18n";
 import { Button, Chip, Note } from "../../../crm_core/web/ui/pieces";
 import { consentId, type Holding } from "../core/holding";
@@ -9,7 +10,7 @@ import type { Happened } from "../core/record";
 import type { Ground } from "../core/verify";
 import { EndDialog } from "./Ending";
 import { bareRead, touched } from "./Entry";
-import { Fact, useAct } from "./pieces";
+import { Fact } from "./pieces";
 import { type Asking, RequestDialog } from "./RequestDialog";
 import { go } from "./route";
 import { unlocked } from "./state";
@@ -85,7 +86,7 @@ export function Details({
               {t("why")}
             </Button>
           ) : (
-            <Button icon="send" onClick={() => (asking.value = { kind: "access" })}>
+            <Button icon="send" onClick={() => (asking.value = { kind: "explanation", read: item })}>
               {t("why.formal")}
             </Button>
           )}

@@ -1,9 +1,10 @@
 /** The door to a wallet that is there: open it, or hear why that cannot be done here. */
 
+import { useAct } from "../../../crm_core/web/ui/act";
 import { Mark } from "../../../crm_core/web/ui/icons";
 import { Button, Field, LanguageSwitch } from "../../../crm_core/web/ui/pieces";
 import * as session from "../core/session";
-import { Trouble, told, useAct, useFetched } from "./pieces";
+import { Trouble, told, useFetched } from "./pieces";
 import { opened, phase } from "./state";
 import { t } from "./words";
 

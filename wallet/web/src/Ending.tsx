@@ -1,12 +1,13 @@
 /** Before something ends: what that means, named field by field; then the act, acknowledged once nothing reads any more. */
 
 import { useSignal } from "@preact/signals";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { moment } from "../../../crm_core/web/ui/i18n";
 import { Button, Dialog, Note } from "../../../crm_core/web/ui/pieces";
 import * as deciding from "../core/deciding";
 import type { Holding } from "../core/holding";
 import type { Receipt } from "../core/verify";
-import { Trouble, useAct } from "./pieces";
+import { Trouble } from "./pieces";
 import { unlocked } from "./state";
 import { bare, type Given, type Use, without } from "./uses";
 import { fateOf, fieldName, list, organisation, purposeName, t } from "./words";

@@ -2,12 +2,13 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { Button, Chip, Field, Note } from "../../../crm_core/web/ui/pieces";
 import type { Enrolling } from "../core/enrol";
 import * as entering from "../core/entering";
 import { readAsk } from "../core/link";
 import { ScanDialog } from "./later";
-import { Fact, Title, Trouble, useAct } from "./pieces";
+import { Fact, Title, Trouble } from "./pieces";
 import { go } from "./route";
 import { asked, fetchAsks, invitation, unlocked } from "./state";
 import { organisation, t } from "./words";

@@ -2,6 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { ago } from "../../../crm_core/web/ui/i18n";
 import { Icon } from "../../../crm_core/web/ui/icons";
 import { Button, Empty, Loading, Select } from "../../../crm_core/web/ui/pieces";
@@ -12,9 +13,9 @@ import type { Ground } from "../core/verify";
 import { Details } from "./Details";
 import { Line, reads, refused } from "./Entry";
 import { byField, byReader, fieldsIn, type Group } from "./groups";
-import { Organisations } from "./Organisations";
-import { Title, Trouble, useAct, useFetched } from "./pieces";
-import { organisations, unlocked } from "./state";
+import { OfOrganisation } from "./Organisations";
+import { Trouble, useFetched } from "./pieces";
+import { unlocked } from "./state";
 import { fieldName, list, purposeName, said, t } from "./words";
 
 const PAGE = 100;
@@ -23,28 +24,11 @@ const ORDERS = ["time", "reader", "field"] as const;
 type Which = (typeof WHICH)[number];
 type Order = (typeof ORDERS)[number];
 
-export function History() {
-  const known = organisations.value;
-  const at = useSignal(0);
-  const holding = known[Math.min(at.value, known.length - 1)];
-  return (
-    <>
-      <Title lead={t("history.lead")}>{t("place.history")}</Title>
-      {holding === undefined ? (
-        <section class="card">
-          <Empty title={t("home.nobody")} icon="eye">
-            <p>{t("home.nobody.more")}</p>
-          </Empty>
-        </section>
-      ) : (
-        <>
-          <Organisations at={at} />
-          <Entries key={holding.controller} holding={holding} />
-        </>
-      )}
-    </>
-  );
-}
+export const History = () => (
+  <OfOrganisation title={t("place.history")} lead={t("history.lead")} icon="eye">
+    {(holding) => <Entries key={holding.controller} holding={holding} />}
+  </OfOrganisation>
+);
 
 function Entries({ holding }: { readonly holding: Holding }) {
   const items = useSignal<readonly Happened[]>([]);

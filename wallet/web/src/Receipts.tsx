@@ -1,16 +1,17 @@
 /** What the organisation signed: receipts of decisions, certificates of what became of fields. Each verified here. */
 
 import { useSignal } from "@preact/signals";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { day, moment } from "../../../crm_core/web/ui/i18n";
 import { Icon } from "../../../crm_core/web/ui/icons";
-import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pieces";
+import { Button, Chip, Loading, Note } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
 import type { JsonObject } from "../core/jcs";
 import * as learning from "../core/learning";
 import type { Certificate, Receipt } from "../core/verify";
-import { Organisations } from "./Organisations";
-import { download, Title, useAct, useFetched } from "./pieces";
-import { organisations, unlocked } from "./state";
+import { OfOrganisation } from "./Organisations";
+import { download, useFetched } from "./pieces";
+import { unlocked } from "./state";
 import { fieldName, list, problem, purposeName, recipientName, said, t } from "./words";
 
 interface Found {
@@ -20,28 +21,11 @@ interface Found {
   readonly old: unknown;
 }
 
-export function Receipts() {
-  const known = organisations.value;
-  const at = useSignal(0);
-  const holding = known[Math.min(at.value, known.length - 1)];
-  return (
-    <>
-      <Title lead={t("receipts.lead")}>{t("place.receipts")}</Title>
-      {holding === undefined ? (
-        <section class="card">
-          <Empty title={t("home.nobody")} icon="check">
-            <p>{t("home.nobody.more")}</p>
-          </Empty>
-        </section>
-      ) : (
-        <>
-          <Organisations at={at} />
-          <Documents key={holding.controller} holding={holding} />
-        </>
-      )}
-    </>
-  );
-}
+export const Receipts = () => (
+  <OfOrganisation title={t("place.receipts")} lead={t("receipts.lead")} icon="check">
+    {(holding) => <Documents key={holding.controller} holding={holding} />}
+  </OfOrganisation>
+);
 
 function Documents({ holding }: { readonly holding: Holding }) {
   const { value, error, load } = useFetched(() => fetched(holding.controller), [holding.controller]);

@@ -1,13 +1,16 @@
 /** Before a right is asked for: what that means; then the request, signed, and the organisation's signed word for it. */
 
 import { useSignal } from "@preact/signals";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { day, moment } from "../../../crm_core/web/ui/i18n";
 import { Button, Dialog, Field, Note, Select } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
 import * as learning from "../core/learning";
+import type { Happened } from "../core/record";
 import type { Asked, Kind } from "../core/requests";
 import * as requests from "../core/requests";
-import { Trouble, useAct, useFetched } from "./pieces";
+import { Line } from "./Entry";
+import { Trouble, useFetched } from "./pieces";
 import { unlocked } from "./state";
 import { correctable, fieldName, list, organisation, purposeName, said, t } from "./words";
 
@@ -16,6 +19,8 @@ export interface Asking {
   readonly kind: Kind;
   readonly purpose?: string;
   readonly ground?: string;
+  /** The read that is to be explained. */
+  readonly read?: Happened;
   /** The field that a correction begins with. */
   readonly field?: string;
 }
@@ -43,6 +48,11 @@ export function RequestDialog({
     <Dialog title={t(`right.${kind}`)} onClose={() => onClose(null)}>
       <p>{t(`right.${kind}.more`, { who })}</p>
       <p class="faint small">{t(`right.${kind}.law`)}</p>
+      {asking.read && (
+        <ul class="rows named">
+          <Line holding={holding} item={asking.read} />
+        </ul>
+      )}
       {kind === "rectification" && (
         <Correcting holding={holding} first={asking.field} busy={busy.value} onSend={send} />
       )}
@@ -64,7 +74,7 @@ export function RequestDialog({
             kind={kind === "erasure" ? "danger" : "primary"}
             busy={busy.value}
             disabled={kind === "erasure" && !sure.value}
-            onClick={() => void send()}
+            onClick={() => void send(asking.read && { event: asking.read.event })}
           >
             {busy.value ? t("right.busy") : t("right.send")}
           </Button>

@@ -1,22 +1,26 @@
 /** The owner's rights: what can be asked for, what was asked, where it stands, and the copies, opened here alone. */
 
 import { useSignal } from "@preact/signals";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { day, moment } from "../../../crm_core/web/ui/i18n";
 import { Icon, type IconName } from "../../../crm_core/web/ui/icons";
-import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pieces";
+import { Button, Chip, Loading, Note } from "../../../crm_core/web/ui/pieces";
 import type { Holding } from "../core/holding";
 import type { JsonObject } from "../core/jcs";
 import type { Asked, Kind, Step } from "../core/requests";
 import * as requests from "../core/requests";
 import { CopyDialog } from "./Copy";
-import { Organisations } from "./Organisations";
-import { download, Title, Trouble, useAct, useFetched } from "./pieces";
+import { Line } from "./Entry";
+import { OfOrganisation } from "./Organisations";
+import { download, Trouble, useFetched } from "./pieces";
 import { type Asking, RequestDialog } from "./RequestDialog";
-import { organisations, unlocked } from "./state";
+import { go } from "./route";
+import { unlocked } from "./state";
 import { fieldName, list, purposeName, said, t } from "./words";
 
 const RIGHTS: readonly (readonly [Kind, IconName])[] = [
   ["access", "copy"],
+  ["explanation", "info"],
   ["portability", "download"],
   ["rectification", "pen"],
   ["restriction", "lock"],
@@ -28,28 +32,11 @@ const COPIES = new Set(["access", "portability"]);
 const WEEK = 7 * 86_400_000;
 const TONES: Readonly<Record<string, "good" | "warn" | "plain" | "bad">> = { answered: "good", refused: "bad" };
 
-export function Requests() {
-  const known = organisations.value;
-  const at = useSignal(0);
-  const holding = known[Math.min(at.value, known.length - 1)];
-  return (
-    <>
-      <Title lead={t("requests.lead")}>{t("place.requests")}</Title>
-      {holding === undefined ? (
-        <section class="card">
-          <Empty title={t("home.nobody")} icon="pen">
-            <p>{t("home.nobody.more")}</p>
-          </Empty>
-        </section>
-      ) : (
-        <>
-          <Organisations at={at} />
-          <Rights key={holding.controller} holding={holding} />
-        </>
-      )}
-    </>
-  );
-}
+export const Requests = () => (
+  <OfOrganisation title={t("place.requests")} lead={t("requests.lead")} icon="pen">
+    {(holding) => <Rights key={holding.controller} holding={holding} />}
+  </OfOrganisation>
+);
 
 function Rights({ holding }: { readonly holding: Holding }) {
   const { value, error, load } = useFetched(
@@ -89,7 +76,14 @@ function Rights({ holding }: { readonly holding: Holding }) {
         <ul class="card rows">
           {RIGHTS.map(([kind, icon]) => (
             <li key={kind}>
-              <button type="button" class="row" onClick={() => (asking.value = { kind })}>
+              <button
+                type="button"
+                class="row"
+                onClick={() => {
+                  if (kind === "explanation") go("history");
+                  else asking.value = { kind };
+                }}
+              >
                 <Icon name={icon} />
                 <span>
                   <strong>{t(`right.${kind}`)}</strong>
@@ -147,7 +141,9 @@ function RequestRow({
     (last.state === "answered" ? firstAnswered(asked) + WEEK > Date.now() : open && last.state !== "received");
   const about = asked.purpose
     ? purposeName(holding, asked.purpose)
-    : list(asked.fields.map((one) => fieldName(holding, one)));
+    : asked.read
+      ? [asked.read.role && said("role", asked.read.role), day(asked.read.time)].filter(Boolean).join(", ")
+      : list(asked.fields.map((one) => fieldName(holding, one)));
   return (
     <li>
       <details class="entry">
@@ -166,6 +162,11 @@ function RequestRow({
           <Icon name="down" />
         </summary>
         <div class="more">
+          {asked.read && (
+            <ul class="rows named">
+              <Line holding={holding} item={asked.read} />
+            </ul>
+          )}
           <ol class="lines">
             {asked.steps.map((step) => (
               <StepLine key={String(step.document.id)} holding={holding} step={step} />
@@ -200,6 +201,7 @@ function StepLine({ holding, step }: { readonly holding: Holding; readonly step:
       {moment(step.at)} · {said("state", step.state)}
       {step.citation && <span class="faint"> ({step.citation})</span>}
       {step.reason && <span> {step.reason}</span>}
+      {step.explanation && <blockquote>{step.explanation}</blockquote>}
       {step.shutAt && <span> {t("right.shut", { when: moment(step.shutAt) })}</span>}
       {step.kept.map((one) => (
         <span class="block" key={`${one.citation} ${one.fields}`}>

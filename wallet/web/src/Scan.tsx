@@ -2,8 +2,9 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { Dialog } from "../../../crm_core/web/ui/pieces";
-import { Trouble, useAct } from "./pieces";
+import { Trouble } from "./pieces";
 import { inPicture, throughCamera } from "./scanning";
 import { t } from "./words";
 

@@ -1,6 +1,7 @@
 /** Safety of the wallet, who the owner is with whom, which build this is, and the end of it. */
 
 import { useSignal } from "@preact/signals";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { ago, moment } from "../../../crm_core/web/ui/i18n";
 import { Button, Chip, Dialog, Field, LanguageSwitch, Note, Select } from "../../../crm_core/web/ui/pieces";
 import { CoreError } from "../core/bytes";
@@ -8,7 +9,8 @@ import { webName } from "../core/did";
 import { known } from "../core/passkey";
 import * as session from "../core/session";
 import { BackupDialog } from "./later";
-import { download, Fact, stamped, Title, Trouble, twice, useAct, useFetched } from "./pieces";
+import { NewPassphrase } from "./NewPassphrase";
+import { download, Fact, stamped, Title, Trouble, twice, useFetched } from "./pieces";
 import { content, erase, lock, wallet } from "./state";
 import { t } from "./words";
 
@@ -166,16 +168,7 @@ function Passphrase({ onClose }: { readonly onClose: () => void }) {
       ) : (
         <form class="stack" onSubmit={submit}>
           <Field label={t("passphrase")} name="old" type="password" autocomplete="current-password" required />
-          <Field
-            label={t("passphrase.new")}
-            hint={t("passphrase.hint")}
-            name="passphrase"
-            type="password"
-            autocomplete="new-password"
-            minLength={8}
-            required
-          />
-          <Field label={t("passphrase.again")} name="again" type="password" autocomplete="new-password" required />
+          <NewPassphrase />
           <Trouble error={error.value} />
           <div class="actions">
             <Button kind="primary" type="submit" busy={busy.value}>

@@ -1,13 +1,15 @@
 /** Where there is no wallet yet: make one, or bring one back. */
 
 import { useSignal } from "@preact/signals";
+import { useAct } from "../../../crm_core/web/ui/act";
 import { Mark } from "../../../crm_core/web/ui/icons";
 import { Button, Field, Note } from "../../../crm_core/web/ui/pieces";
 import { CoreError } from "../core/bytes";
 import { known } from "../core/passkey";
 import * as session from "../core/session";
 import { Door } from "./Door";
-import { Trouble, told, twice, useAct } from "./pieces";
+import { NewPassphrase } from "./NewPassphrase";
+import { Trouble, told, twice } from "./pieces";
 import { invitation, opened } from "./state";
 import { t } from "./words";
 
@@ -130,23 +132,6 @@ function FromWords({ onBack }: { readonly onBack: () => void }) {
       <Trouble error={error.value} />
       <Ways onBack={onBack} busy={busy.value} word={t("restore")} />
     </form>
-  );
-}
-
-function NewPassphrase() {
-  return (
-    <>
-      <Field
-        label={t("passphrase.new")}
-        hint={t("passphrase.hint")}
-        name="passphrase"
-        type="password"
-        autocomplete="new-password"
-        minLength={8}
-        required
-      />
-      <Field label={t("passphrase.again")} name="again" type="password" autocomplete="new-password" required />
-    </>
   );
 }
 

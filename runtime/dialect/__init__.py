@@ -1,0 +1,89 @@
+"""The two engines, SQLite and PostgreSQL: all that differs between them lies in this room (docs/decisions/028)."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Final, Literal, Protocol
+
+from sqlalchemy import Connection, Engine, FromClause, Insert
+from sqlalchemy.dialects import postgresql as _postgresql
+from sqlalchemy.dialects import sqlite as _sqlite
+from sqlalchemy.engine import make_url
+from sqlmodel import Session
+
+__all__ = ["WRITERS", "DatabaseError", "Dialect", "Role", "insert", "is_sqlite", "opened"]
+
+Role = Literal["writer", "keeper", "owner", "reader"]
+"""Who speaks to the database; where they are apart, see `runtime.dialect.roles`."""
+WRITERS: Final[tuple[Role, ...]] = ("writer", "keeper", "owner")
+
+
+class DatabaseError(Exception):
+    """A database that cannot carry this platform, with a stable `code` and what to do."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+class Dialect(Protocol):
+    """What a Database needs of an engine.
+
+    `engine`: the pool of connections that the others share, where their roles are not apart. `reader`: its transactions
+    see one snapshot, taken at their first statement, and cannot write. `writers`: their transactions hold the one
+    write lock from their beginning to their end, each sees what the one before it committed.
+    """
+
+    engine: Engine
+    reader: Engine
+    writers: Mapping[Role, Engine]
+
+    def turn(self) -> AbstractContextManager[None]:
+        """What a writer waits for before it begins, and keeps to its end."""
+        ...
+
+    def fit(self) -> None:
+        """Look once whether the server is as it must be. Raises DatabaseError."""
+        ...
+
+    def granted(self, connection: Connection) -> None:
+        """After a migration, in its transaction: say again who may do what with the tables."""
+        ...
+
+    def able(self) -> None:
+        """Look once whether each role may do its work. Raises DatabaseError."""
+        ...
+
+    def checkpoint(self) -> bool:
+        """See `Database.checkpoint`."""
+        ...
+
+
+def opened(url: str, others: Mapping[Role, str]) -> Dialect:
+    """The engine of a URL of SQLAlchemy's; `others` as for Database. Raises DatabaseError.
+
+    Codes: `unknown_database`, `password_in_url`.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        from runtime.dialect.sqlite import SQLite  # noqa: PLC0415 - only one of the two is ever needed
+
+        return SQLite(parsed)
+    if parsed.drivername == "postgresql+psycopg":
+        urls = {role: make_url(other) for role, other in others.items()}
+        if any(one.password for one in (parsed, *urls.values())):  # addresses are shown, kept and logged
+            raise DatabaseError("password_in_url", "leave it out: it is taken from PGPASSWORD, PGPASSFILE or ~/.pgpass")
+        from runtime.dialect.postgresql import PostgreSQL  # noqa: PLC0415
+
+        return PostgreSQL(parsed, urls)
+    raise DatabaseError("unknown_database", "use sqlite:///… or postgresql+psycopg://…")
+
+
+def is_sqlite(session: Session) -> bool:
+    """Does this session speak to SQLite?"""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def insert(session: Session, table: type[Any] | FromClause) -> Any:
+    """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`; the two engines spell it alike."""
+    made: Insert = (_sqlite if is_sqlite(session) else _postgresql).insert(table)
+    return made
