@@ -20,8 +20,9 @@ from sqlmodel import Session, col, func, or_, select
 
 from issuer.catalogue import Catalogue
 from protocol import times
+from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, certificate, disposal, ending, plan, restore, rotation
+from redaction import archive, certificate, disposal, ending, plan, restore, revive, rotation
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job
 from redaction.looking import Proofs
 from redaction.pace import Pace
@@ -75,13 +76,14 @@ def run_once(
     """
     platform.clock.now()
     platform.clock.settled()
-    before = _open(platform)
+    before, late = _open(platform), _late(platform)
     planned, failed, more = _amass(platform, catalogue, look=look, stop=stop)
     ended, unrotated = _rotate(platform, stop)
     broken = _certify(platform, stop)
     restored, stuck = _restore(platform, catalogue, again=look, stop=stop)
     gone: list[int] = []
-    unended = _fails(platform, None, partial(_end_due, platform, gone))
+    rest = (partial(_end_due, platform, gone), partial(_revive, platform, late))
+    unended = sum(_fails(platform, None, act) for act in rest)
     if ended or any(gone):
         platform.database.checkpoint()
     open_ = _open(platform)
@@ -101,6 +103,19 @@ def run_once(
 def _open(platform: Platform) -> int:
     with platform.database.read() as session:
         return session.exec(select(func.count()).select_from(Job).where(Job.step != DONE)).one()
+
+
+def _late(platform: Platform) -> list[SubjectId]:
+    """The customers with a job that an earlier pass, or the journal, left on its way."""
+    with platform.database.read() as session:
+        steps = (RESEALED, JOURNALLED, DROPPED)
+        return list(map(SubjectId, session.exec(select(Job.subject).where(col(Job.step).in_(steps)).distinct())))
+
+
+def _revive(platform: Platform, subjects: Sequence[SubjectId]) -> None:
+    """Of a customer one job at a time is put back from the journal: the next one, now that one may have ended."""
+    if subjects:
+        revive.revive(platform, subjects)
 
 
 def run(platform: Platform, catalogue: Catalogue, stop: threading.Event) -> None:

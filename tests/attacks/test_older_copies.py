@@ -33,6 +33,7 @@ from redaction import archive, ending, revive, worker
 from redaction.archive import Archived
 from redaction.disposition import Job
 from redaction.rotation import Rotation
+from runtime.dialect import Role
 from runtime.keyring import KeyGone, bucket_of
 from runtime.platform import Platform
 from runtime.session import Database
@@ -59,8 +60,8 @@ class Copies:
         write = Database.write
 
         @contextmanager
-        def watched(database: Database) -> Iterator[Session]:
-            with write(database) as session:
+        def watched(database: Database, *role: Role) -> Iterator[Session]:
+            with write(database, *role) as session:
                 yield session
             self.look()
 
