@@ -20,6 +20,7 @@ from redaction import plan, rotation, status, worker
 from redaction.disposition import Job
 from redaction.pace import HOLD, Pace
 from redaction.rotation import HANDFUL, Rotation, handfuls
+from runtime.dialect import Role
 from runtime.journal import Journal
 from runtime.keyring import bucket_of
 from runtime.platform import Platform
@@ -98,9 +99,9 @@ def test_a_group_shares_its_transactions_its_journal_entries_and_its_events(
     write, append_all = Database.write, Journal.append_all
 
     @contextmanager
-    def counted(self: Database) -> Iterator[Session]:
+    def counted(self: Database, *role: Role) -> Iterator[Session]:
         transactions.append(1)
-        with write(self) as session:
+        with write(self, *role) as session:
             yield session
 
     def noted(self: Journal, entries: Sequence[dict[str, object]]) -> int:
