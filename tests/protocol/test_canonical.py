@@ -41,6 +41,8 @@ def code(data: bytes, **limits: int) -> str:
 @given(values | st.floats(allow_nan=False, allow_infinity=False))
 def test_the_fast_form_is_the_form_of_rfc_8785(value: Any) -> None:
     assert canonical.jcs(value) == rfc8785.dumps(value)
+    long = [value, "a text " * 50]  # of which only what stands outside of texts is searched
+    assert canonical.jcs(long) == rfc8785.dumps(long)
 
 
 @given(objects)
@@ -92,6 +94,8 @@ def test_canonical_bytes_are_read_as_the_strict_reader_reads_them(data: bytes) -
 )
 def test_where_the_fast_writer_differs_the_slow_one_writes(value: Any) -> None:
     assert canonical.jcs(value) == rfc8785.dumps(value)
+    for text in ("a text " * 50, "1.5e3, " * 50, "\\ " * 200, '"1.5' * 100):
+        assert canonical.jcs({"it": value, "beside": text}) == rfc8785.dumps({"it": value, "beside": text})
 
 
 @pytest.mark.parametrize(
