@@ -100,7 +100,6 @@ KEEPER = {
         CREDENTIAL.format("ground"),
         "UPDATE credential SET ended_at = NULL",
         "UPDATE credential SET kind = 'consent'",
-        "DELETE FROM credential",
         "UPDATE standing SET version = 1",
         "UPDATE status_entry SET ended_at = NULL",
         "UPDATE challenge SET used_at = NULL",
@@ -154,6 +153,20 @@ def test_nobody_takes_another_role_over(apart: str, role: Role) -> None:
 def database_role(database: Database, role: Role) -> str:
     with database.read() if role == "reader" else database.write(role) as session:
         return str(session.execute(text("SELECT current_user")).scalar())
+
+
+def test_the_keeper_takes_no_consent_away(apart: str) -> None:
+    database, left = opened(apart), text("SELECT kind FROM credential ORDER BY kind")
+    with database.write() as session:
+        for kind in ("certificate", "consent", "enrolment", "receipt"):
+            session.execute(text(CREDENTIAL.format(kind).replace("'c'", f"'{kind}'").replace("'z'", f"'{kind}'")))
+    with database.write("keeper") as session:
+        session.execute(text("DELETE FROM credential"))
+        assert session.execute(left).scalars().all() == ["consent", "enrolment"]
+    with database.write() as session:  # the control
+        session.execute(text("DELETE FROM credential"))
+        assert session.execute(left).scalars().all() == []
+    database.dispose()
 
 
 def test_the_keeper_says_what_is_the_organisations_own(apart: str) -> None:
