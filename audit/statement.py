@@ -5,6 +5,7 @@ JSON and canonical base64, so that there is one envelope for one statement.
 """
 
 import base64
+import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -124,8 +125,8 @@ def canonical_json(data: bytes, code: str) -> dict[str, Any]:
 
 def raw(text: str, length: int | None = None) -> bytes:
     """Bytes from canonical base64. Raises ValueError (TypeError for what is no text)."""
-    data = base64.b64decode(text, validate=True)
-    if base64.b64encode(data).decode() != text or length not in (None, len(data)):
+    data = binascii.a2b_base64(text, strict_mode=True)
+    if binascii.b2a_base64(data, newline=False).decode() != text or length not in (None, len(data)):
         raise ValueError("not canonical base64 of the length expected")
     return data
 

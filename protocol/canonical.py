@@ -38,6 +38,20 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> dict[str, Any]:
     """
     if len(data) > limit:
         raise EvidenceError("too_large", f"more than {limit} bytes")
+    known = _canonical(data)
+    return _strict(data) if known is None else known
+
+
+def read(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The object and its canonical bytes. EvidenceError: those of `parse`."""
+    known = _canonical(data) if len(data) <= MAX_BYTES else None
+    if known is not None:
+        return known, bytes(data)
+    document = parse(data)
+    return document, jcs(document)
+
+
+def _strict(data: bytes) -> dict[str, Any]:
     try:
         text = bytes(data).decode("utf-8")
     except UnicodeDecodeError:
@@ -79,6 +93,22 @@ def jcs(value: JsonValue) -> bytes:
 def digest(data: bytes) -> str:
     """The `digestMultibase` of bytes: base58btc of the sha2-256 multihash, `zQm…` (VCDM 2.0 §5.3)."""
     return multibase.encode(b"\x12\x20" + hashlib.sha256(data).digest())
+
+
+def _canonical(data: bytes) -> dict[str, Any] | None:
+    """The object whose canonical bytes these are, as most are: in such bytes nothing stands twice or in disguise.
+
+    None where that is not seen at once; the strict reader then says what there is, or what is wrong.
+    """
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        return None
+    try:
+        value = orjson.loads(data)
+        if type(value) is dict and orjson.dumps(value, option=_FAST) == data and not _is_unsure(data):
+            return value
+    except (ValueError, TypeError):  # no JSON, or a number beyond 2^53
+        pass
+    return None
 
 
 def _is_unsure(data: bytes) -> bool:

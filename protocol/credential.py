@@ -83,7 +83,7 @@ def verify(
     EvidenceError: those of `canonical.parse`, `check` and `proof.verify`; wrong_type, wrong_issuer, not_yet_valid,
     expired.
     """
-    document = canonical.parse(data)
+    document, own_bytes = canonical.read(data)
     check(document)
     types = frozenset(document["type"])
     if expected_type not in types:
@@ -104,7 +104,6 @@ def verify(
     valid_from, valid_until = _dates(document)
     if check_dates:
         _check_dates(valid_from, valid_until, at, ahead)
-    own_bytes = canonical.jcs(document)
     return VerifiedCredential(
         document=document,
         bytes=own_bytes,

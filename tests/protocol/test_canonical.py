@@ -55,6 +55,26 @@ def test_no_bytes_make_the_parser_fail_in_another_way(data: bytes) -> None:
         canonical.jcs(canonical.parse(data))
 
 
+@given(
+    objects.map(canonical.jcs)
+    | objects.map(lambda value: json.dumps(value).encode())
+    | st.binary(max_size=200)
+    | st.text(alphabet='{}[]",:\\u0d8aN1e-+. ', max_size=60).map(lambda text: f'{{"a":{text}}}'.encode())
+)
+def test_canonical_bytes_are_read_as_the_strict_reader_reads_them(data: bytes) -> None:
+    def read(data: bytes) -> object:
+        try:
+            return canonical.parse(data)
+        except EvidenceError as error:
+            return error.code
+
+    quick = read(data)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(canonical, "_canonical", lambda _: None)
+        strict = read(data)
+    assert json.dumps(quick) == json.dumps(strict), "the same down to 1 and 1.0"
+
+
 @pytest.mark.parametrize(
     "value",
     [
