@@ -10,11 +10,12 @@ from runtime.platform import Platform
 from tests.attacks import forked
 from tests.attacks.house import House, built
 from tests.attacks.readers import Late
-from tests.attacks.test_races import WALLETS, WITHDRAWALS, prepared, race
+from tests.attacks.test_races import WALLETS, prepared, race
 from verifier.advisory import AdvisoryTurnstile
 from verifier.drain import Turnstile
 
-pytestmark = pytest.mark.postgresql("one file is no database of several hosts")
+FEW = 4  # withdrawals
+pytestmark = [pytest.mark.postgresql("one file is no database of several hosts"), pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def raced(house: House, before: forked.Before) -> Late:
     for n in range(3):
         forked.start(house, n, *(("crm",) if n else ()), before=before)
     try:
-        return race(house, wallets, 3, WITHDRAWALS).late
+        return race(house, wallets, 3, FEW).late
     finally:
         house.stop()
 
