@@ -51,7 +51,7 @@ _CONNECT: Final[dict[str, Any]] = {
 }
 # A trigger or a rule that somebody puts on our tables runs in our own transactions: it could delete the record of each
 # read before it is committed; a policy could hide a row from us. So each writer looks for any that is not ours: one
-# that shows every row, and those that only refuse to add and to take away (`roles.grants`).
+# that shows every row, and one that only refuses rows (`roles.grants`).
 _TAKE: Final = """
 SELECT pg_catalog.pg_advisory_xact_lock({lock}, {number}), (
   SELECT count(*) FROM pg_catalog.pg_class AS c
@@ -62,8 +62,7 @@ SELECT pg_catalog.pg_advisory_xact_lock({lock}, {number}), (
         SELECT polpermissive AND polcmd = '*' AND polroles = '{{0}}'
             AND coalesce(pg_catalog.pg_get_expr(polqual, polrelid), '') = 'true'
             AND coalesce(pg_catalog.pg_get_expr(polwithcheck, polrelid), '') = 'true' AS whole,
-          NOT polpermissive AND polcmd IN ('a', 'd')
-            AND coalesce(polwithcheck, polqual)::text !~ 'FUNCEXPR|SUBLINK' AS refusing
+          NOT polpermissive AND polcmd = 'a' AND polwithcheck::text !~ 'FUNCEXPR|SUBLINK' AS refusing
         FROM pg_catalog.pg_policy WHERE polrelid = c.oid) AS p) IS NOT TRUE))
     OR (c.relhasrules AND EXISTS (SELECT FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = c.oid))
     OR (c.relhastriggers AND EXISTS (

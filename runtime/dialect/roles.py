@@ -29,7 +29,7 @@ _LOG: Final = ("log_entry", "log_record", "log_checkpoint", "alembic_version")
 _KEPT: Final = {
     "allowance": "INSERT, UPDATE, DELETE",
     "archive_request": "INSERT, UPDATE",
-    "credential": "INSERT, DELETE",  # of STATEMENTS alone
+    "credential": "INSERT, DELETE",  # adds STATEMENTS alone; takes out what somebody put in a certificate's place
     "data_request": "INSERT, UPDATE",
     "disclosure": "INSERT, UPDATE",
     "disposition": "INSERT, UPDATE, DELETE",
@@ -47,7 +47,7 @@ _KEPT: Final = {
 }
 # Of the statements, the organisation's own, which grant nothing to anybody.
 STATEMENTS: Final = ("certificate", "receipt")
-POLICIES: Final = ("fieldgrant_all", "fieldgrant_keeper_adds", "fieldgrant_keeper_takes")
+POLICIES: Final = ("fieldgrant_all", "fieldgrant_keeper")
 
 
 def named(name: str) -> tuple[str, str, str, str]:
@@ -103,16 +103,15 @@ def _written(table: str) -> str:
 
 
 def _statements(keeper: sql.Identifier) -> Iterator[str]:
-    """Whoever may insert a row of `credential` could else insert one that is a consent, or take one away."""
+    """Whoever may insert a row of `credential` could else insert one that is a consent."""
     table = sql.Identifier("public", "credential")
     theirs = sql.SQL("kind IN ({})").format(sql.SQL(", ").join(map(sql.Literal, STATEMENTS)))
-    every, adds, takes = policies = [sql.Identifier(policy) for policy in POLICIES]
+    every, adds = policies = [sql.Identifier(policy) for policy in POLICIES]
     for policy in policies:
         yield _put("DROP POLICY IF EXISTS {0} ON {1}", policy, table)
     yield _put("CREATE POLICY {0} ON {1} USING (true) WITH CHECK (true)", every, table)
-    only = "CREATE POLICY {0} ON {1} AS RESTRICTIVE FOR "
-    yield _put(only + "INSERT TO {2} WITH CHECK ({3})", adds, table, keeper, theirs)
-    yield _put(only + "DELETE TO {2} USING ({3})", takes, table, keeper, theirs)
+    only = "CREATE POLICY {0} ON {1} AS RESTRICTIVE FOR INSERT TO {2} WITH CHECK ({3})"
+    yield _put(only, adds, table, keeper, theirs)
     yield _put("ALTER TABLE {0} ENABLE ROW LEVEL SECURITY", table)
 
 

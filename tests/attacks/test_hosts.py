@@ -37,25 +37,12 @@ def apart() -> None:
     Turnstile.of = staticmethod(here)  # type: ignore[method-assign]
 
 
-def without_the_servers_lock() -> None:
-    """The same, and nobody outside of the host is waited for."""
-    own = Path(os.environ["FIELDGRANT_HOME"]) / f"host-{os.getpid()}"
-    Turnstile.of = staticmethod(lambda _platform: Turnstile(own))  # type: ignore[method-assign]
-
-
-def raced(house: House, before: forked.Before) -> Late:
+def test_no_read_of_another_host_returns_a_value_after_its_withdrawal(house: House) -> None:
+    """What a withdrawer does who waits for its own host alone: tests/postgresql/test_gates.py shows it."""
     wallets = prepared(house, WALLETS)
     for n in range(3):
-        forked.start(house, n, *(("crm",) if n else ()), before=before)
+        forked.start(house, n, *(("crm",) if n else ()), before=apart)
     try:
-        return race(house, wallets, 3, FEW).late
+        assert race(house, wallets, 3, FEW).late == Late(0, 0)
     finally:
         house.stop()
-
-
-def test_no_read_of_another_host_returns_a_value_after_its_withdrawal(house: House) -> None:
-    assert raced(house, apart) == Late(0, 0)
-
-
-def test_control_a_withdrawer_that_waits_for_its_own_host_alone_is_too_early(house: House) -> None:
-    assert raced(house, without_the_servers_lock).returned > 0

@@ -155,20 +155,6 @@ def database_role(database: Database, role: Role) -> str:
         return str(session.execute(text("SELECT current_user")).scalar())
 
 
-def test_the_keeper_takes_no_consent_away(apart: str) -> None:
-    database, left = opened(apart), text("SELECT kind FROM credential ORDER BY kind")
-    with database.write() as session:
-        for kind in ("certificate", "consent", "enrolment", "receipt"):
-            session.execute(text(CREDENTIAL.format(kind).replace("'c'", f"'{kind}'").replace("'z'", f"'{kind}'")))
-    with database.write("keeper") as session:
-        session.execute(text("DELETE FROM credential"))
-        assert session.execute(left).scalars().all() == ["consent", "enrolment"]
-    with database.write() as session:  # the control
-        session.execute(text("DELETE FROM credential"))
-        assert session.execute(left).scalars().all() == []
-    database.dispose()
-
-
 def test_the_keeper_says_what_is_the_organisations_own(apart: str) -> None:
     """The control: receipts and certificates, which grant nobody anything."""
     database = opened(apart)
