@@ -27,6 +27,7 @@ from crm_core import seal
 from crm_core.seal import Value
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
+from runtime import bulk
 from runtime.platform import Platform
 
 ItemId = NewType("ItemId", str)
@@ -82,11 +83,13 @@ def of_subject(session: Session, subject: SubjectId) -> list[Sealed]:
     return [_sealed(row) for row in session.connection().execute(statement)]
 
 
+_OF_THESE = select(TABLE).where(TABLE.c.subject.in_(bulk.these())).order_by(TABLE.c.subject, TABLE.c.item)
+
+
 def of_subjects(session: Session, subjects: Sequence[SubjectId]) -> dict[SubjectId, list[Sealed]]:
     """All items of some customers (at most 500), by customer; those without any are left out."""
-    statement = select(TABLE).where(TABLE.c.subject.in_(subjects)).order_by(TABLE.c.subject, TABLE.c.item)
     found: dict[SubjectId, list[Sealed]] = {}
-    for row in session.connection().execute(statement):
+    for row in bulk.found(session, _OF_THESE, subjects):
         found.setdefault(SubjectId(row.subject), []).append(_sealed(row))
     return found
 

@@ -65,10 +65,12 @@ def load(session: Session, subject: SubjectId) -> Record | None:
     return None if row is None else of_row(row)
 
 
+_THESE = select(TABLE).where(TABLE.c.subject.in_(bulk.these()))
+
+
 def load_many(session: Session, subjects: Collection[SubjectId]) -> dict[SubjectId, Record]:
     """The records of many subjects (at most 500); unknown ones are left out."""
-    rows = session.connection().execute(select(TABLE).where(TABLE.c.subject.in_(subjects)))
-    return {SubjectId(row.subject): of_row(row) for row in rows}
+    return {SubjectId(row[0]): of_row(row) for row in bulk.found(session, _THESE, subjects)}
 
 
 def of_row(row: Row[Any]) -> Record:
@@ -324,6 +326,19 @@ def behind(session: Session, bucket: int, epoch: int, limit: int) -> list[Wrappe
     return list(session.connection().execute(_BEHIND, {"of": bucket, "under": epoch, "most": limit}).all())
 
 
+_LEFT = union_all(
+    *(
+        select(TABLE.c.subject).where(TABLE.c.bucket == bindparam("of"), other)
+        for other in (TABLE.c.epoch < bindparam("under"), TABLE.c.epoch > bindparam("under"))
+    )
+).limit(bindparam("most"))
+
+
+def left_behind(session: Session, bucket: int, epoch: int) -> bool:
+    """Whether some data key of a bucket is not under this epoch."""
+    return bool(bulk.asked(session, _LEFT, of=bucket, under=epoch, most=1))
+
+
 def oldest_epochs(session: Session) -> dict[int, int]:
     """The oldest epoch that wraps a data key, by bucket. One look at an index for each."""
     found: dict[int, int] = {}
@@ -366,9 +381,12 @@ def put_back(session: Session, record: Record) -> None:
     _store(session, record)
 
 
+_OF_BUCKET = select(*_OF_KEY).where(TABLE.c.bucket == bindparam("of"))
+
+
 def wrapped_keys(session: Session, bucket: int) -> list[Wrapped]:
     """All data keys of a bucket. At once: to page them in some order would be to sort all of them for each page."""
-    return list(session.connection().execute(select(*_OF_KEY).where(TABLE.c.bucket == bucket)).all())
+    return list(session.connection().execute(_OF_BUCKET, {"of": bucket}).all())
 
 
 def wrapped_anew(platform: Platform, bucket: int, keys: Sequence[Wrapped], epoch: int) -> list[dict[str, Any]]:

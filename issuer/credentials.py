@@ -195,10 +195,12 @@ def store(session: Session, row: Credential) -> Credential:
 _INSERT = insert(SQLModel.metadata.tables["credential"])
 
 
+_KNOWN = select(Credential.id).where(col(Credential.id).in_(bulk.these()))
+
+
 def insert_new(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """The same for at most 500 rows at once, all or none, by those of their columns that hold something."""
-    known = select(Credential.id).where(col(Credential.id).in_([row["id"] for row in rows])).limit(1)
-    if rows and session.exec(known).first() is not None:
+    if bulk.rows(session, _KNOWN, [row["id"] for row in rows]):
         raise Problem(409, "id_used", "A credential with this id exists already; give each its own.", field="id")
     bulk.execute(session, _INSERT, rows)
 

@@ -27,6 +27,8 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _ASTRAL = re.compile(rb"[\xf0-\xf4]")
 # Three patterns, since one that starts with a character class is searched ten times slower than with a character.
 _AFTER_NAME, _AFTER_COMMA, _AFTER_BRACKET = (re.compile(start + rb"-?[0-9]+[.e]") for start in (rb'":', rb",", rb"\["))
+_LONG = 256
+_EXPONENT = re.compile(rb"[0-9]e")
 _FAST = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
 
 
@@ -72,7 +74,10 @@ def jcs(value: JsonValue) -> bytes:
     """The canonical bytes of a JSON value (RFC 8785). EvidenceError: bad_number, bad_text, bad_json, too_deep."""
     try:
         fast = orjson.dumps(value, option=_FAST)
-        if not (isinstance(value, float) or _is_unsure(fast) or (b"null" in fast and orjson.loads(fast) != value)):
+        bare = _bare(fast)
+        if not (
+            isinstance(value, float) or _is_unsure(fast, bare) or (b"null" in bare and orjson.loads(fast) != value)
+        ):
             return fast
     except TypeError:  # orjson's only error; the slow path says what is wrong
         pass
@@ -104,15 +109,23 @@ def _canonical(data: bytes) -> dict[str, Any] | None:
         return None
     try:
         value = orjson.loads(data)
-        if type(value) is dict and orjson.dumps(value, option=_FAST) == data and not _is_unsure(data):
+        if type(value) is dict and orjson.dumps(value, option=_FAST) == data and not _is_unsure(data, _bare(data)):
             return value
     except (ValueError, TypeError):  # no JSON, or a number beyond 2^53
         pass
     return None
 
 
-def _is_unsure(data: bytes) -> bool:
-    if _AFTER_NAME.search(data) or _AFTER_COMMA.search(data) or _AFTER_BRACKET.search(data):
+def _bare(data: bytes) -> bytes:
+    """What stands outside of texts, where these are long: their characters then need no search. Else all of it."""
+    return b"".join(data.split(b'"')[::2]) if len(data) > _LONG and b"\\" not in data else data
+
+
+def _is_unsure(data: bytes, bare: bytes) -> bool:
+    if bare is not data:
+        if b"." in bare or (b"e" in bare and _EXPONENT.search(bare)):
+            return True
+    elif _AFTER_NAME.search(data) or _AFTER_COMMA.search(data) or _AFTER_BRACKET.search(data):
         return True
     return not data.isascii() and _ASTRAL.search(data) is not None
 

@@ -9,20 +9,25 @@ _DIGITS = bytes.maketrans(_ALPHABET, bytes(range(58)))
 _PAIRS = [high + low for high in _ALPHABET.decode() for low in _ALPHABET.decode()]  # two digits at a time
 _CHUNK = 10  # digits that stay within a machine word: 58^10 < 2^63
 _WHOLE_CHUNK = 58**_CHUNK
+_HALF_CHUNK = 58**5
 _PAIR = 58**2
+_DIGIT = _ALPHABET.decode()
 _BASE58 = re.compile(r"z[1-9A-HJ-NP-Za-km-z]{0,127}")
 
 
 def encode(data: bytes) -> str:
     """Bytes as `z` and base58btc."""
-    number, pairs = int.from_bytes(data, "big"), []
-    while number:
-        number, part = divmod(number, _WHOLE_CHUNK)
-        for _ in range(_CHUNK // 2):
-            part, pair = divmod(part, _PAIR)
-            pairs.append(_PAIRS[pair])
-    pairs.reverse()
-    return "z" + "1" * (len(data) - len(data.lstrip(b"\0"))) + "".join(pairs).lstrip("1")
+    number, chunks = int.from_bytes(data, "big"), []
+    while number:  # ten digits at a time, written out: each event, receipt and box has a digest
+        number, chunk = divmod(number, _WHOLE_CHUNK)
+        high, low = divmod(chunk, _HALF_CHUNK)
+        low, last = divmod(low, _PAIR)
+        fifth, low = divmod(low, _PAIR)
+        high, third = divmod(high, _PAIR)
+        first, second = divmod(high, _PAIR)
+        chunks.append(f"{_DIGIT[first]}{_PAIRS[second]}{_PAIRS[third]}{_DIGIT[fifth]}{_PAIRS[low]}{_PAIRS[last]}")
+    chunks.reverse()
+    return "z" + "1" * (len(data) - len(data.lstrip(b"\0"))) + "".join(chunks).lstrip("1")
 
 
 def decode(text: object, *, length: int, field: str | None = None) -> bytes:

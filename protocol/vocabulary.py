@@ -1,5 +1,6 @@
 """The consent vocabulary (DPV 2.3, shaped as in ISO/IEC TS 27560): its words and the pieces that credentials share."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -166,7 +167,11 @@ def read_status(document: Mapping[str, Any]) -> StatusRef:
     index = shape.text(entry, "statusListIndex", path)
     if not (index.isascii() and index.isdigit() and len(index) <= 9):
         raise shape.refuse(f"{path}.statusListIndex", "must be a whole number as a text")
-    return StatusRef(shape.iri(entry, "statusListCredential", path), int(index))
+    found = StatusRef(shape.iri(entry, "statusListCredential", path), int(index))
+    # a wallet writes it, and we keep it: it may be no text of its own
+    if re.fullmatch(re.escape(found.list_url) + r"#[0-9]{1,9}", shape.text(entry, "id", path)) is None:
+        raise shape.refuse(f"{path}.id", "must be a place in the list")
+    return found
 
 
 def write_process(process: Process) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from runtime.platform import Platform
 from runtime.staff import Staff
 
 JOBS_AT_ONCE = 500
+PACKED = {"fates", "kept", "sealed", "shredded", "planned"}  # columns that `parts` and `figures` tell of
 STATUSES = {"unknown_notice": 404}
 """HTTP status of EvidenceError codes beyond those of `runtime.problem`."""
 
@@ -98,7 +99,7 @@ def _add_staff(routes: APIRouter, platform: Platform) -> None:
         with platform.database.read() as session:
             found = session.exec(statement).all()
             parts = status.parts(session, platform, found, platform.clock.now())
-            rows = [_present(row.model_dump()) | {"parts": parts[row.id]} for row in found]
+            rows = [_present(row.model_dump(exclude=PACKED)) | {"parts": parts[row.id]} for row in found]
             figures = asdict(status.figures(session, platform.clock.now()))
         return _json(orjson.dumps({"jobs": rows, "figures": figures}))
 

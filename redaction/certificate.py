@@ -1,11 +1,12 @@
 """The certificate: the controller's signed word to the customer of what became of each field and which key ended."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from issuer import credentials, signed
@@ -18,7 +19,7 @@ from redaction import crash, disposition, downstream, telling
 from redaction.disposition import DONE, DROPPED, Fate, Task
 from redaction.downstream import NoticeRow
 from redaction.pace import Pace
-from runtime import outbox
+from runtime import bulk, outbox
 from runtime.platform import Platform
 
 KIND = "certificate"
@@ -29,22 +30,43 @@ def certify(platform: Platform, jobs: Sequence[str], *, pace: Pace | None = None
 
     Raises EvidenceError `not_dropped`, JournalError.
     """
-    crash.point("certify.before")
     with platform.database.write("keeper") as session, (pace or Pace.free()).held(len(jobs)):
         tasks = disposition.at_step(session, jobs, DROPPED)
         if not tasks:
             return
         at = platform.clock.now()
-        fates = disposition.fates(session, [task.id for task in tasks])
         # one without fields is not a job of ours: there is nothing to certify
-        disposition.move(session, [task.id for task in tasks if task.id not in fates], DONE, error="void")
-        ours = _prove(session, platform, [task for task in tasks if task.id in fates], fates)
-        there = _displace(session, platform, [task.id for task in ours], at)
-        _store(session, platform, {task: fates[task.id] for task in ours if task.id not in there}, at)
-        done = {"done_at": times.iso_ms(at), "error": None, "next_try_at": None}
-        disposition.move(session, [task.id for task in ours], DONE, **done)
-        crash.point("certify.within")
+        disposition.move(session, [task.id for task in tasks if not task.fates], DONE, error="void")
+        ours = _prove(session, platform, [task for task in tasks if task.fates])
+        disposition.move(session, [task.id for task in ours], DONE, **done(at))
+        _issue(session, platform, ours, at)
+    after()
+
+
+def at_once(session: Session, platform: Platform, tasks: Sequence[Task], at: datetime) -> None:
+    """The same for jobs whose key was just found to be gone, in the caller's transaction.
+
+    The caller has proved each by journal and key-ring, stores it as `done` says, and calls `after` once that is
+    committed. Raises EvidenceError.
+    """
+    _issue(session, platform, tasks, at)
+
+
+def done(at: datetime) -> dict[str, str | None]:
+    """What a job says once its certificate is there."""
+    return {"done_at": times.iso_ms(at), "error": None, "next_try_at": None}
+
+
+def after() -> None:
+    """To be called when the certificates are committed."""
     crash.point("certify.after")
+
+
+def _issue(session: Session, platform: Platform, tasks: Sequence[Task], at: datetime) -> None:
+    crash.point("certify.before")
+    there = _displace(session, platform, [task.id for task in tasks], at)
+    _store(session, platform, [task for task in tasks if task.id not in there], at)
+    crash.point("certify.within")
 
 
 def of_subject(session: Session, subject: SubjectId) -> list[bytes]:
@@ -68,6 +90,8 @@ def _ours(platform: Platform, row: Credential) -> bool:
 
 def _displace(session: Session, platform: Platform, jobs: Collection[str], at: datetime) -> frozenset[str]:
     """Those of the jobs that have their certificate; what somebody else put in its place is taken out, on record."""
+    if not bulk.rows(session, _TAKEN, jobs):
+        return frozenset()
     rows = session.exec(select(Credential).where(col(Credential.id).in_(jobs))).all()
     there = frozenset(row.id for row in rows if row.kind == KIND and _ours(platform, row))
     for row in rows:
@@ -79,9 +103,7 @@ def _displace(session: Session, platform: Platform, jobs: Collection[str], at: d
     return there
 
 
-def _prove(
-    session: Session, platform: Platform, tasks: Sequence[Task], fates: Mapping[str, Sequence[Fate]]
-) -> list[Task]:
+def _prove(session: Session, platform: Platform, tasks: Sequence[Task]) -> list[Task]:
     """Refuse to certify what was not: the rows are the database's word, journal, key-ring and outbox know.
 
     Returns the jobs with the keys that the journal names. Raises EvidenceError `not_dropped`, `not_kept`, JournalError.
@@ -91,12 +113,12 @@ def _prove(
     keys: set[tuple[int, int]] = set()
     for task in tasks:
         known = platform.journal.dropped(task.id)
-        if not known and all(one.action == "keep" for one in fates[task.id]):
-            if not all(_told_kept(session, task, one) for one in fates[task.id]):
+        if not known and all(one.action == "keep" for one in task.fates):
+            if not all(_told_kept(session, task, one) for one in task.fates):
                 raise EvidenceError("not_kept", "nobody told that this field is kept")
             proved.append(task)
             continue
-        dropped = disposition.sworn(task, fates[task.id], known)
+        dropped = disposition.sworn(task, task.fates, known)
         if dropped is None:
             raise _not_dropped()
         keys.add((dropped.bucket, dropped.epoch))
@@ -152,20 +174,20 @@ def issue(
     return row
 
 
-def _store(session: Session, platform: Platform, fates: Mapping[Task, Sequence[Fate]], at: datetime) -> None:
-    subjects = [task.subject for task in fates]
+def _store(session: Session, platform: Platform, tasks: Sequence[Task], at: datetime) -> None:
+    subjects = [task.subject for task in tasks]
     wallets, noticed = _wallets(session, subjects), downstream.unnamed(session, subjects)
     rows = []
-    for task, ones in fates.items():
+    for task in tasks:
         told: Sequence[certificate.Told] = ()
         if task.subject in noticed:
-            names = frozenset(one.field for one in ones)
+            names = frozenset(one.field for one in task.fates)
             told = downstream.told(session, platform, task.subject, names, certificate_id=task.id)
-        rows.append(_row(platform, task, ones, did=wallets.get(task.subject) or platform.controller, told=told, at=at))
+        rows.append(_row(platform, task, did=wallets.get(task.subject) or platform.controller, told=told, at=at))
     credentials.insert_new(session, rows)
     records = [
-        (task.subject, {"certificate": row["id"], "digest": row["digest"], "fields": [one.field for one in ones]})
-        for (task, ones), row in zip(fates.items(), rows, strict=True)
+        (task.subject, {"certificate": row["id"], "digest": row["digest"], "fields": [one.field for one in task.fates]})
+        for task, row in zip(tasks, rows, strict=True)
     ]
     if records:
         key = f"certificate:{telling.name([row['id'] for row in rows])}"
@@ -175,7 +197,6 @@ def _store(session: Session, platform: Platform, fates: Mapping[Task, Sequence[F
 def _row(
     platform: Platform,
     task: Task,
-    fates: Sequence[Fate],
     *,
     did: Did,
     told: Sequence[certificate.Told],
@@ -186,10 +207,10 @@ def _row(
         id=task.id,
         controller=platform.controller,
         subject_did=did,
-        items=[_item(task, one) for one in fates],
+        items=[_item(task, one) for one in task.fates],
         cause=task.cause_id,
         at=at,
-        events=sorted({one.event for one in fates if one.event is not None}),
+        events=sorted({one.event for one in task.fates if one.event is not None}),
         told=told,
     )
     body = canonical.jcs(proof.sign(document, platform.signer, created=at))
@@ -232,14 +253,17 @@ def supplement(session: Session, platform: Platform, id_: str, at: datetime) -> 
     )
 
 
+_ENROLLED: Final = (
+    select(Credential.subject, Credential.did)
+    .where(col(Credential.subject).in_(bulk.these()), Credential.kind == bindparam("kind"))
+    .order_by(col(Credential.at))
+)
+_TAKEN: Final = select(Credential.id).where(col(Credential.id).in_(bulk.these()))
+
+
 def _wallets(session: Session, subjects: Collection[SubjectId]) -> dict[str, Did]:
     """The wallet last enrolled for each of these; a customer who never had one is left out."""
-    statement = (
-        select(Credential.subject, Credential.did)
-        .where(col(Credential.subject).in_(subjects), Credential.kind == "enrolment")
-        .order_by(col(Credential.at))
-    )
-    return {subject: Did(did) for subject, did in session.exec(statement)}
+    return {subject: Did(did) for subject, did in bulk.rows(session, _ENROLLED, subjects, kind="enrolment")}
 
 
 @lru_cache(maxsize=64)  # the end of a quarter, of many fields

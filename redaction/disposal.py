@@ -8,7 +8,7 @@ follows with others of the same customers: a replay takes the last of them.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +19,11 @@ from crm_core.seal import Value
 from issuer.catalogue import Catalogue
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, crash, disposition, judge, looking, seal, shred, survivors
+from redaction import archive, crash, disposition, judge, looking, plan, seal, shred, survivors
 from redaction.disposition import DROPPED, JOURNALLED, PLANNED, RESEALED, Fate, Task
 from redaction.looking import Proofs, Resting
 from redaction.pace import Pace
+from redaction.plan import Draft
 from redaction.seal import Boxes
 from redaction.shred import Losing
 from runtime.keyring import KeyGone
@@ -31,10 +32,46 @@ from runtime.platform import Platform
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """What was made without any lock: boxes by disposition, and what will rest by job."""
+    """What was made without any lock: boxes by field of a job, and what will rest by job."""
 
-    boxes: Mapping[int, seal.Made] = field(default_factory=dict)
+    boxes: seal.Ahead = field(default_factory=dict)
     left: Mapping[str, shred.Made] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What rests of the customers of some jobs, and their rows in the archive."""
+
+    rest: Mapping[SubjectId, Resting]
+    boxes: dict[str, list[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Disposed:
+    """The jobs that dropped a data key, those of which all is kept, and what the journal is to know."""
+
+    journalled: list[Task]
+    kept: list[Task]
+    entries: list[dict[str, Any]]
+
+
+def at_once(platform: Platform, drafts: Sequence[Draft], proofs: Proofs, *, pace: Pace | None = None) -> int:
+    """Decide and dispose in one transaction, for subjects (at most 500) whom a look found; how many jobs. All or none.
+
+    Nothing stands between the decision and the act. Raises EvidenceError, KeyGone, JournalError.
+    """
+    known = {one.subject: one for one in drafts}
+    ahead = _ahead(platform, [one.task for one in drafts if one.task], {one.subject: one.rest for one in drafts})
+    with plan.deciding(platform) as session, (pace or Pace.free()).held(len(drafts)):
+        free, at = plan.free_of(session, list(known)), platform.clock.now()
+        tasks, seen = plan.decided(session, platform, proofs, free, at, drafts=known)
+        state = State(seen.rest, {whose: [*rows] for whose, rows in seen.archived.items()})
+        done = _dispose(session, platform, tasks, (), state=state, ahead=ahead, at=at)
+        disposition.add(session, done.journalled, JOURNALLED)
+        disposition.add(session, done.kept, DROPPED)
+        _journal(platform, done)
+    _after()
+    return len(tasks)
 
 
 def dispose(
@@ -45,13 +82,15 @@ def dispose(
     *,
     pace: Pace | None = None,
 ) -> None:
-    """Take these jobs (at most 500) from planned to journalled, or to dropped where all is kept; all or none.
+    """Take stored jobs (at most 500) from planned to journalled, or to dropped where all is kept; all or none.
 
     One that was put back from the journal is past its archive and its data key: only its survivors are journalled.
     Raises EvidenceError, KeyGone, JournalError.
     """
-    crash.point("seal.before")
-    ahead = _ahead(platform, jobs)
+    with platform.database.read() as session:
+        tasks = disposition.at_step(session, jobs, PLANNED)
+        rest = looking.resting(session, [task.subject for task in tasks])
+    ahead = _ahead(platform, tasks, rest)
     with platform.database.write("keeper") as session, (pace or Pace.free()).held(len(jobs)):
         planned = disposition.at_step(session, jobs, PLANNED)
         put_back = disposition.at_step(session, jobs, RESEALED) if len(planned) < len(jobs) else []
@@ -59,64 +98,79 @@ def dispose(
         if not subjects:
             return
         at = platform.clock.now()
-        rest, boxes = looking.resting(session, subjects), archive.columns(session, subjects)
-        judged = judge.judge(session, platform, proofs or Proofs(platform, catalogue), planned, boxes=boxes, at=at)
-        for row in seal.settle(session, platform, judged, rest, at, ahead=ahead.boxes):
-            boxes.setdefault(row["subject"], []).append(row)
-        crash.point("seal.within")
-        losing = [
-            Losing(task, rest[task.subject], fates)
-            for task in judged.tasks
-            if shred.gone(fates := judged.fates.get(task.id, []))
-        ]
-        crash.point("seal.after")
-        _journal(session, platform, losing, put_back, state=(rest, boxes), ahead=ahead, at=at)
-        kept = {task.id for task in planned} - {one.task.id for one in losing}
-        disposition.move(session, kept, DROPPED)  # nothing to drop, no key to destroy: on to the certificate
-        crash.point("journal.within")
-    crash.point("journal.after")
+        state = State(looking.resting(session, subjects), archive.columns(session, subjects))
+        proofs = proofs or Proofs(platform, catalogue)
+        judged = judge.judge(session, platform, proofs, planned, boxes=state.boxes, at=at)
+        done = _dispose(session, platform, judged, put_back, state=state, ahead=ahead, at=at)
+        disposition.carry_out(session, done.journalled, PLANNED, JOURNALLED)
+        disposition.carry_out(session, done.kept, PLANNED, DROPPED)
+        disposition.move(session, [task.id for task in put_back], JOURNALLED)
+        _journal(platform, done)
+    _after()
 
 
-State = tuple[Mapping[SubjectId, Resting], Mapping[str, Sequence[Mapping[str, Any]]]]
-
-
-def _journal(
+def _dispose(
     session: Session,
     platform: Platform,
-    losing: Sequence[Losing],
+    tasks: Sequence[Task],
     put_back: Sequence[Task],
     *,
     state: State,
     ahead: Ahead,
     at: datetime,
-) -> None:
-    """Drop the data keys of these jobs, and have the journal know of it and of what survives."""
-    rest, boxes = state
+) -> Disposed:
+    """Archive, drop the data keys and put what survives in its place; what the journal has to know before a commit.
+
+    The caller stores the jobs: those of which nothing is dropped have no key to destroy, they go on to the certificate.
+    """
+    rest, boxes = state.rest, state.boxes
+    for row in seal.settle(session, platform, tasks, rest, at, ahead=ahead.boxes):
+        boxes.setdefault(row["subject"], []).append(row)
+    crash.point("seal.within")
+    losing = [Losing(task, rest[task.subject]) for task in tasks if shred.gone(task.fates)]
+    crash.point("seal.after")
     crash.point("reseal.before")
     dropped = shred.drop(session, platform, losing, ahead.left)
     crash.point("reseal.within")
     left = [resting for resting, _ in dropped] + [rest[task.subject] for task in put_back]
     kept = [survivors.entry(one.existing(), one.items, boxes.get(one.existing().subject, ()), at) for one in left]
     crash.point("reseal.after")
+    gone = {one.task.id for one in losing}
+    return Disposed(
+        [_giving_up(one) for one in losing],
+        [task for task in tasks if task.id not in gone],
+        [*(entry for _, entry in dropped), *kept],
+    )
+
+
+def _giving_up(one: Losing) -> Task:
+    old = one.rest.existing()
+    return replace(one.task, generation=old.generation, epoch=old.epoch)
+
+
+def _journal(platform: Platform, done: Disposed) -> None:
     crash.point("journal.before")
-    platform.journal.append_all([*(entry for _, entry in dropped), *kept])
-    disposition.move(session, [*(one.task.id for one in losing), *(task.id for task in put_back)], JOURNALLED)
+    if done.entries:
+        platform.journal.append_all(done.entries)
+    crash.point("journal.within")
 
 
-def _ahead(platform: Platform, jobs: Sequence[str]) -> Ahead:
+def _after() -> None:
+    crash.point("journal.after")
+
+
+def _ahead(platform: Platform, tasks: Sequence[Task], rest: Mapping[SubjectId, Resting]) -> Ahead:
     """What fails here is left out: it fails under the lock, if it has to."""
-    with platform.database.read() as session:
-        tasks = disposition.at_step(session, jobs, PLANNED)
-        fates = disposition.fates(session, [task.id for task in tasks])
-        rest = looking.resting(session, [task.subject for task in tasks])
+    crash.point("seal.before")
+    platform.keyring.warm({task.bucket for task in tasks})
     wanted: list[seal.Wanted] = []
     left: dict[str, shred.Made] = {}
     for task in tasks:
         with suppress(EvidenceError, KeyGone):
-            ones, own = fates.get(task.id, []), rest[task.subject]
+            own = rest[task.subject]
             opened = _opened(platform, own)
-            wanted += _to_seal(platform, own, ones, opened)
-            left[task.id] = shred.make(platform, own, shred.gone(ones), opened)
+            wanted += _to_seal(platform, own, task.fates, opened)
+            left[task.id] = shred.make(platform, own, shred.gone(task.fates), opened)
     with suppress(EvidenceError, KeyGone):
         return Ahead(Boxes(platform).made(wanted), left)
     return Ahead({}, left)

@@ -4,14 +4,20 @@ A *job* is one subject's lapse at one version of their standing; it moves throug
 job per subject is open at a time (a partial unique index), and a field has one disposition per job.
 """
 
+import hashlib
 import json
+import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as member
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final, Literal
 
-from sqlalchemy import Index, UniqueConstraint, bindparam, delete, insert, text, update
+import orjson
+from sqlalchemy import Index, UniqueConstraint, Update, bindparam, insert, text, update
+from sqlalchemy import select as columns
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, func, select
 
@@ -19,18 +25,19 @@ from issuer.catalogue import Catalogue
 from protocol import canonical, times
 from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
-from redaction import terms
+from redaction import fate, terms
+from redaction.fate import DESTROYED, DONE, PLANNED, RESTORED, Fate
 from redaction.lapse import Lapse, fresh
 from runtime import bulk
 from runtime.journal import Dropped
+from runtime.platform import Platform
 
-PLANNED: Final = "planned"  # decided, nothing done
+__all__ = ["DESTROYED", "DONE", "DROPPED", "JOURNALLED", "PLANNED", "RESEALED", "RESTORED", "STEPS", "Fate"]
+
 RESEALED: Final = "resealed"  # put back from the journal: survivors under the next generation, not journalled here
 JOURNALLED: Final = "journalled"  # archived; survivors under the next generation, durable outside the database too
 DROPPED: Final = "dropped"  # the old bucket key is destroyed and every opener has let go of it
-DONE: Final = "done"  # certificate issued; also the state of a disposition that was carried out
-RESTORED: Final = "restored"  # state of a sealed disposition whose field came back
-DESTROYED: Final = "destroyed"  # state of a sealed disposition whose archive key has ended
+# PLANNED: decided, nothing done; DONE: certificate issued
 STEPS: Final = (PLANNED, RESEALED, JOURNALLED, DROPPED, DONE)
 
 Action = Literal["keep", "seal", "shred"]
@@ -80,30 +87,11 @@ class Job(SQLModel, table=True):
     attempts: int = 0
     next_try_at: str | None = None
     error: str | None = None  # stable code of the last failure, never a text
-
-
-class Disposition(SQLModel, table=True):
-    """What becomes of one field in one job; `state` is planned, done, restored or destroyed."""
-
-    __tablename__ = "disposition"
-    __table_args__ = (UniqueConstraint("subject", "field", "version", "round"),)
-
-    id: int | None = Column(default=None, primary_key=True)
-    job: str = Column(index=True)
-    subject: str
-    field: str
-    version: int
-    round: int
-    action: str
-    state: str
-    causes: str  # JSON list of the grounds that ended
-    ground: str | None = None  # keep: the ground (credential id) that holds the field
-    legal_ground: str | None = None  # seal, and keep by catalogue: the law that the catalogue names
-    period: str | None = None
-    destroy_by: str | None = None
-    digest: str | None = None  # of the archived box
-    at: str | None = None  # when it was carried out
-    event: str | None = None  # the event that told of it, with others of the same step
+    fates: str = "{}"  # what becomes of each field: see `fate`
+    kept: int = 0  # fields that were carried out, by action
+    sealed: int = 0
+    shredded: int = 0
+    planned: int = 0  # fields that were not carried out yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,13 +154,18 @@ def of_bare(field: Field, causes: tuple[GroundId, ...], catalogue: Catalogue, at
 
 
 @lru_cache(maxsize=64)
+def _instant(at: datetime) -> str:
+    return times.iso_ms(at)
+
+
+@lru_cache(maxsize=64)
 def _destroy_by(after: str, at: datetime) -> datetime:
     return terms.end_of_quarter(at + times.duration(after))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
-    """A job that is planned: the columns of `Job` that it begins with."""
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A job as a step needs it, or one that is not stored yet; `fates` in the order of their fields."""
 
     id: str
     subject: SubjectId
@@ -183,57 +176,134 @@ class NewJob:
     ended_at: str
     planned_at: str
     bucket: int
+    generation: int | None = None
+    epoch: int | None = None
+    fates: list[Fate] = member(default_factory=list, compare=False)
 
 
-_OF_JOB: Final = tuple(one.name for one in fields(NewJob))
-_ADD_JOB: Final = insert(SQLModel.metadata.tables["redaction_job"])
-_ADD_FATE: Final = insert(SQLModel.metadata.tables["disposition"])
+def id_of(platform: Platform, subject: SubjectId, generation: int) -> str:
+    """The id of the job that drops a generation of a customer's data key: there is one, whatever is killed when.
+
+    The journal is told before the commit: whoever tries again after a kill must not be taken for another job.
+    """
+    key = platform.keyring.secret("redaction-job")
+    said = hashlib.blake2b(orjson.dumps([subject, generation]), key=key, digest_size=16).digest()
+    return uuid.UUID(bytes=said, version=4).urn
 
 
-def add(session: Session, planned: Collection[tuple[NewJob, Collection[Decided]]]) -> None:
-    """Store jobs with their dispositions; all planned."""
-    if not planned:
-        return
-    fates = [
-        {
-            "job": job.id,
-            "subject": job.subject,
-            "field": one.field,
-            "version": job.version,
-            "round": job.round,
-            "action": one.action,
-            "state": PLANNED,
-            "causes": json.dumps(one.causes),
-            "ground": one.ground,
-            "legal_ground": one.legal_ground,
-            "period": one.period,
-            "destroy_by": None if one.destroy_by is None else times.iso_ms(one.destroy_by),
-        }
-        for job, decided in planned
+@lru_cache(maxsize=256)  # the same for most fields of a customer
+def _causes(causes: tuple[GroundId, ...]) -> str:
+    return json.dumps(causes)
+
+
+def new_fates(job: str, subject: SubjectId, decided: Iterable[Decided]) -> list[Fate]:
+    """What was decided, as the fates of a job."""
+    return [
+        Fate(
+            job,
+            subject,
+            one.field,
+            one.action,
+            _causes(one.causes),
+            ground=one.ground,
+            legal_ground=one.legal_ground,
+            period=one.period,
+            destroy_by=None if one.destroy_by is None else _instant(one.destroy_by),
+        )
         for one in decided
     ]
-    session.flush()
-    begun = {"step": PLANNED, "attempts": 0}
-    jobs = [{name: getattr(job, name) for name in _OF_JOB} | begun for job, _ in planned]
-    bulk.execute(session, _ADD_JOB, jobs)
-    bulk.execute(session, _ADD_FATE, fates)
+
+
+_JOB: Final = SQLModel.metadata.tables["redaction_job"]
+_OF_TASK: Final = (
+    "id", "subject", "version", "round", "cause", "cause_id", "ended_at", "planned_at", "bucket", "generation", "epoch",
+)  # fmt: skip
+_CHANGES: Final = ("cause", "cause_id", "ended_at", "generation", "epoch")  # of a job under way
+_COUNTS: Final = ("kept", "sealed", "shredded", "planned")
+_ADD: Final = insert(_JOB)
+
+
+def add(session: Session, tasks: Collection[Task], step: str) -> None:
+    """Store jobs that are new, at this step."""
+    if tasks:
+        session.flush()
+        begun = {"step": step, "attempts": 0}
+        rows = [{name: getattr(one, name) for name in _OF_TASK} | _packed(one) | begun for one in tasks]
+        bulk.execute(session, _ADD, rows)
+
+
+def _packed(task: Task) -> dict[str, Any]:
+    return {"fates": fate.pack(task.fates), **fate.counts(task.fates)}
+
+
+@lru_cache(maxsize=8)
+def _carry_out(more: tuple[str, ...]) -> Update:
+    changed = ("step", "fates", *_COUNTS, *_CHANGES, *more)
+    return (
+        update(_JOB)
+        .where(_JOB.c.id == bindparam("job"), _JOB.c.step == bindparam("was"))
+        .values({name: bindparam(f"new_{name}") for name in changed})
+    )
+
+
+def carry_out(session: Session, tasks: Collection[Task], before: str, to: str, **more: str | None) -> None:
+    """Store what a step decided and did, and that it was taken: once.
+
+    Each must stand at the step before: EvidenceError `already_done`, then nothing is stored.
+    """
+    rows = [
+        {"job": one.id, "was": before, "new_step": to}
+        | {f"new_{name}": value for name, value in _packed(one).items()}
+        | {f"new_{name}": getattr(one, name) for name in _CHANGES}
+        | {f"new_{name}": value for name, value in more.items()}
+        for one in tasks
+    ]
+    if bulk.execute(session, _carry_out(tuple(sorted(more))), rows) != len(rows):
+        raise EvidenceError("already_done", "this step of a job was taken before")
 
 
 def told(session: Session, subject: SubjectId) -> dict[Field, frozenset[GroundId]]:
     """For each field the ended grounds for which it was said to be kept."""
     causes: dict[Field, frozenset[GroundId]] = {}
-    rows = session.exec(select(Disposition).where(Disposition.subject == subject, Disposition.action == "keep"))
-    for row in rows:
-        field = Field(row.field)
-        causes[field] = causes.get(field, frozenset()) | frozenset(map(GroundId, json.loads(row.causes)))
+    for one in of_subject(session, subject):
+        if one.action == "keep":
+            causes[one.field] = causes.get(one.field, frozenset()) | frozenset(map(GroundId, said(one.causes)))
     return causes
+
+
+def said(causes: str) -> list[Any]:
+    """The grounds that a row names as its causes."""
+    try:
+        told = json.loads(causes)
+    except (ValueError, TypeError):
+        return []
+    return told if isinstance(told, list) else []
+
+
+_SAYING_KEPT: Final = select(Job.subject).where(col(Job.subject).in_(bulk.these()), Job.kept > bindparam("least"))
+_ROUNDS: Final = (
+    select(Job.subject, Job.version, func.count())
+    .where(col(Job.subject).in_(bulk.these()))
+    .group_by(col(Job.subject), col(Job.version))
+)
+
+
+_KNOWN: Final = select(Job.id).where(col(Job.id).in_(bulk.these()))
+
+
+def known(session: Session, jobs: Collection[str]) -> frozenset[str]:
+    """Those of the jobs that are stored."""
+    return frozenset(job for (job,) in bulk.rows(session, _KNOWN, jobs))
+
+
+def saying_kept(session: Session, subjects: Collection[SubjectId]) -> frozenset[str]:
+    """Those of the customers (at most 500) of whom something was said to be kept."""
+    return frozenset(subject for (subject,) in bulk.rows(session, _SAYING_KEPT, subjects, least=0))
 
 
 def rounds(session: Session, subjects: Collection[SubjectId]) -> dict[tuple[str, int], int]:
     """How often a lapse was planned, by subject and version of the standing."""
-    statement = select(Job.subject, Job.version, func.count()).where(col(Job.subject).in_(subjects))
-    grouped = statement.group_by(col(Job.subject), col(Job.version))
-    return {(subject, version): count for subject, version, count in session.exec(grouped)}
+    return {(subject, version): count for subject, version, count in bulk.rows(session, _ROUNDS, subjects)}
 
 
 def open_job(session: Session, subject: SubjectId) -> Job | None:
@@ -241,68 +311,28 @@ def open_job(session: Session, subject: SubjectId) -> Job | None:
     return session.exec(select(Job).where(Job.subject == subject, Job.step != DONE)).first()
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What a step needs to know of a job."""
-
-    id: str
-    subject: SubjectId
-    bucket: int
-    generation: int | None
-    epoch: int | None
-    version: int
-    cause: str
-    cause_id: str
-    ended_at: str
-    planned_at: str
-
-
-@dataclass(slots=True)
-class Fate:
-    """One field of a job under way: what a step reads and changes of its `Disposition`."""
-
-    key: int
-    job: str
-    subject: SubjectId
-    field: Field
-    action: str
-    state: str
-    ground: str | None
-    legal_ground: str | None
-    period: str | None
-    destroy_by: str | None
-    digest: str | None
-    at: str | None
-    event: str | None
-    causes: str
-
-
-_JOB: Final = SQLModel.metadata.tables["redaction_job"]
-_FATE: Final = SQLModel.metadata.tables["disposition"]
-_OF_FATE: Final = ("id", *(one.name for one in fields(Fate)[1:]))
-_FATES: Final = select(*(_FATE.c[name] for name in _OF_FATE))
-_CHANGED: Final = ("action", "state", "ground", "legal_ground", "period", "destroy_by", "digest", "at", "event")
-# Carried out once: what is not planned any more is not changed by a step.
-_CARRY_OUT: Final = (
-    update(_FATE)
-    .where(_FATE.c.id == bindparam("key"), _FATE.c.state == PLANNED)
-    .values({name: bindparam(f"new_{name}") for name in _CHANGED})
+_TASKS: Final = (
+    columns(*(_JOB.c[name] for name in _OF_TASK), _JOB.c.fates)
+    .where(_JOB.c.id.in_(bulk.these()), _JOB.c.step == bindparam("at"))
+    .order_by(_JOB.c.id)
 )
 
 
-_TASKS: Final = select(*(_JOB.c[one.name] for one in fields(Task)))
+def _task(row: Any) -> Task:
+    known = list(row)
+    known[-1] = fate.unpack(row[0], row[1], row[-1])
+    return Task(*known)
 
 
 def at_step(session: Session, jobs: Collection[str], step: str) -> list[Task]:
     """Those of the jobs (at most 500) that stand at this very step; of others someone else took the step already."""
-    statement = _TASKS.where(_JOB.c.id.in_(jobs), _JOB.c.step == step).order_by(_JOB.c.id)
-    return [Task(*row) for row in session.connection().execute(statement)]
+    return [_task(row) for row in bulk.rows(session, _TASKS, jobs, at=step)]
 
 
-def in_buckets(session: Session, buckets: Collection[int], step: str) -> list[Task]:
-    """The jobs of these buckets that stand at a step, oldest first."""
-    statement = _TASKS.where(_JOB.c.bucket.in_(buckets), _JOB.c.step == step)
-    return [Task(*row) for row in session.connection().execute(statement.order_by(_JOB.c.planned_at, _JOB.c.id))]
+def in_buckets(session: Session, buckets: Collection[int], step: str) -> list[tuple[str, int]]:
+    """The jobs of these buckets that stand at a step, oldest first: (id, bucket)."""
+    statement = select(Job.id, Job.bucket).where(col(Job.bucket).in_(buckets), Job.step == step)
+    return list(session.exec(statement.order_by(col(Job.planned_at), col(Job.id))).all())
 
 
 def move(session: Session, jobs: Collection[str], to: str, **values: str | None) -> None:
@@ -311,70 +341,61 @@ def move(session: Session, jobs: Collection[str], to: str, **values: str | None)
         session.connection().execute(update(_JOB).where(_JOB.c.id.in_(jobs)).values(step=to, **values))
 
 
-_GIVE_UP: Final = (
-    update(_JOB).where(_JOB.c.id == bindparam("job")).values(generation=bindparam("dropped"), epoch=bindparam("under"))
-)
+def mark(session: Session, job: str, field: Field, state: str, at: str | None = None) -> None:
+    """Note of one sealed field what became of it afterwards. Nothing happens where the job does not know it."""
+    row = session.get(Job, job)
+    fates = [] if row is None else fates_of(row)
+    for one in fates:
+        if one.field == field:
+            one.state, one.at = state, at or one.at
+    if row is not None:
+        rewrite(session, row, fates)
 
 
-def give_up(session: Session, keys: Collection[tuple[str, int, int]]) -> None:
-    """Write down which data key each job drops: (job, generation, epoch that wrapped it)."""
-    rows = [{"job": job, "dropped": generation, "under": epoch} for job, generation, epoch in keys]
-    bulk.execute(session, _GIVE_UP, rows)
+def fates_of(job: Job) -> list[Fate]:
+    """The fates that a row holds."""
+    return fate.unpack(job.id, SubjectId(job.subject), job.fates)
 
 
-def fates(session: Session, jobs: Collection[str]) -> dict[str, list[Fate]]:
-    """The fields of each of these jobs in the order of their names; jobs without any are left out."""
-    statement = _FATES.where(_FATE.c.job.in_(jobs)).order_by(_FATE.c.job, _FATE.c.field)
-    found: dict[str, list[Fate]] = {}
-    for row in session.connection().execute(statement):
-        found.setdefault(row.job, []).append(Fate(*row))
-    return found
+def rewrite(session: Session, job: Job, fates: Collection[Fate]) -> None:
+    """Put these fates in the place of those that a row holds."""
+    job.fates = fate.pack(fates)
+    for name, count in fate.counts(fates).items():
+        setattr(job, name, count)
+    session.add(job)
 
 
-def carry_out(session: Session, changed: Collection[Fate]) -> None:
-    """Store what a step decided and did. Each must rest as planned: EvidenceError `already_done`, nothing is stored."""
-    rows = [_written(one, _CHANGED) for one in changed]
-    if bulk.execute(session, _CARRY_OUT, rows) != len(rows):
-        raise EvidenceError("already_done", "a field of this job was disposed of before")
+_by_field: Final = attrgetter("field")
+_facts: Final = attrgetter("ground", "legal_ground", "period", "destroy_by", "digest")
 
 
-def _written(fate: Fate, names: Sequence[str]) -> dict[str, Any]:
-    return {"key": fate.key} | {f"new_{name}": getattr(fate, name) for name in names}
+def facts(task: Task | Job, rows: Iterable[Fate]) -> dict[str, Any]:
+    """What the certificate of a job that drops a data key is to say, as the journal keeps it: rows are only a copy.
 
-
-_CORRECTED: Final = ("subject", "causes", *_CHANGED)
-_CORRECT: Final = (
-    update(_FATE).where(_FATE.c.id == bindparam("key")).values({name: bindparam(f"new_{name}") for name in _CORRECTED})
-)
-
-
-def correct(session: Session, wrong: Collection[Fate], void: Collection[Fate]) -> None:
-    """Put rows right that said what does not follow from the evidence, and take out those that speak of nothing."""
-    bulk.execute(session, _CORRECT, [_written(one, _CORRECTED) for one in wrong])
-    if void:
-        session.connection().execute(delete(_FATE).where(_FATE.c.id.in_([one.key for one in void])))
-
-
-def name_cause(session: Session, task: Task) -> None:
-    """Write down why a job is there."""
-    values = {"cause": task.cause, "cause_id": task.cause_id, "ended_at": task.ended_at}
-    session.connection().execute(update(_JOB).where(_JOB.c.id == task.id).values(values))
-
-
-def facts(task: Task | Job, rows: Iterable[Fate | Disposition]) -> dict[str, Any]:
-    """What the certificate of a job that drops a data key is to say, as the journal keeps it: rows are only a copy."""
+    An empty text stands for what there is not.
+    """
     items = [
-        [row.field, row.action, row.ground, row.legal_ground, row.period, row.destroy_by, row.digest, row.causes]
-        for row in sorted(rows, key=lambda one: one.field)
+        [one.field, one.action, one.causes, *(text or "" for text in _facts(one))]
+        for one in sorted(rows, key=_by_field)
     ]
     return {"cause": task.cause, "cause_id": task.cause_id, "items": items}
 
 
-def sworn(task: Task | Job, rows: Iterable[Fate | Disposition], dropped: Sequence[Dropped]) -> Dropped | None:
+def digest_of(told: Mapping[str, Any]) -> str:
+    """The digest of what a job's certificate is to say."""
+    return _digest(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
+
+
+@lru_cache(maxsize=4096)  # who drops a key soon looks whether its row still says so
+def _digest(data: bytes) -> str:
+    return canonical.digest(data)
+
+
+def sworn(task: Task | Job, rows: Iterable[Fate], dropped: Sequence[Dropped]) -> Dropped | None:
     """Which of what the journal knows of the job the rows say, the newest first; None: none of it."""
     if not dropped:
         return None
-    said = canonical.digest(canonical.jcs(facts(task, rows)))
+    said = digest_of(facts(task, rows))
     return next((one for one in dropped if (one.subject, one.facts) == (task.subject, said)), None)
 
 
@@ -396,35 +417,31 @@ def put_back(session: Session, claim: Mapping[str, Any]) -> None:
         bucket=claim["bucket"],
         generation=claim["generation"],
         epoch=claim["epoch"],
+        fates="{}",
     )
-    session.add(job)
-    session.flush()
-    for field, action, ground, legal_ground, period, destroy_by, digest, causes in claim["told"]["items"]:
-        session.add(
-            Disposition(
-                job=job.id,
-                subject=job.subject,
-                field=field,
-                version=version,
-                round=job.round,
-                action=action,
-                state=PLANNED if action == "shred" else DONE,
-                causes=causes,
-                ground=ground,
-                legal_ground=legal_ground,
-                period=period,
-                destroy_by=destroy_by,
-                digest=digest,
-            )
+    fates = [
+        Fate(
+            job.id,
+            SubjectId(job.subject),
+            Field(field),
+            action,
+            causes,
+            PLANNED if action == "shred" else DONE,
+            *(text or None for text in more),
         )
+        for field, action, causes, *more in claim["told"]["items"]
+    ]
+    rewrite(session, job, fates)
     session.flush()
 
 
-def of_job(session: Session, job_id: str) -> list[Disposition]:
-    """The dispositions of a job in the order of their fields."""
-    return list(session.exec(select(Disposition).where(Disposition.job == job_id).order_by(col(Disposition.field))))
+def of_job(session: Session, job_id: str) -> list[Fate]:
+    """The fates of a job in the order of their fields."""
+    job = session.get(Job, job_id)
+    return [] if job is None else fates_of(job)
 
 
-def of_subject(session: Session, subject: SubjectId) -> list[Disposition]:
-    """All dispositions of a subject, oldest first."""
-    return list(session.exec(select(Disposition).where(Disposition.subject == subject).order_by(col(Disposition.id))))
+def of_subject(session: Session, subject: SubjectId) -> list[Fate]:
+    """All fates of a subject, those of older jobs first."""
+    jobs = select(Job).where(Job.subject == subject).order_by(col(Job.version), col(Job.round))
+    return [one for job in session.exec(jobs) for one in fates_of(job)]

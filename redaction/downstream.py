@@ -26,7 +26,7 @@ from protocol.consent import Field, SubjectId, fresh_id
 from protocol.errors import EvidenceError
 from protocol.redaction import RedactionNotice
 from redaction import lapse
-from runtime import outbox
+from runtime import bulk, outbox
 from runtime.platform import Platform
 from verifier import disclosure
 from verifier.disclosure import Disclosure
@@ -198,12 +198,14 @@ def every(session: Session, platform: Platform, at: datetime, *, open_only: bool
     return [one for one in found if one is not None and not (open_only and one.settled)]
 
 
+_UNNAMED: Final = select(NoticeRow.subject).where(
+    col(NoticeRow.subject).in_(bulk.these()), col(NoticeRow.certificate).is_(None)
+)
+
+
 def unnamed(session: Session, subjects: Collection[SubjectId]) -> frozenset[str]:
     """Those of the customers about whom there are notices that no certificate names yet."""
-    statement = select(NoticeRow.subject).where(
-        col(NoticeRow.subject).in_(subjects), col(NoticeRow.certificate).is_(None)
-    )
-    return frozenset(session.exec(statement.distinct()))
+    return frozenset(subject for (subject,) in bulk.rows(session, _UNNAMED, subjects))
 
 
 def told(

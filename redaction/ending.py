@@ -17,9 +17,9 @@ from sqlmodel import Session, col, select
 from protocol import certificate as certificates
 from protocol import event, times
 from protocol.consent import SubjectId
-from redaction import archive, certificate, crash, terms
+from redaction import archive, certificate, crash, disposition, terms
 from redaction.archive import Archived
-from redaction.disposition import DESTROYED, Disposition
+from redaction.disposition import DESTROYED
 from runtime import outbox
 from runtime.platform import Platform
 
@@ -132,9 +132,7 @@ def _end(session: Session, platform: Platform, subject: SubjectId, rows: list[Ar
 
 
 def _destroyed(session: Session, subject: SubjectId, row: Archived, at: datetime) -> str:
-    for done in session.exec(select(Disposition).where(Disposition.job == row.job, Disposition.field == row.field)):
-        done.state, done.at = DESTROYED, times.iso_ms(at)
-        session.add(done)
+    disposition.mark(session, row.job, row.field_id, DESTROYED, times.iso_ms(at))
     data = {"field": row.field, "digest": row.digest, "archive_key": row.archive_key, "job": row.job}
     key = f"{event.VALUE_DESTROYED}:{row.job}:{row.field}"
     return outbox.emit(session, event.VALUE_DESTROYED, at=at, records=[(subject, data)], key=key)

@@ -19,7 +19,7 @@ from protocol import times
 from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
 from redaction import archive, disposition, lapse, plan
-from redaction.disposition import DONE, PLANNED, Decided, Fate, Task
+from redaction.disposition import DONE, PLANNED, Decided, Fate, Task, said
 from redaction.looking import Proof, Proofs
 from runtime.platform import Platform
 from verifier.grant import Grant
@@ -27,46 +27,23 @@ from verifier.grant import Grant
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]  # of the archive, by customer, by their columns
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The jobs with the cause that their evidence names, and the fields of each that count, put right."""
-
-    tasks: list[Task]
-    fates: dict[str, list[Fate]]
-
-    def planned(self) -> list[Fate]:
-        """What is not carried out yet."""
-        return [fate for task in self.tasks for fate in self.fates.get(task.id, ()) if fate.state == PLANNED]
-
-
 def judge(
     session: Session, platform: Platform, proofs: Proofs, tasks: Sequence[Task], *, boxes: Rows, at: datetime
-) -> Judged:
-    """Put each field of the jobs right: kept under a living ground, in the archive, or what the catalogue says.
+) -> list[Task]:
+    """The jobs put right: the cause that their evidence names, and each field that counts: kept under a living ground,
+    in the archive, or what the catalogue says.
 
     `boxes` is what rests of their customers in the archive. A ground that was given since spares what is not archived
-    yet: what is destroyed never comes back. A row about a field that lost nothing is taken out. Raises EvidenceError as
-    `Proofs.of` does, and `reads_in_flight`: what was kept until now goes after they have ended.
+    yet: what is destroyed never comes back. A field that lost nothing is left out. Raises EvidenceError as `Proofs.of`
+    does, and `reads_in_flight`: what was kept until now goes after they have ended.
     """
-    stored = disposition.fates(session, [task.id for task in tasks])
     proved = proofs.of(session, [task.subject for task in tasks], at)
-    judged, wrong, void = Judged([], {}), [], []
-    rules = _Rules(proofs.catalogue, at)
+    rules, judged = _Rules(proofs.catalogue, at), []
     for task in tasks:
         proof = proved[task.subject]
         of_task = _Judge(session, rules, task, proof.grants, _ours(platform, boxes.get(task.subject, ()), task))
-        fates = []
-        for fate in stored.get(task.id, ()):
-            right = of_task.right(fate)
-            if right is None:
-                void.append(fate)
-                continue
-            fates.append(right)
-            wrong += [right] if right is not fate and right != fate else []
-        if fates:
-            judged.fates[task.id] = fates
-        judged.tasks.append(_named(session, task, proof, fates, at))
-    disposition.correct(session, wrong, void)
+        fates = [right for one in task.fates if (right := of_task.right(one)) is not None]
+        judged.append(replace(_named(task, proof, fates, at), fates=fates))
     return judged
 
 
@@ -109,23 +86,22 @@ class _Judge:
 
     def right(self, fate: Fate) -> Fate | None:
         """The fate as it should be, the very one if it is; None for a field that lost nothing."""
-        ours = fate if fate.subject == self.task.subject else replace(fate, subject=self.task.subject)
         causes = self._lost.get(fate.field, ())
         box = self.boxes.get(fate.field)
         if box is not None:
-            return _boxed(ours, box, causes)
+            return _boxed(fate, box, causes)
         if not causes and not self._unclaimed(fate):
             return None
         holder = self._holder(fate)
         if holder is not None:
             news = _news(fate, causes) or (plan.UNCLAIMED,)
-            return _set(ours, Decided(field=fate.field, action="keep", causes=news, ground=holder))
+            return _set(fate, Decided(field=fate.field, action="keep", causes=news, ground=holder))
         if causes:
             decided = self.rules.of_bare(fate.field, causes)
             if fate.action == "keep" != decided.action:
                 _refuse_in_flight(self.session, self.task.subject)
-            return _set(ours, decided)
-        return _set(ours, Decided(field=fate.field, action="shred", causes=(plan.UNCLAIMED,)))
+            return _set(fate, decided)
+        return _set(fate, Decided(field=fate.field, action="shred", causes=(plan.UNCLAIMED,)))
 
     def _unclaimed(self, fate: Fate) -> bool:
         """Whether the row says that no ground ever came, and the value's day has come: by the event that brought it."""
@@ -141,8 +117,8 @@ class _Judge:
         return lapse.holder(fate.field, named, at) or lapse.holder(fate.field, self._living, at)
 
 
-def _named(session: Session, task: Task, proof: Proof, fates: Sequence[Fate], at: datetime) -> Task:
-    """The job with the ground that ended last, as the evidence tells it; stored if it said another."""
+def _named(task: Task, proof: Proof, fates: Sequence[Fate], at: datetime) -> Task:
+    """The job with the ground that ended last, as the evidence tells it."""
     lost = {GroundId(cause) for told in {fate.causes for fate in fates} for cause in said(told)} - {plan.UNCLAIMED}
     if lost:
         ended_at, cause_id, cause = plan.ending(proof.evidence, proof.grants, lost, at)
@@ -150,24 +126,13 @@ def _named(session: Session, task: Task, proof: Proof, fates: Sequence[Fate], at
         ended_at, cause_id, cause = at, plan.UNCLAIMED, plan.UNCLAIMED
     if (cause, cause_id) == (task.cause, task.cause_id) or not fates:
         return task
-    right = replace(task, cause=cause, cause_id=cause_id, ended_at=times.iso_ms(ended_at))
-    disposition.name_cause(session, right)
-    return right
+    return replace(task, cause=cause, cause_id=cause_id, ended_at=times.iso_ms(ended_at))
 
 
 def _news(fate: Fate, causes: tuple[GroundId, ...]) -> tuple[GroundId, ...]:
     """Of what ended, what the row tells of: that a field is kept is said once for each ground."""
     told = said(fate.causes)
     return tuple(cause for cause in causes if cause in told) or causes
-
-
-def said(causes: str) -> list[Any]:
-    """The grounds that a row names as its causes."""
-    try:
-        told = json.loads(causes)
-    except (ValueError, TypeError):
-        return []
-    return told if isinstance(told, list) else []
 
 
 def _boxed(fate: Fate, box: Mapping[str, Any], causes: tuple[GroundId, ...]) -> Fate:

@@ -7,6 +7,7 @@ when the standing, what the journal knows of it or the catalogue has moved.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
 from sqlmodel import Session, col, select
 
@@ -19,9 +20,9 @@ from issuer.evidence import Evidence
 from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
 from redaction import archive, disposition, downstream, lapse
-from redaction.archive import Archived
-from redaction.disposition import Decided, Disposition
+from redaction.disposition import Decided
 from redaction.lapse import Lapse
+from runtime import bulk
 from runtime.platform import Platform
 from verifier import disclosure, grounds
 from verifier.disclosure import Disclosure
@@ -77,22 +78,18 @@ class View:
     """What is known of many customers beside their evidence, read at once: it spares each of them four statements."""
 
     rest: Mapping[SubjectId, Resting]
-    archived: Mapping[str, Sequence[Archived]]
+    archived: Mapping[str, Sequence[Mapping[str, Any]]]  # rows of the archive, by their columns
     disclosed: frozenset[str]  # something of theirs went elsewhere, and nobody was told its end
     kept: frozenset[str]  # something of theirs was said to be kept
 
 
 def view(session: Session, subjects: Sequence[SubjectId]) -> View:
     """The view of at most 500 customers, in the caller's snapshot."""
-    boxes: dict[str, list[Archived]] = {}
-    for row in session.exec(select(Archived).where(col(Archived.subject).in_(subjects)).order_by(col(Archived.id))):
-        boxes.setdefault(row.subject, []).append(row)
-    kept = select(Disposition.subject).where(col(Disposition.subject).in_(subjects), Disposition.action == "keep")
     return View(
         rest=resting(session, subjects),
-        archived=boxes,
+        archived=archive.columns(session, subjects),
         disclosed=disclosure.untold(session, subjects),
-        kept=frozenset(session.exec(kept.distinct())),
+        kept=disposition.saying_kept(session, subjects),
     )
 
 
@@ -128,6 +125,9 @@ class Proof:
     grants: tuple[Grant, ...]
 
 
+_STANDING: Final = select(Standing.subject, Standing.version).where(col(Standing.subject).in_(bulk.these()))
+
+
 class Proofs:
     """What customers' evidence proves, kept for the length of one pass."""
 
@@ -142,8 +142,7 @@ class Proofs:
         """
         self._platform.journal.refresh()
         catalogue = self._catalogue.digest
-        statement = select(Standing.subject, Standing.version).where(col(Standing.subject).in_(subjects))
-        versions = dict(session.exec(statement).all())
+        versions: dict[str, int] = dict(bulk.rows(session, _STANDING, subjects))
         if len(versions) < len(set(subjects)):
             raise EvidenceError("unknown_subject", "there is no such customer")
         states = {subject: self._state(subject, versions[subject], catalogue) for subject in subjects}
@@ -192,13 +191,18 @@ def look(
 
 
 def _wanted(
-    catalogue: Catalogue, boxes: Iterable[Archived], stored: frozenset[Field], grants: Sequence[Grant], at: datetime
+    catalogue: Catalogue,
+    boxes: Iterable[Mapping[str, Any]],
+    stored: frozenset[Field],
+    grants: Sequence[Grant],
+    at: datetime,
 ) -> dict[int, GroundId]:
     """The boxes that a living consent asks back."""
     wanted: dict[int, GroundId] = {}
     consents = [grant for grant in grants if grant.kind == "consent" and grant.not_before <= at]
     for row in boxes:
-        holder = lapse.holder(row.field_id, consents, at)
-        if row.wanted_by is None and holder is not None and archive.returns(catalogue, row.field_id, stored):
-            wanted[row.key] = holder
+        field = Field(row["field"])
+        holder = lapse.holder(field, consents, at)
+        if row["wanted_by"] is None and holder is not None and archive.returns(catalogue, field, stored):
+            wanted[row["id"]] = holder
     return wanted

@@ -1,13 +1,13 @@
 """Planning: which subjects to look at, what each of them lost, and the job that follows from it."""
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import or_
+from sqlalchemy import bindparam, or_
 from sqlmodel import Session, col, select
 
 from crm_core import origin
@@ -21,9 +21,9 @@ from protocol.consent import Field, GroundId, SubjectId, fresh_id
 from protocol.errors import EvidenceError
 from redaction import crash, disposition, downstream, lapse, looking
 from redaction.archive import Archived
-from redaction.disposition import DONE, Decided, Job, LapseRow, NewJob
-from redaction.looking import Look, Proof, Proofs
-from runtime import dialect, keyring
+from redaction.disposition import DONE, PLANNED, Decided, Job, LapseRow, Task
+from redaction.looking import Look, Proof, Proofs, Resting, View
+from runtime import bulk, dialect, keyring
 from runtime.platform import Platform
 from verifier import grounds
 from verifier.grant import Grant
@@ -78,23 +78,52 @@ def waiting(session: Session) -> frozenset[SubjectId]:
     return frozenset(SubjectId(subject) for waits in _WAITING for subject in session.exec(waits))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a look found about one subject, and the job that would follow: to be confirmed under the write lock."""
+
+    looked: Look
+    proof: Proof
+    rest: Resting
+    task: Task | None  # None: something is asked back or told, and no field lapses
+
+    @property
+    def subject(self) -> SubjectId:
+        """Whose."""
+        return self.proof.evidence.subject
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing but the job follows from the look."""
+        return not self.looked.wanted and not self.looked.elsewhere
+
+
 def plan_due(
     platform: Platform, catalogue: Catalogue, stop: Event | None = None, proofs: Proofs | None = None
 ) -> tuple[int, bool]:
-    """Look at the next batch of subjects; how many jobs were planned and whether there is more to look at."""
-    at = platform.clock.now()
+    """Look at the next batch of subjects and store their jobs; how many, and whether there is more to look at."""
     proofs = proofs or Proofs(platform, catalogue)
-    unclaimed = _plan_unclaimed(platform, catalogue, at)
+    planned, drafts, more = look_due(platform, catalogue, proofs)
+    subjects = [one.subject for one in drafts]
+    for start in range(0, len(subjects), GROUP):
+        if stop is not None and stop.is_set():
+            break
+        planned += _together(platform, catalogue, subjects[start : start + GROUP], proofs)
+    return planned, more
+
+
+def look_due(platform: Platform, catalogue: Catalogue, proofs: Proofs) -> tuple[int, list[Draft], bool]:
+    """Look at the next batch of subjects: for whom there is something to do, and whether there is more to look at.
+
+    First the number of jobs that were stored already, for values that no ground ever came for.
+    """
+    at = platform.clock.now()
+    planned = _plan_unclaimed(platform, catalogue, at)
     with platform.database.read() as session:
         subjects = due(session, at, BATCH)
         found = _sorted(session, platform, catalogue, subjects, proofs=proofs, at=at)
     _remember(platform, found.idle, found.broken, at)
-    planned = unclaimed
-    for start in range(0, len(found.busy), GROUP):
-        if stop is not None and stop.is_set():
-            break
-        planned += _together(platform, catalogue, found.busy[start : start + GROUP], proofs)
-    return planned, len(subjects) == BATCH
+    return planned, found.busy, len(subjects) == BATCH
 
 
 @dataclass(slots=True)
@@ -102,7 +131,7 @@ class _Sorted:
     """Subjects by what is to be done about them."""
 
     idle: dict[SubjectId, Seen] = field(default_factory=dict)
-    busy: list[SubjectId] = field(default_factory=list)
+    busy: list[Draft] = field(default_factory=list)
     broken: dict[SubjectId, Broken] = field(default_factory=dict)
 
 
@@ -139,8 +168,10 @@ def _sorted(
             continue
         if looked.idle:
             found.idle[subject] = (looked.version, looked.found.next_at)
-        else:
-            found.busy.append(subject)
+            continue
+        rest = seen.rest[subject]
+        task = _task(platform, looked, rest, _ending(looked, at), at) if looked.decided else None
+        found.busy.append(Draft(looked=looked, proof=proof, rest=rest, task=task))
     return found
 
 
@@ -170,7 +201,7 @@ def _plan_unclaimed(platform: Platform, catalogue: Catalogue, at: datetime) -> i
 
 def _unclaimed(platform: Platform, catalogue: Catalogue, subject: SubjectId, fields: frozenset[Field]) -> bool:
     with platform.database.write("keeper") as session:
-        if not _free(session, [subject]):
+        if not free_of(session, [subject]):
             return False
         at = platform.clock.now()
         proof = Proofs(platform, catalogue).of(session, [subject], at)[subject]
@@ -184,12 +215,22 @@ def _unclaimed(platform: Platform, catalogue: Catalogue, subject: SubjectId, fie
             if lapse.holder(name, looked.grants, at) is None
         ]
         if gone:
-            round_ = disposition.rounds(session, [subject]).get((subject, looked.version), 0)
-            job = _new_job(subject, looked.version, round_, (at, UNCLAIMED, UNCLAIMED), at)
-            disposition.add(session, [(job, gone)])
+            draft = replace(looked, decided=tuple(gone))
+            task = _task(platform, draft, seen.rest[subject], (at, UNCLAIMED, UNCLAIMED), at)
+            disposition.add(session, _numbered(session, [task]), PLANNED)
         recall.put_right(session, subject, at)
         origin.settle(session, subject, at)
     return bool(gone)
+
+
+@contextmanager
+def deciding(platform: Platform) -> Iterator[Session]:
+    """The transaction in which what becomes of lapsed fields is decided."""
+    crash.point("plan.before")
+    with platform.database.write("keeper") as session:
+        yield session
+        crash.point("plan.within")
+    crash.point("plan.after")
 
 
 def plan(platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId], proofs: Proofs | None = None) -> int:
@@ -197,63 +238,111 @@ def plan(platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId]
 
     At most `GROUP` subjects: nobody else writes meanwhile. Raises EvidenceError as `looking.look` and `Proofs.of` do.
     """
-    crash.point("plan.before")
-    with platform.database.write("keeper") as session:
-        free = _free(session, subjects)
-        if not free:
-            return 0
-        at = platform.clock.now()
-        proved, seen = (proofs or Proofs(platform, catalogue)).of(session, free, at), looking.view(session, free)
-        looks = {one: looking.look(session, platform, catalogue, proved[one], at, seen=seen) for one in free}
-        _mark(session, {one: (looked.version, looked.found.next_at) for one, looked in looks.items()})
-        for subject, looked in looks.items():
-            for key, ground in looked.wanted.items():
-                row = session.get_one(Archived, key)
-                row.wanted_by, row.wanted_at, row.waiting = ground, times.iso_ms(at), None
-                session.add(row)
-            if looked.elsewhere:
-                downstream.tell(session, platform, subject, looked.elsewhere, at)
-        planned = {one: (looked, _ending(looked, at)) for one, looked in looks.items() if looked.decided}
-        disposition.add(session, _jobs(session, planned, at))
-        crash.point("plan.within")
-    crash.point("plan.after")
-    return len(planned)
+    with deciding(platform) as session:
+        free, at = free_of(session, subjects), platform.clock.now()
+        tasks, _ = decided(session, platform, proofs or Proofs(platform, catalogue), free, at)
+        disposition.add(session, tasks, PLANNED)
+    return len(tasks)
 
 
-def _free(session: Session, subjects: Sequence[SubjectId]) -> list[SubjectId]:
+def decided(
+    session: Session,
+    platform: Platform,
+    proofs: Proofs,
+    subjects: Sequence[SubjectId],
+    at: datetime,
+    *,
+    drafts: Mapping[SubjectId, Draft] | None = None,
+) -> tuple[list[Task], View]:
+    """Look at these subjects, who are free, under the write lock: their jobs, which the caller stores, and the view.
+
+    A draft counts where nothing has moved since. That we looked, what is asked back and who is told is stored here.
+    Raises EvidenceError as `looking.look` and `Proofs.of` do.
+    """
+    proved, seen = proofs.of(session, subjects, at), looking.view(session, subjects)
+    looks: dict[SubjectId, Look] = {}
+    tasks: list[Task] = []
+    for subject in subjects:
+        draft = (drafts or {}).get(subject)
+        if draft is not None and draft.task is not None and _holds(draft, proved[subject], seen, at):
+            looks[subject] = draft.looked
+            tasks.append(draft.task)
+            continue
+        looked = looks[subject] = looking.look(session, platform, proofs.catalogue, proved[subject], at, seen=seen)
+        if looked.decided:
+            tasks.append(_task(platform, looked, seen.rest[subject], _ending(looked, at), at))
+    _mark(session, {one: (looked.version, looked.found.next_at) for one, looked in looks.items()})
+    _pass_on(session, platform, looks, at)
+    return _numbered(session, tasks), seen
+
+
+def _holds(draft: Draft, proof: Proof, seen: View, at: datetime) -> bool:
+    """Whether looking again would find the same: the evidence, what rests, and no ground that ran out meanwhile."""
+    subject, next_at = draft.subject, draft.looked.found.next_at
+    more = subject in seen.archived or subject in seen.disclosed or subject in seen.kept
+    still = proof is draft.proof and not more and (next_at is None or next_at > at)
+    return still and draft.alone and seen.rest[subject] == draft.rest
+
+
+def _pass_on(session: Session, platform: Platform, looks: Mapping[SubjectId, Look], at: datetime) -> None:
+    """What is asked back is marked, and recipients whom no ground covers any more are told."""
+    for subject, looked in looks.items():
+        for key, ground in looked.wanted.items():
+            row = session.get_one(Archived, key)
+            row.wanted_by, row.wanted_at, row.waiting = ground, times.iso_ms(at), None
+            session.add(row)
+        if looked.elsewhere:
+            downstream.tell(session, platform, subject, looked.elsewhere, at)
+
+
+_IN_FLIGHT: Final = select(Settling.subject).where(
+    col(Settling.subject).in_(bulk.these()), col(Settling.settled_at).is_(None)
+)
+_UNDER_WAY: Final = select(Job.subject).where(col(Job.subject).in_(bulk.these()), Job.step != bindparam("done"))
+
+
+def free_of(session: Session, subjects: Sequence[SubjectId]) -> list[SubjectId]:
     """Those without an open job, and of whom no narrowing still waits for its reads."""
-    in_flight = select(Settling.subject).where(col(Settling.subject).in_(subjects), col(Settling.settled_at).is_(None))
-    under_way = select(Job.subject).where(col(Job.subject).in_(subjects), Job.step != DONE)
-    taken = {*session.exec(in_flight), *session.exec(under_way)}
+    found = (*bulk.rows(session, _IN_FLIGHT, subjects), *bulk.rows(session, _UNDER_WAY, subjects, done=DONE))
+    taken = {subject for (subject,) in found}
     return [subject for subject in subjects if subject not in taken]
 
 
-def _jobs(
-    session: Session, planned: Mapping[SubjectId, tuple[Look, Ending]], at: datetime
-) -> list[tuple[NewJob, Sequence[Decided]]]:
-    rounds = disposition.rounds(session, list(planned))
-    return [
-        (
-            _new_job(subject, looked.version, rounds.get((subject, looked.version), 0), ending, at),
-            looked.decided,
-        )
-        for subject, (looked, ending) in planned.items()
-    ]
-
-
-def _new_job(subject: SubjectId, version: int, round: int, ending: Ending, at: datetime) -> NewJob:
+def _task(platform: Platform, looked: Look, rest: Resting, ending: Ending, at: datetime) -> Task:
     ended_at, cause_id, cause = ending
-    return NewJob(
-        id=fresh_id(),
-        subject=subject,
-        version=version,
-        round=round,
-        cause=cause,
-        cause_id=cause_id,
-        ended_at=times.iso_ms(ended_at),
-        planned_at=times.iso_ms(at),
-        bucket=keyring.bucket_of(subject),
+    subject = looked.evidence.subject
+    drops = rest.record is not None and any(one.action != "keep" for one in looked.decided)
+    id_ = disposition.id_of(platform, subject, rest.existing().generation) if drops else fresh_id()
+    return Task(
+        id_,
+        subject,
+        looked.version,
+        0,
+        cause,
+        cause_id,
+        times.iso_ms(ended_at),
+        times.iso_ms(at),
+        keyring.bucket_of(subject),
+        fates=disposition.new_fates(id_, subject, looked.decided),
     )
+
+
+def _numbered(session: Session, tasks: Sequence[Task]) -> list[Task]:
+    """The jobs in their rounds: a lapse may be planned more than once at one version.
+
+    One whose id is taken (all of it was kept in the end, and its generation lives on) gets another.
+    """
+    rounds = disposition.rounds(session, [one.subject for one in tasks])
+    taken = disposition.known(session, [one.id for one in tasks])
+    found = []
+    for task in tasks:
+        number = rounds.get((task.subject, task.version), 0)
+        one = replace(task, round=number) if number else task
+        if one.id in taken:
+            id_ = fresh_id()
+            one = replace(one, id=id_, fates=[replace(fate, job=id_) for fate in one.fates])
+        found.append(one)
+    return found
 
 
 def _ending(looked: Look, at: datetime) -> Ending:
@@ -289,9 +378,20 @@ def _mark(session: Session, seen: Mapping[SubjectId, Seen]) -> None:
         }
         for subject, (version, next_at) in seen.items()
     ]
-    insert = dialect.insert(session, LapseRow)
-    changed = {name: insert.excluded[name] for name in ("done_version", "next_at", "retry_at", "error")}
-    session.connection().execute(insert.on_conflict_do_update(index_elements=["subject"], set_=changed), rows)
+    bulk.execute(session, _marking(session), rows)
+
+
+_MARKING: Final[dict[bool, Any]] = {}  # by engine: a statement that is a constant is compiled once
+
+
+def _marking(session: Session) -> Any:
+    known = _MARKING.get(dialect.is_sqlite(session))
+    if known is None:
+        insert = dialect.insert(session, LapseRow)
+        changed = {name: insert.excluded[name] for name in ("done_version", "next_at", "retry_at", "error")}
+        known = insert.on_conflict_do_update(index_elements=["subject"], set_=changed)
+        _MARKING[dialect.is_sqlite(session)] = known
+    return known
 
 
 def _remember(

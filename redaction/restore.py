@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from crm_core import archiving, records
 from issuer import registry
@@ -12,7 +12,7 @@ from protocol.consent import GroundId, SubjectId
 from protocol.errors import EvidenceError
 from redaction import archive, crash, disposition, lapse, looking
 from redaction.archive import Archived
-from redaction.disposition import RESTORED, Disposition
+from redaction.disposition import RESTORED
 from runtime import outbox
 from runtime.keyring import KeyGone
 from runtime.platform import Platform
@@ -61,7 +61,7 @@ def _return(
         return _wait(session, row, error.code)
     subject = SubjectId(row.subject)
     record = archiving.give_back(session, platform, subject, row.field_id, value)
-    _mark(session, row)
+    disposition.mark(session, row.job, row.field_id, RESTORED)
     data = {"field": row.field, "ground": holder, "digest": row.digest, "generation": record.generation}
     key = f"{event.VALUE_RESTORED}:{row.job}:{row.field}"
     outbox.emit(session, event.VALUE_RESTORED, at=at, records=[(subject, data | {"job": row.job})], key=key)
@@ -74,10 +74,3 @@ def _wait(session: Session, row: Archived, code: str) -> bool:
         row.waiting = code
         session.add(row)
     return False
-
-
-def _mark(session: Session, row: Archived) -> None:
-    statement = select(Disposition).where(Disposition.job == row.job, Disposition.field == row.field)
-    for done in session.exec(statement):
-        done.state = RESTORED
-        session.add(done)

@@ -13,7 +13,7 @@ from sqlmodel import Session, col, delete, select
 from crm_core.records import RecordRow
 from protocol.consent import SubjectId
 from redaction import certificate, disposition
-from redaction.disposition import DONE, Disposition, Job
+from redaction.disposition import DONE, Job
 from runtime.journal import Dropped
 from runtime.platform import Platform
 
@@ -55,8 +55,8 @@ def _missing(platform: Platform, known: Mapping[str, Sequence[Dropped]]) -> froz
 
 
 def _sworn(session: Session, id_: str, dropped: Sequence[Dropped]) -> bool:
-    rows = disposition.of_job(session, id_)
-    return disposition.sworn(session.get_one(Job, id_), rows, dropped) is not None
+    job = session.get_one(Job, id_)
+    return disposition.sworn(job, disposition.fates_of(job), dropped) is not None
 
 
 def _revived(platform: Platform, id_: str, dropped: Sequence[Dropped]) -> bool:
@@ -74,7 +74,6 @@ def _revived(platform: Platform, id_: str, dropped: Sequence[Dropped]) -> bool:
         told = _told(platform, [one for one in dropped if one.generation < record.generation])
         if told is None:
             return False  # it did not come to that: what is lapsed is planned and carried out
-        session.exec(delete(Disposition).where(col(Disposition.job) == id_))
         session.exec(delete(Job).where(col(Job.id) == id_))
         session.expire_all()
         disposition.put_back(session, told)

@@ -156,10 +156,8 @@ def _came_back(session: Session, platform: Platform, subject: SubjectId, kept: M
     for box in archive.of_subject(session, subject):
         if (box.job, box.field) in known or box.field_id not in stored:
             continue
-        for row in disposition.of_job(session, box.job):
-            if row.field == box.field and row.state == DONE:
-                row.state = RESTORED
-                session.add(row)
+        if any((one.field, one.state) == (box.field, DONE) for one in disposition.of_job(session, box.job)):
+            disposition.mark(session, box.job, box.field_id, RESTORED)
         session.delete(box)
     session.flush()
 
@@ -170,11 +168,12 @@ def _carried_out(session: Session, subject: SubjectId) -> None:
     if job is None or job.step != PLANNED:
         return
     boxes = {row.field: row for row in session.exec(select(Archived).where(Archived.job == job.id))}
-    for row in disposition.of_job(session, job.id):
-        if row.action == "seal" and row.field in boxes:
-            box = boxes[row.field]
-            row.digest, row.state, row.at, row.destroy_by = box.digest, DONE, box.at, box.destroy_by
-            session.add(row)
+    fates = disposition.fates_of(job)
+    for one in fates:
+        if one.action == "seal" and one.field in boxes:
+            box = boxes[one.field]
+            one.digest, one.state, one.at, one.destroy_by = box.digest, DONE, box.at, box.destroy_by
+    disposition.rewrite(session, job, fates)
 
 
 def _end_rotations(session: Session, platform: Platform, bucket: int, epochs: Collection[int]) -> None:

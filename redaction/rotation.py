@@ -5,7 +5,7 @@ transaction with the database; it is idempotent there, so a step that was cut of
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -19,10 +19,11 @@ from crm_core import records
 from crm_core.records import Wrapped
 from protocol import event, times
 from protocol.errors import EvidenceError
-from redaction import crash, disposition, replica, telling
-from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Fate, Job, Task
+from redaction import certificate, crash, disposition, replica, telling
+from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job, Task
 from redaction.pace import Pace
 from redaction.telling import Told
+from runtime import bulk
 from runtime.platform import Platform
 
 READ: Final = 8_000  # data keys taken into memory at once
@@ -123,11 +124,13 @@ def _begin(platform: Platform, buckets: Sequence[int]) -> dict[int, Rotation]:
     return rows
 
 
+_WAITING: Final = select(Job.bucket, Job.id).where(col(Job.bucket).in_(bulk.these()), Job.step == bindparam("at"))
+
+
 def _to_begin(session: Session, platform: Platform, buckets: Sequence[int]) -> list[int]:
     pending = _pending(session, buckets)
-    statement = select(Job.bucket, Job.id).where(col(Job.bucket).in_(buckets), Job.step == JOURNALLED)
     held: dict[int, set[int]] = {}
-    for bucket, job in session.exec(statement):
+    for bucket, job in bulk.rows(session, _WAITING, buckets, at=JOURNALLED):
         for dropped in platform.journal.dropped(job):  # not what the row says: whoever edits it would spare the key
             held.setdefault(bucket, set()).add(dropped.epoch)
     return [
@@ -177,7 +180,7 @@ def _rewrap(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
     replica.write_all(platform, [(row.bucket, row.epoch) for row in going], known)
     with platform.database.write("keeper") as session:
         # else somebody wrapped with the old key meanwhile: again at the next pass
-        done = [row for row in _ready(session, going) if not records.behind(session, row.bucket, row.epoch, 1)]
+        done = [row for row in _ready(session, going) if not records.left_behind(session, row.bucket, row.epoch)]
         _progress(session, done, rewrapped_at=times.iso_ms(platform.clock.now()))
     crash.point("rewrap.after")
     return frozenset(row.bucket for row in done)
@@ -246,16 +249,23 @@ def _move(platform: Platform, handful: Sequence[Moves]) -> None:
         crash.point("rewrap.within")
 
 
+_OPEN: Final = select(Rotation.bucket, Rotation.epoch).where(
+    col(Rotation.bucket).in_(bulk.these()), col(Rotation.dropped_at).is_(None)
+)
+
+
 def _still(session: Session, rows: Sequence[Rotation]) -> list[Rotation]:
     """Those of the rotations that are under way."""
-    pending = _pending(session, [row.bucket for row in rows])
-    return [row for row in rows if row.bucket in pending and pending[row.bucket].epoch == row.epoch]
+    pending = {tuple(one) for one in bulk.rows(session, _OPEN, [row.bucket for row in rows])}
+    return [row for row in rows if (row.bucket, row.epoch) in pending]
+
+
+_AT_STEP: Final = select(Job.bucket).where(col(Job.bucket).in_(bulk.these()), Job.step == bindparam("at")).distinct()
 
 
 def _ready(session: Session, rows: Sequence[Rotation]) -> list[Rotation]:
     """Those under way whose buckets have no survivors that are not journalled."""
-    waits = select(Job.bucket).where(col(Job.bucket).in_([row.bucket for row in rows]), Job.step == RESEALED)
-    unjournalled = set(session.exec(waits.distinct()))
+    unjournalled = {bucket for (bucket,) in bulk.rows(session, _AT_STEP, [row.bucket for row in rows], at=RESEALED)}
     return [row for row in _still(session, rows) if row.bucket not in unjournalled]
 
 
@@ -278,7 +288,7 @@ def _destroy(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
     with platform.database.write("keeper") as session:
         at = platform.clock.now()  # a clock that cannot be believed stops us here
         ready = _ready(session, rows)
-        needed = {row.bucket for row in ready if records.behind(session, row.bucket, row.epoch, 1)}
+        needed = {row.bucket for row in ready if records.left_behind(session, row.bucket, row.epoch)}
         done = [row for row in ready if row.bucket not in needed]
         platform.keyring.destroy_all(
             [(row.bucket, epoch) for row in done for epoch in _older(platform, row.bucket, row.epoch)]
@@ -303,49 +313,65 @@ def _dropped(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
 
 
 def _let_go(platform: Platform, buckets: Sequence[int]) -> frozenset[int]:
-    """Move the jobs whose key nobody holds any more from journalled to dropped; the buckets with none left waiting.
+    """Bring the jobs whose key nobody holds any more to their end; the buckets with none left waiting.
 
     Only now is a field shredded: before this, some process could still have opened it.
     """
     crash.point("dropped.before")
     with platform.database.read() as session:
-        waiting = [task.id for task in disposition.in_buckets(session, buckets, JOURNALLED)]
+        waiting = [job for job, _ in disposition.in_buckets(session, buckets, JOURNALLED)]
     for some in _FREEING.some(waiting):
-        with platform.database.write("keeper") as session, _FREEING.held(len(some)):
-            fates = disposition.fates(session, some)
-            free = _freed(platform, disposition.at_step(session, some, JOURNALLED), fates)
-            _shredded(session, free, fates, platform.clock.now())
-            crash.point("dropped.within")
+        try:
+            _end(platform, some, certified=True)
+            certificate.after()
+        except EvidenceError:  # of one of them: the worker certifies each by itself then
+            _end(platform, some, certified=False)
     crash.point("dropped.after")
     with platform.database.read() as session:
-        return frozenset(buckets) - {task.bucket for task in disposition.in_buckets(session, buckets, JOURNALLED)}
+        return frozenset(buckets) - {bucket for _, bucket in disposition.in_buckets(session, buckets, JOURNALLED)}
 
 
-def _freed(platform: Platform, waiting: Sequence[Task], fates: Mapping[str, Sequence[Fate]]) -> list[Task]:
+def _end(platform: Platform, jobs: Sequence[str], *, certified: bool) -> None:
+    """Those of the jobs whose key is gone: told as shredded, and certified, in one transaction."""
+    with platform.database.write("keeper") as session, _FREEING.held(len(jobs)):
+        tasks = _freed(platform, disposition.at_step(session, jobs, JOURNALLED))
+        at = platform.clock.now()
+        _shredded(session, tasks, at)
+        crash.point("dropped.within")
+        gone = {"destroyed_at": times.iso_ms(at)}
+        if certified:
+            certificate.at_once(session, platform, tasks, at)
+            disposition.carry_out(session, tasks, JOURNALLED, DONE, **gone, **certificate.done(at))
+        else:
+            disposition.carry_out(session, tasks, JOURNALLED, DROPPED, **gone)
+
+
+def _freed(platform: Platform, waiting: Sequence[Task]) -> list[Task]:
     """The jobs whose key nobody holds any more, by the journal, and whose rows say what the journal says."""
     sworn = []
     for task in waiting:
-        dropped = disposition.sworn(task, fates.get(task.id, ()), platform.journal.dropped(task.id))
+        dropped = disposition.sworn(task, task.fates, platform.journal.dropped(task.id))
         if dropped is not None:
             sworn.append(replace(task, bucket=dropped.bucket, epoch=dropped.epoch, generation=dropped.generation))
     gone = platform.keyring.dropped_of({(task.bucket, task.epoch or 0) for task in sworn})
     return [task for task in sworn if (task.bucket, task.epoch) in gone]
 
 
-def _shredded(session: Session, tasks: Sequence[Task], fates: Mapping[str, Sequence[Fate]], at: datetime) -> None:
+def _shredded(session: Session, tasks: Sequence[Task], at: datetime) -> None:
     now = times.iso_ms(at)
     told: list[Told] = []
     for task in tasks:
         key = {"generation": task.generation, "bucket": task.bucket, "epoch": task.epoch}
-        for fate in fates.get(task.id, ()):
+        for fate in task.fates:
             if fate.action == "shred" and fate.state == PLANNED:
                 fate.state, fate.at = DONE, now
                 told.append((fate, key))
     telling.tell(session, event.VALUE_SHREDDED, told, at)
-    disposition.carry_out(session, [fate for fate, _ in told])
-    disposition.move(session, [task.id for task in tasks], DROPPED, destroyed_at=now)
+
+
+_PENDING: Final = select(Rotation).where(col(Rotation.bucket).in_(bulk.these()), col(Rotation.dropped_at).is_(None))
 
 
 def _pending(session: Session, buckets: Sequence[int]) -> dict[int, Rotation]:
-    rows = session.exec(select(Rotation).where(col(Rotation.bucket).in_(buckets), col(Rotation.dropped_at).is_(None)))
+    rows = session.scalars(_PENDING, {"these": list(buckets)})
     return {row.bucket: row for row in rows}

@@ -5,10 +5,9 @@ would be made then.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlmodel import Session
 
@@ -16,15 +15,13 @@ from crm_core import archiving
 from crm_core.archiving import Archivable
 from protocol import event, times
 from protocol.consent import Field, SubjectId
-from redaction import archive, disposition, telling, terms
+from redaction import archive, telling, terms
 from redaction.archive import Context
 from redaction.disposition import DONE, PLANNED, Fate, Task
-from redaction.judge import Judged
 from redaction.looking import Resting
 from redaction.telling import Told
+from runtime.keyring import KeyGone
 from runtime.platform import Platform
-
-_THREADS: Final = 2  # libsodium works without the interpreter's lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +34,27 @@ class Made:
     box: tuple[bytes, str]  # and its digest
 
 
+Key = tuple[str, Field]
+Ahead = Mapping[Key, Made]
+
+
 def settle(
     session: Session,
     platform: Platform,
-    judged: Judged,
+    tasks: Sequence[Task],
     rest: Mapping[SubjectId, Resting],
     at: datetime,
     *,
-    ahead: Mapping[int, Made] | None = None,
+    ahead: Ahead | None = None,
 ) -> list[dict[str, Any]]:
-    """Tell what is kept and archive what is to be sealed, as far as that was not done yet; the archive's new rows."""
-    planned = judged.planned()
-    keep(session, [one for one in planned if one.action == "keep"], at)
-    found = ((task, [one for one in judged.fates.get(task.id, ()) if to_seal(one)]) for task in judged.tasks)
-    sealing = {task: fates for task, fates in found if fates}
-    rows = archive_all(session, platform, sealing, rest, at, ahead=ahead)
-    disposition.carry_out(session, planned)
-    return rows
+    """Tell what is kept and archive what is to be sealed, as far as that was not done yet; the archive's new rows.
+
+    The caller stores what became of the fields.
+    """
+    keep(session, [one for task in tasks for one in task.fates if one.action == "keep" and one.state == PLANNED], at)
+    found = ((task, [one for one in task.fates if to_seal(one)]) for task in tasks)
+    sealing = [(task, fates) for task, fates in found if fates]
+    return archive_all(session, platform, sealing, rest, at, ahead=ahead)
 
 
 def to_seal(fate: Fate) -> bool:
@@ -73,11 +74,11 @@ def keep(session: Session, fates: Iterable[Fate], at: datetime) -> None:
 def archive_all(
     session: Session,
     platform: Platform,
-    planned: Mapping[Task, Sequence[Fate]],
+    planned: Sequence[tuple[Task, Sequence[Fate]]],
     rest: Mapping[SubjectId, Resting],
     at: datetime,
     *,
-    ahead: Mapping[int, Made] | None = None,
+    ahead: Ahead | None = None,
 ) -> list[dict[str, Any]]:
     """Put the fields to seal into the archive; its new rows. The caller stores what became of the fields.
 
@@ -85,7 +86,7 @@ def archive_all(
     """
     boxes, told, now = Boxes(platform), [], times.iso_ms(at)
     rows: list[dict[str, Any]] = []
-    for task, fates in planned.items():
+    for task, fates in planned:
         for fate, made in boxes.of(rest[task.subject], fates, ahead or {}):
             if made is None:
                 # nothing to archive, no right to, or two officers ended this period's key: then it is over
@@ -118,6 +119,7 @@ def _row(task: Task, fate: Fate, made: Made, now: str) -> dict[str, Any]:
 
 Opened = Mapping[Field, Archivable]
 Wanted = tuple[Fate, Resting, Archivable]
+Placed = tuple[Fate, Resting, str, bytes, tuple[Archivable, Context]]  # under which archive key, and its public half
 
 
 class Boxes:
@@ -128,7 +130,7 @@ class Boxes:
         self._public: dict[str, bytes | None] = {}
         self._names: dict[tuple[str, str], str] = {}
 
-    def of(self, rest: Resting, fates: Sequence[Fate], ahead: Mapping[int, Made]) -> list[tuple[Fate, Made | None]]:
+    def of(self, rest: Resting, fates: Sequence[Fate], ahead: Ahead) -> list[tuple[Fate, Made | None]]:
         """Each of these fields of a customer with its box; None where there is nothing to archive, or no right to.
 
         Raises EvidenceError `unknown_subject` and what opening raises, KeyGone.
@@ -142,14 +144,21 @@ class Boxes:
         made = self.made([(fate, rest, values[fate.field]) for fate in fates if fate.field in values])
         return [(fate, known[fate.key] or made.get(fate.key)) for fate in fates]
 
-    def made(self, wanted: Sequence[Wanted]) -> dict[int, Made]:
+    def made(self, wanted: Sequence[Wanted]) -> dict[Key, Made]:
         """Boxes of these values, by disposition; those without a place in the archive are left out."""
-        placed = [(fate, rest, value, place) for fate, rest, value in wanted if (place := self._place(rest, fate))]
-        closed = _sealed([(key, value, context) for _, _, value, (_, context, key) in placed])
-        return {
-            fate.key: Made(rest, name, context, box)
-            for (fate, rest, _, (name, context, _)), box in zip(placed, closed, strict=True)
-        }
+        together: dict[tuple[SubjectId, str, str], list[Placed]] = {}
+        for fate, rest, value in wanted:
+            place = self._place(rest, fate)
+            if place is not None:
+                name, context, public = place
+                shared = (context.subject, name, context.destroy_by)
+                together.setdefault(shared, []).append((fate, rest, name, public, (value, context)))
+        found = {}
+        for ones in together.values():
+            boxes = archive.seal(ones[0][3], [sealing for *_, sealing in ones])
+            for (fate, rest, name, _, (_, context)), box in zip(ones, boxes, strict=True):
+                found[fate.key] = Made(rest, name, context, box)
+        return found
 
     def _known(self, rest: Resting, fate: Fate, made: Made | None) -> Made | None:
         if made is None or (made.rest is not rest and made.rest != rest):
@@ -179,21 +188,8 @@ class Boxes:
     def _key(self, name: str) -> bytes | None:
         """The public half; None where the key has ended."""
         if name not in self._public:
-            keys = self._platform.keyring.archive
-            self._public[name] = None if keys.ended(name) else keys.public(name)
+            try:
+                self._public[name] = self._platform.keyring.archive.public(name)
+            except KeyGone:
+                self._public[name] = None
         return self._public[name]
-
-
-def _sealed(wanted: Sequence[tuple[bytes, Archivable, Context]]) -> list[tuple[bytes, str]]:
-    """Boxes and their digests; many of them on two processors, each of which takes half."""
-
-    def some(part: Sequence[tuple[bytes, Archivable, Context]]) -> list[tuple[bytes, str]]:
-        return [archive.seal(*one) for one in part]
-
-    if len(wanted) < 2 * _THREADS:
-        return some(wanted)
-    half = len(wanted) // 2
-    with ThreadPoolExecutor(_THREADS) as pool:
-        first = pool.submit(some, wanted[:half])
-        second = some(wanted[half:])
-        return first.result() + second

@@ -13,7 +13,6 @@ from crm_core import items, records
 from crm_core.items import Sealed
 from crm_core.records import Record
 from crm_core.seal import Value
-from protocol import canonical
 from protocol.consent import Field
 from redaction import disposition
 from redaction.disposition import Fate, Task
@@ -42,7 +41,11 @@ class Losing:
 
     task: Task
     rest: Resting
-    fates: Sequence[Fate]
+
+    @property
+    def fates(self) -> Sequence[Fate]:
+        """What the job says of each field."""
+        return self.task.fates
 
     @property
     def gone(self) -> frozenset[Field]:
@@ -78,8 +81,6 @@ def drop(
     items.replace_all(
         session, [one.record.subject for one in with_items], [item for one in with_items for item in one.items]
     )
-    old_keys = [(one.task.id, one.rest.existing().generation, one.rest.existing().epoch) for one in losing]
-    disposition.give_up(session, old_keys)
     return told
 
 
@@ -98,7 +99,7 @@ def claim(task: Task, record: Record, gone: frozenset[Field], fates: Sequence[Fa
         "ended_at": task.ended_at,
         "planned_at": task.planned_at,
         "told": told,
-        "facts": canonical.digest(canonical.jcs(told)),
+        "facts": disposition.digest_of(told),
     }
 
 

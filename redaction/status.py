@@ -1,6 +1,5 @@
 """How things stand: jobs, fields of a customer, ages of keys, and the time from a withdrawal to the destroyed key."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,7 @@ from protocol import times
 from protocol.consent import Field, SubjectId
 from redaction import archive, disposition, downstream
 from redaction.archive import Archived
-from redaction.disposition import DESTROYED, DONE, DROPPED, RESTORED, Disposition, Job, LapseRow
+from redaction.disposition import DESTROYED, DONE, DROPPED, RESTORED, Fate, Job, LapseRow
 from redaction.downstream import NoticeRow
 from redaction.officers import ArchiveRequest
 from redaction.rotation import Rotation
@@ -92,11 +91,11 @@ def fields(session: Session, subject: SubjectId) -> list[FieldStanding]:
     """The latest word on each field of a subject that ever lost a ground, by name."""
     jobs = {job.id: job for job in session.exec(select(Job).where(Job.subject == subject))}
     held = {(row.job, row.field): row for row in archive.of_subject(session, subject)}
-    latest = {row.field: row for row in disposition.of_subject(session, subject)}
+    latest = {one.field: one for one in disposition.of_subject(session, subject)}
     return [_standing(row, jobs[row.job], held.get((row.job, row.field))) for _, row in sorted(latest.items())]
 
 
-def _standing(row: Disposition, job: Job, archived: Archived | None) -> FieldStanding:
+def _standing(row: Fate, job: Job, archived: Archived | None) -> FieldStanding:
     state: FieldState = _ENDS[row.action]
     if job.step != DONE:
         state = "pending"
@@ -112,7 +111,7 @@ def _standing(row: Disposition, job: Job, archived: Archived | None) -> FieldSta
         disposition=row.action,
         at=row.at,
         certificate=job.id if job.step == DONE else None,
-        causes=tuple(json.loads(row.causes)),
+        causes=tuple(map(str, disposition.said(row.causes))),
         ground=row.ground,
         legal_ground=row.legal_ground,
         period=row.period,
@@ -126,9 +125,7 @@ def parts(session: Session, platform: Platform, jobs: Sequence[Job], at: datetim
     `open`, `done`, `overdue` or `none`: a job whose certificate went out may still be open elsewhere, and says so.
     """
     ids = [job.id for job in jobs]
-    sealing: dict[str, set[str]] = {}
-    for row in session.exec(select(Disposition).where(col(Disposition.job).in_(ids), Disposition.action == "seal")):
-        sealing.setdefault(row.job, set()).add(row.state)
+    sealing = {job.id: {one.state for one in disposition.fates_of(job) if one.action == "seal"} for job in jobs}
     told: dict[str, list[downstream.Standing]] = {}
     for notice in session.exec(select(NoticeRow).where(col(NoticeRow.certificate).in_(ids))):
         found = downstream.standing(platform, notice, at)
@@ -187,13 +184,13 @@ def figures(session: Session, at: datetime) -> Figures:
     """Everything in numbers at one instant."""
     jobs = session.exec(select(Job.step, func.count()).group_by(col(Job.step))).all()
     failing = select(func.count()).select_from(Job).where(Job.step != DONE, col(Job.error).is_not(None))
-    done = select(Disposition.action, func.count()).where(Disposition.state != disposition.PLANNED)
+    done = session.exec(select(func.sum(Job.kept), func.sum(Job.sealed), func.sum(Job.shredded))).one()
     waiting = select(func.count()).select_from(Archived).where(col(Archived.waiting).is_not(None))
     disputed = select(func.count()).select_from(LapseRow).where(col(LapseRow.error).is_not(None))
     return Figures(
         jobs=dict(jobs),
         failing=session.exec(failing).one(),
-        dispositions=dict(session.exec(done.group_by(col(Disposition.action))).all()),
+        dispositions={action: count for action, count in zip(_ENDS, done, strict=True) if count},
         archived=session.exec(select(func.count()).select_from(Archived)).one(),
         waiting=session.exec(waiting).one(),
         disputed=session.exec(disputed).one(),
@@ -263,10 +260,9 @@ def progress(session: Session) -> Progress:
         )
         for row in open_
     }
-    under_way = select(Disposition.state, func.count()).join(Job, col(Job.id) == col(Disposition.job))
-    states = dict(session.exec(under_way.where(Job.step != DONE).group_by(col(Disposition.state))).all())
-    total = sum(states.values())
-    return Progress(rotating=rotating, dispositions=(total - states.get(disposition.PLANNED, 0), total))
+    under_way = select(func.sum(Job.kept + Job.sealed + Job.shredded), func.sum(Job.planned)).where(Job.step != DONE)
+    done, left = (count or 0 for count in session.exec(under_way).one())
+    return Progress(rotating=rotating, dispositions=(done, done + left))
 
 
 def summary(buckets: Sequence[BucketKeys]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from redaction.disposition import (
     PLANNED,
     RESEALED,
     STEPS,
-    Disposition,
+    Fate,
     Job,
     LapseRow,
 )
@@ -128,7 +128,7 @@ def unstick(platform: Platform) -> int:
         latest = times.iso_ms(at + STUCK)
         for job in session.exec(select(Job).where(Job.step != DONE)):
             bucket = keyring.bucket_of(SubjectId(job.subject))
-            rows = disposition.of_job(session, job.id)
+            rows = disposition.fates_of(job)
             void = job.step not in STEPS or not rows
             late = job.next_try_at is not None and job.next_try_at > latest
             ahead = not void and _ahead(platform, job, rows)
@@ -149,14 +149,14 @@ def unstick(platform: Platform) -> int:
     return mended
 
 
-def _ahead(platform: Platform, job: Job, rows: Sequence[Disposition]) -> bool:
+def _ahead(platform: Platform, job: Job, rows: Sequence[Fate]) -> bool:
     """Whether a job says that it is further than it is: nothing was dropped yet, or what was kept nobody told of."""
     if platform.journal.dropped(job.id):
         return False
     return job.step in _AFTER or (job.step == DROPPED and (job.error == "not_kept" or not _kept(rows)))
 
 
-def _kept(rows: Sequence[Disposition]) -> bool:
+def _kept(rows: Sequence[Fate]) -> bool:
     return all(row.action == "keep" for row in rows)
 
 
@@ -168,8 +168,7 @@ def held_back(session: Session, at: datetime) -> dict[str, int]:
     stuck = select(func.count()).select_from(Job).where(Job.step != DONE, Job.planned_at < hour_ago)
     without = select(func.count()).select_from(RecordRow)
     without = without.where(col(RecordRow.subject).not_in(select(Standing.subject)))
-    void = select(func.count()).select_from(Disposition).join(Job, col(Job.id) == col(Disposition.job))
-    void = void.where(Job.step == DONE, Disposition.state == disposition.PLANNED, Disposition.action != "keep")
+    void = select(func.coalesce(func.sum(Job.planned), 0)).where(Job.step == DONE)
     return {
         "customers under quarantine": session.exec(select(func.count()).select_from(Quarantine)).one(),
         "withdrawals not shut for an hour": session.exec(unsettled).one(),

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,11 +20,13 @@ from sqlmodel import Session, col, func, or_, select
 
 from issuer.catalogue import Catalogue
 from protocol import times
+from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, certificate, disposal, ending, plan, restore, rotation
+from redaction import archive, certificate, disposal, ending, plan, restore, revive, rotation
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job
 from redaction.looking import Proofs
 from redaction.pace import Pace
+from redaction.plan import Draft
 from redaction.sweep import Sweep
 from redaction.watch import Watch
 from runtime.clock import ClockError
@@ -73,26 +76,46 @@ def run_once(
     """
     platform.clock.now()
     platform.clock.settled()
+    before, late = _open(platform), _late(platform)
     planned, failed, more = _amass(platform, catalogue, look=look, stop=stop)
     ended, unrotated = _rotate(platform, stop)
-    finished, broken = _certify(platform, stop)
+    broken = _certify(platform, stop)
     restored, stuck = _restore(platform, catalogue, again=look, stop=stop)
     gone: list[int] = []
-    unended = _fails(platform, None, partial(_end_due, platform, gone))
+    rest = (partial(_end_due, platform, gone), partial(_revive, platform, late))
+    unended = sum(_fails(platform, None, act) for act in rest)
     if ended or any(gone):
         platform.database.checkpoint()
+    open_ = _open(platform)
     with platform.database.read() as session:
-        open_ = session.exec(select(func.count()).select_from(Job).where(Job.step != DONE)).one()
         left = open_ + len(rotation.buckets(session))
     return Pass(
         planned=planned,
-        finished=finished,
+        finished=max(0, before + planned - open_),
         restored=restored,
         failed=failed + unrotated + broken + stuck + unended,
         left=left + more,
         more=more,
         destroyed=sum(gone),
     )
+
+
+def _open(platform: Platform) -> int:
+    with platform.database.read() as session:
+        return session.exec(select(func.count()).select_from(Job).where(Job.step != DONE)).one()
+
+
+def _late(platform: Platform) -> list[SubjectId]:
+    """The customers with a job that an earlier pass, or the journal, left on its way."""
+    with platform.database.read() as session:
+        steps = (RESEALED, JOURNALLED, DROPPED)
+        return list(map(SubjectId, session.exec(select(Job.subject).where(col(Job.step).in_(steps)).distinct())))
+
+
+def _revive(platform: Platform, subjects: Sequence[SubjectId]) -> None:
+    """Of a customer one job at a time is put back from the journal: the next one, now that one may have ended."""
+    if subjects:
+        revive.revive(platform, subjects)
 
 
 def run(platform: Platform, catalogue: Catalogue, stop: threading.Event) -> None:
@@ -155,7 +178,8 @@ def _amass(
     until = time.monotonic() + LOOKING
     while True:
         proofs = Proofs(platform, catalogue)
-        some, more = plan.plan_due(platform, catalogue, stop, proofs) if look else (0, False)
+        some, drafts, more = plan.look_due(platform, catalogue, proofs) if look else (0, [], False)
+        some += sum(_at_once(platform, catalogue, ones, proofs) for ones in _until(stop, _DISPOSING.some(drafts)))
         failed += _advance(platform, catalogue, proofs, stop)
         planned, looked = planned + some, looked + plan.BATCH
         stopped = stop is not None and stop.is_set()
@@ -163,8 +187,28 @@ def _amass(
             return planned, failed, more
 
 
+def _at_once(platform: Platform, catalogue: Catalogue, drafts: Sequence[Draft], proofs: Proofs) -> int:
+    """Decide and dispose for some subjects at once; where that fails, for each by itself. How many jobs there are.
+
+    One that fails by itself is planned and no more: `_advance` tries again and notes what fails.
+    """
+    try:
+        return disposal.at_once(platform, drafts, proofs, pace=_DISPOSING)
+    except FAILURES:
+        return sum(_alone(platform, catalogue, one, proofs) for one in drafts)
+
+
+def _alone(platform: Platform, catalogue: Catalogue, draft: Draft, proofs: Proofs) -> int:
+    try:
+        return disposal.at_once(platform, [draft], proofs)
+    except FAILURES:
+        with suppress(EvidenceError):  # it changed since we looked: the next look will say so
+            return plan.plan(platform, catalogue, [draft.subject], proofs)
+    return 0
+
+
 def _advance(platform: Platform, catalogue: Catalogue, proofs: Proofs, stop: threading.Event | None) -> int:
-    """Take each job as far as it gets by itself: to `journalled`, or to `dropped` when no key has to go."""
+    """Take each stored job as far as it gets by itself: to `journalled`, or to `dropped` when no key has to go."""
     with platform.database.read() as session:
         jobs = _jobs(session, (PLANNED, RESEALED), platform.clock.now())
 
@@ -223,12 +267,12 @@ def _turn(platform: Platform, bucket: int, results: list[frozenset[int]]) -> Non
     results.append(rotation.rotate(platform, [bucket]))
 
 
-def _certify(platform: Platform, stop: threading.Event | None) -> tuple[int, int]:
+def _certify(platform: Platform, stop: threading.Event | None) -> int:
+    """Certify the jobs that have no key to wait for, and those whose certificate failed; how many failed."""
     with platform.database.read() as session:
         jobs = _jobs(session, (DROPPED,), platform.clock.now())
     certify = partial(certificate.certify, platform, pace=_CERTIFYING)
-    failed = sum(_failing(platform, some, certify) for some in _until(stop, _CERTIFYING.some(jobs)))
-    return len(jobs) - failed, failed
+    return sum(_failing(platform, some, certify) for some in _until(stop, _CERTIFYING.some(jobs)))
 
 
 def _restore(platform: Platform, catalogue: Catalogue, *, again: bool, stop: threading.Event | None) -> tuple[int, int]:

@@ -10,6 +10,7 @@ file alone opens nothing, nor does the ring alone, and destroying the half here 
 
 import re
 import secrets
+from os.path import exists
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -37,21 +38,33 @@ class ArchiveKeys:
         """`directory` is the key-ring's."""
         self._directory, self._lock = directory / "archive", directory / "ring.lock"
         self._root, self._org = root, org
+        self._publics: dict[
+            str, tuple[Path, tuple[int, int, int], bytes]
+        ] = {}  # as read from a file, which is known by that
 
     def public(self, name: str) -> bytes:
         """The 32-byte X25519 public key, the pair made at first use. Raises KeyGone after its end, ValueError."""
-        path = self._path(name, "public")
         if self.ended(name):
             raise KeyGone(f"the archive key {name} has ended")
-        if not path.exists():
+        known = self._publics.get(name)
+        path = self._path(name, "public") if known is None else known[0]
+        try:
+            found = path.stat()
+        except FileNotFoundError:
             with keyfiles.locked(self._lock):
                 if not path.exists() and not self.ended(name):
                     self._make(name)
+        else:
+            if known is not None and known[1] == (found.st_ino, found.st_mtime_ns, found.st_size):
+                return known[2]
         try:
+            found = path.stat()
             # Wrapped too: a public key that somebody swapped would turn the archive into his.
-            return self._root.unwrap(path.read_bytes(), self._context("archive-public", name))
+            public = self._root.unwrap(path.read_bytes(), self._context("archive-public", name))
         except FileNotFoundError as error:
             raise KeyGone(f"the archive key {name} has ended") from error
+        self._publics[name] = (path, (found.st_ino, found.st_mtime_ns, found.st_size), public)
+        return public
 
     def private(self, name: str) -> PrivateKey:
         """The private half. Raises KeyGone when it was destroyed or lies with the officer."""
@@ -67,7 +80,7 @@ class ArchiveKeys:
 
     def ended(self, name: str) -> bool:
         """Whether the pair was destroyed for good."""
-        return self._path(name, "ended").exists()
+        return exists(self._path(name, "ended"))
 
     def at_hand(self, name: str) -> bool:
         """Whether the private half is here."""

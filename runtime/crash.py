@@ -3,7 +3,8 @@
 `FIELDGRANT_CRASH_AT=seal.within` makes the process send itself SIGKILL when it reaches that point. Unset, which is
 how every real process runs, a point is one look into the environment and nothing else. Each step has
 three points: `<step>.before` (nothing done), `<step>.within` (acted and marked, not committed) and `<step>.after`
-(committed). `seal`, `reseal` and `journal` are one transaction: only after the last of them is anything committed.
+(committed). `plan`, `seal`, `reseal` and `journal` are one transaction, and so are `dropped` and `certify`: only after
+the last of them is anything committed.
 `POINTS` lists them all, so that the tests can prove that none was left out.
 """
 

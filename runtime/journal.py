@@ -99,14 +99,15 @@ class Journal:
                 self._take_back(descriptor)
             self._take_in()
             self._cut_torn_line(descriptor)
-            seq, head, lines = self._seq, self._head, []
+            seq, head, lines, tags = self._seq, self._head, [], []
             for entry in entries:
                 seq += 1
                 line, head = journal_line.seal(self._key, seq, head, entry)
                 lines.append(line)
+                tags.append(head)
             self._write(descriptor, b"".join(lines))
-            for line in lines:
-                self._accept(line)
+            for line, tag, entry in zip(lines, tags, entries, strict=True):  # our own: nothing to verify
+                self._take(self._seq + 1, tag, len(line), entry)
             return seq
 
     def entries(self, since: int = 0) -> Iterator[Entry]:
@@ -238,8 +239,12 @@ class Journal:
             raise JournalError("journal_missing", "there is no journal") from error
 
     def _accept(self, line: bytes) -> None:
-        self._seq, self._head, body = journal_line.parse(self._key, line, self._seq, self._head)
-        self._offset += len(line)
+        seq, tag, body = journal_line.parse(self._key, line, self._seq, self._head)
+        self._take(seq, tag, len(line), body)
+
+    def _take(self, seq: int, tag: str, length: int, body: Mapping[str, Any]) -> None:
+        self._seq, self._head = seq, tag
+        self._offset += length
         if self._seq % ANCHOR == 0:
             self._anchors.append((self._seq, self._head, self._offset))
         if body.get("kind") == NARROWING:

@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _THREADS = 8  # that wait for the disk at once: it takes them together
@@ -33,17 +33,27 @@ def write(path: Path, data: bytes) -> None:
 
 
 def _put(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    place = str(path)  # no Path for each name: a rotation writes hundreds
+    directory, _, name = place.rpartition("/")
+    temporary = f"{directory or '.'}/.{name}.{secrets.token_hex(8)}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            _write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, place)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:
@@ -68,12 +78,20 @@ def destroy_all(paths: Collection[Path]) -> None:
 
 
 def _side_by_side(act: Callable[..., None], *arguments: Collection[object]) -> None:
-    count = len(arguments[0])
-    if count < 2:
-        list(map(act, *arguments))
+    """Act on each, every thread on its share of them; the first error is raised once all have ended."""
+    work = list(zip(*arguments, strict=True))
+    threads = min(len(work), _THREADS)
+
+    def share(number: int) -> None:
+        for one in work[number::threads]:
+            act(*one)
+
+    if threads < 2:
+        for one in work:
+            act(*one)
         return
-    with ThreadPoolExecutor(min(count, _THREADS)) as pool:
-        list(pool.map(act, *arguments))
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(share, range(threads)))
 
 
 def destroy(path: Path) -> None:

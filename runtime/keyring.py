@@ -265,12 +265,17 @@ class KeyRing:
         """The same for some (bucket, epoch) at once. ValueError when one is the newest: then none is destroyed."""
         with keyfiles.locked(self._directory / "ring.lock"):
             wanted = list(keys)
+            newest = {bucket: self.epochs(bucket) for bucket, _ in wanted}
             for bucket, epoch in wanted:
-                known = self.epochs(bucket)
+                known = newest[bucket]
                 if not known or epoch >= known[-1]:
                     raise ValueError("the newest epoch of a bucket cannot be destroyed: rotate first")
             keyfiles.destroy_all([self._path(*key) for key in wanted])
-        self._sweep()
+        with self._mutex:
+            for key in wanted:
+                self._held.pop(key, None)
+            if self._opener is not None:
+                self._opener.publish(self._held)
 
     def dropped(self, bucket: int, epoch: int) -> bool:
         """True once the key is destroyed and every process that opens has confirmed dropping it, or has ended."""

@@ -36,6 +36,15 @@ MAIN: Final = frozenset(
 )  # fmt: skip
 LONGEST: Final = 1_600  # pixels
 QUALITY: Final = 0.82
+CONTACTS: Final = """Email,First name,Last name,Mobile,Town,Shoe size
+yu.fang@example.cn,Fang,Yu,+86 138 0000 9911,Hangzhou,39
+b.keller@example.de,Bruno,Keller,+49 151 000 9912,Kiel,44
+no address,Wen,Zhao,+86 138 0000 9913,Wuhan,41
+"""
+BECAUSE: Final = {
+    "en": "Your call of this morning: the number was read to ring you back, the city to find a workshop nearby.",
+    "zh-CN": "为回复您今早的来电：读取号码以便回拨，读取城市以便就近安排服务网点。",
+}
 _WEBP = """async ([png, quality]) => {
   const bitmap = await createImageBitmap(await (await fetch('data:image/png;base64,' + png)).blob());
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
@@ -114,14 +123,34 @@ class Desk:
             self.go(name)
             self.ready(page.locator("main .card").first)
             take(page, f"desk-{name}")
+        page.get_by_role("button", name=Words("desk.catalogue", self.words.locale)("begin"), exact=True).click()
+        self.ready(page.locator("form.sign"))
+        take(page, "desk-catalogue-edit")
+        self.rights()
         self.enter("ada")
         self.go("import")
         take(page, "desk-import")
+        file = {"name": "contacts.csv", "mimeType": "text/csv", "buffer": CONTACTS.encode()}
+        page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+        page.locator(".choice").first.wait_for()
+        take(page, "desk-import-columns")
         self.enter("sina")
         self.go("asks", "tbody tr")
         page.get_by_role("button", name=self.words("asks.hand"), exact=True).first.click()
         page.get_by_role("dialog").get_by_role("img").wait_for()
         take(page, "desk-hand-over")
+
+    def rights(self) -> None:
+        """What customers ask by law; one of it, and the words of an answer."""
+        page, words = self.page, Words("desk.rights", self.words.locale)
+        self.go("rights", "tbody tr")
+        self.camera.take(page, "desk-rights")
+        page.get_by_role("link", name=words("kind.explanation"), exact=True).last.click()
+        self.ready(page.get_by_role("region", name=words("steps"), exact=True))
+        self.camera.take(page, "desk-right")
+        page.get_by_role("button", name=words("answer.explanation"), exact=True).click()
+        page.get_by_role("dialog").wait_for()
+        self.camera.take(page, "desk-explain")
 
 
 class Auditor(Desk):
@@ -205,7 +234,7 @@ class Wallet:
             place.click()
             page.locator("main h1").wait_for()
             page.locator("main .loading").first.wait_for(state="detached")
-            if name in {"history", "receipts"}:
+            if name in {"history", "receipts", "requests"}:
                 page.locator("main summary").first.click()
             take(page, f"wallet-{name}")
         mine.to("home")
@@ -226,6 +255,21 @@ class Wallet:
         page.get_by_role("switch").first.click()
         page.get_by_role("dialog").wait_for()
         take(page, "wallet-switch-off")
+        page.keyboard.press("Escape")
+        page.evaluate("location.hash = '#/enrol'")
+        mine.button("scan").click()
+        page.get_by_role("dialog").wait_for()
+        page.get_by_role("alert").wait_for()  # there is no camera here
+        take(page, "wallet-scan")
+        page.keyboard.press("Escape")
+        mine.to("requests")
+        mine.section("requests.rights").get_by_role("button", name=mine.words("right.access")).click()
+        page.get_by_role("dialog").wait_for()
+        take(page, "wallet-request")
+        page.get_by_role("dialog").get_by_role("button", name=mine.words("right.send"), exact=True).click()
+        page.get_by_role("dialog").get_by_role("button", name=mine.words("done"), exact=True).click()
+        page.get_by_role("dialog").get_by_text(mine.words("copy.lead")).wait_for()
+        take(page, "wallet-copy")
 
 
 def story(browser: Browser, home: House, language: str) -> kept.Kept:
@@ -243,6 +287,8 @@ def story(browser: Browser, home: House, language: str) -> kept.Kept:
         mine.page.get_by_role("button", name=re.compile("^Allow")).click()
         mine.heading("ask.given").wait_for()
         home.call("sina", "GET", f"/crm/customers/{saved.subject}?purpose=service")
+        why(home, mine, "role.marketing", None)
+        why(home, mine, "role.service", BECAUSE[language])
         mine.to("data")
         mine.button("data.withdraw").first.click()
         mine.page.get_by_role("dialog").get_by_role("button", name=mine.words("end.consent"), exact=True).click()
@@ -258,6 +304,23 @@ def story(browser: Browser, home: House, language: str) -> kept.Kept:
         fields = ["contact.phone", "contact.given_name", "address.city"]
         ask(home, "sina", saved.subject, "service", fields, language)
         return kept.Kept(file, saved.words, saved.subject)
+
+
+def why(home: House, mine: Pocket, role: str, answer: str | None) -> None:
+    """The owner asks why somebody of this role read; with an answer, the officer says it."""
+    mine.to("home")
+    mine.to("history")
+    line = mine.section("place.history").get_by_role("listitem").filter(has_text=mine.words(role)).first
+    line.locator("summary").first.click()
+    line.get_by_role("button", name=mine.words("why"), exact=True).click()
+    line.get_by_role("button", name=mine.words("why.formal"), exact=True).click()
+    box = mine.page.get_by_role("dialog")
+    box.get_by_role("button", name=mine.words("right.send"), exact=True).click()
+    box.get_by_role("button", name=mine.words("done"), exact=True).click()
+    if answer:
+        items = home.call("dora", "GET", "/issuer/requests").json()["items"]
+        newest = max(items, key=lambda one: str(one["received_at"]))
+        home.call("dora", "POST", f"/issuer/requests/{newest['id']}/answer", {"explanation": answer})
 
 
 def ask(home: House, account: str, subject: str, purpose: str, fields: list[str], language: str = "en") -> None:  # noqa: PLR0917

@@ -18,7 +18,7 @@ from protocol import event
 from protocol.consent import Field, Purpose, SubjectId
 from protocol.did import Did
 from protocol.times import iso_ms
-from runtime import dialect, outbox
+from runtime import bulk, dialect, outbox
 
 NO_EXPORT: Final = ""
 _AT_ONCE: Final = 200
@@ -112,10 +112,12 @@ def of_subject(session: Session, subject: SubjectId, *, untold: bool = False) ->
     ]
 
 
+_UNTOLD = select(TABLE.c.subject).where(TABLE.c.subject.in_(bulk.these()), TABLE.c.told_by.is_(None)).distinct()
+
+
 def untold(session: Session, subjects: Sequence[SubjectId]) -> frozenset[str]:
     """Those of the customers (at most 500) of whom something was disclosed whose end nobody was told."""
-    statement = select(TABLE.c.subject).where(TABLE.c.subject.in_(subjects), TABLE.c.told_by.is_(None)).distinct()
-    return frozenset(session.connection().execute(statement).scalars())
+    return frozenset(subject for (subject,) in bulk.rows(session, _UNTOLD, subjects))
 
 
 def of_exports(session: Session, exports: Iterable[str]) -> dict[str, tuple[int, int, frozenset[str]]]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from sqlmodel import Session, col, select
+from sqlalchemy import select as sql_select
+from sqlmodel import Session, SQLModel, col, select
 
 from issuer.catalogue import Catalogue
 from issuer.credentials import EVERYONE, Credential, GroundSubject, Standing, StoredCredential, stored
@@ -27,6 +28,7 @@ from protocol.errors import EvidenceError
 from protocol.exclusion import Exclusion
 from protocol.ground import StatutoryGround
 from protocol.signature import CLOCK_SKEW
+from runtime import bulk
 from runtime.platform import Platform
 from verifier.excluded import Excluded
 from verifier.grant import Ended, Grant
@@ -64,14 +66,23 @@ def examine(platform: Platform, catalogue: Catalogue, evidence: Evidence, at: da
     return _Examination(platform, catalogue, evidence, at).findings()
 
 
+_TABLE = SQLModel.metadata.tables["credential"]
+_STANDINGS = select(Standing.subject, Standing.version).where(col(Standing.subject).in_(bulk.these()))
+# columns, no objects: of each customer there are several
+_OWN = (
+    sql_select(*_TABLE.c)
+    .where(_TABLE.c.subject.in_(bulk.these()), _TABLE.c.kind.in_(_OF_A_SUBJECT))
+    .order_by(_TABLE.c.at, _TABLE.c.id)
+)
+
+
 def collect(session: Session, subjects: Sequence[SubjectId]) -> list[Evidence]:
     """The evidence on many subjects at once (three statements); subjects without a standing are left out."""
-    standings = session.exec(select(Standing.subject, Standing.version).where(col(Standing.subject).in_(subjects)))
+    standings = bulk.rows(session, _STANDINGS, subjects)
     # one that is no number somebody else wrote: it is below every floor
     versions = {subject: version if type(version) is int else -1 for subject, version in standings}
-    own = select(Credential).where(col(Credential.subject).in_(subjects), col(Credential.kind).in_(_OF_A_SUBJECT))
     by_subject: dict[str, dict[str, list[StoredCredential]]] = {}
-    for row in session.exec(own.order_by(col(Credential.at), col(Credential.id))):
+    for row in bulk.found(session, _OWN, subjects):
         by_subject.setdefault(row.subject, {}).setdefault(row.kind, []).append(stored(row))
     named = (
         select(GroundSubject.subject, Credential)

@@ -175,30 +175,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_disclosure_told_by"), ["told_by"], unique=False)
 
     op.create_table(
-        "disposition",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("job", sa.String(), nullable=False),
-        sa.Column("subject", sa.String(), nullable=False),
-        sa.Column("field", sa.String(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("round", sa.Integer(), nullable=False),
-        sa.Column("action", sa.String(), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("causes", sa.String(), nullable=False),
-        sa.Column("ground", sa.String(), nullable=True),
-        sa.Column("legal_ground", sa.String(), nullable=True),
-        sa.Column("period", sa.String(), nullable=True),
-        sa.Column("destroy_by", sa.String(), nullable=True),
-        sa.Column("digest", sa.String(), nullable=True),
-        sa.Column("at", sa.String(), nullable=True),
-        sa.Column("event", sa.String(), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("subject", "field", "version", "round"),
-    )
-    with op.batch_alter_table("disposition", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_disposition_job"), ["job"], unique=False)
-
-    op.create_table(
         "export",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("at", sa.String(), nullable=False),
@@ -474,6 +450,11 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_try_at", sa.String(), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
+        sa.Column("fates", sa.String(), nullable=False),
+        sa.Column("kept", sa.Integer(), nullable=False),
+        sa.Column("sealed", sa.Integer(), nullable=False),
+        sa.Column("shredded", sa.Integer(), nullable=False),
+        sa.Column("planned", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("subject", "version", "round"),
     )

@@ -32,7 +32,6 @@ _KEPT: Final = {
     "credential": "INSERT, DELETE",  # adds STATEMENTS alone; takes out what somebody put in a certificate's place
     "data_request": "INSERT, UPDATE",
     "disclosure": "INSERT, UPDATE",
-    "disposition": "INSERT, UPDATE, DELETE",
     "export": "INSERT, UPDATE",
     "import_merge": "INSERT, DELETE",
     "import_run": "INSERT, UPDATE",

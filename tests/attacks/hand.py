@@ -10,7 +10,9 @@ from issuer.credentials import Credential
 from protocol import certificate, credential
 from protocol.certificate import Certificate
 from protocol.consent import Field
-from redaction import crash, worker
+from protocol.errors import EvidenceError
+from redaction import certificate as certificates_of
+from redaction import crash, disposal, worker
 from redaction.sweep import Sweep
 from runtime.clock import FixedClock
 from tests.engine import hand
@@ -29,21 +31,37 @@ def sql(world: World, statement: str, *values: Any) -> list[tuple[Any, ...]]:
 
 
 BEFORE = {
-    "planned": "seal", "journalled": "begin", "begun": "rewrap",
-    "rewrapped": "destroy", "dropped": "certify",
+    "planned": "seal.before", "journalled": "begin.before", "begun": "rewrap.before",
+    "rewrapped": "destroy.before", "dropped": "dropped.after",
 }  # fmt: skip
+
+
+def turned(field: Field, **said: str | None) -> str:
+    """Somebody has a job say something else of a field."""
+    told = "".join(
+        f", '$.\"{field}\".{name}', {'NULL' if value is None else repr(value)}" for name, value in said.items()
+    )
+    return f"UPDATE redaction_job SET fates = json_set(fates{told})"  # noqa: S608 - the attacker's own statement
+
+
+def refuse(*_: object, **__: object) -> int:
+    raise EvidenceError("bad_cells", "the cells of a record were not written together")
 
 
 class Hand:
     """Once a job has reached a step, and before the next one begins: the attack, once."""
 
     def __init__(self, world: World, patch: pytest.MonkeyPatch) -> None:
-        self._world, self._real = world, crash.point
+        self._world, self._patch, self._real = world, patch, crash.point
         self._at, self._act = "", tuple[str, ...]()
         patch.setattr(crash, "point", self._point)
 
     def whenever(self, step: str, *act: str) -> None:
-        self._at, self._act = f"{BEFORE[step]}.before", act
+        if step == "planned":  # as after a failure: else nothing stands between the decision and the act
+            self._patch.setattr(disposal, "at_once", refuse)
+        if step == "dropped":
+            self._patch.setattr(certificates_of, "at_once", refuse)
+        self._at, self._act = BEFORE[step], act
 
     def _point(self, name: str) -> None:
         if name == self._at:

@@ -358,19 +358,14 @@ def test_no_certificate_is_signed_for_a_shred_that_never_was(house: House, perso
     at = "2026-11-22T09:00:00.000Z"
     house.sql(
         "INSERT INTO redaction_job (id, subject, version, round, step, cause, cause_id, ended_at, planned_at, bucket, "
-        "generation, epoch, attempts) VALUES (?, ?, 1, 9, 'dropped', 'withdrawn', 'urn:x', ?, ?, 0, 1, 0, 0)",
-        job, person.subject, at, at,
-    )  # fmt: skip
-    house.sql(
-        "INSERT INTO disposition (job, subject, field, version, round, action, state, causes) "
-        "VALUES (?, ?, ?, 1, 9, 'shred', 'done', '[]')",
-        job, person.subject, EMAIL,
+        "generation, epoch, attempts, fates, kept, sealed, shredded, planned) "
+        "VALUES (?, ?, 1, 9, 'dropped', 'withdrawn', 'urn:x', ?, ?, 0, 1, 0, 0, ?, 0, 0, 1, 0)",
+        job, person.subject, at, at, f'{{"{EMAIL}": {{"action": "shred", "state": "done", "causes": "[]"}}}}',
     )  # fmt: skip
     with pytest.raises(EvidenceError, match="not_dropped"):
         certificate.certify(house.platform, [job])
     assert house.sql("SELECT id FROM credential WHERE id = ?", job) == []
     house.sql("DELETE FROM redaction_job WHERE id = ?", job)
-    house.sql("DELETE FROM disposition WHERE job = ?", job)
 
 
 def test_control_a_real_shred_is_certified(house: House, person: Person) -> None:

@@ -14,11 +14,13 @@ import pytest
 
 from redaction import plan
 from redaction.archive import Archived
-from redaction.disposition import DONE, Disposition, Job
+from redaction.disposition import DONE, Job
 from runtime import keyring
 from runtime.clock import FixedClock
-from tests.attacks.hand import HELD, TRUE, Hand, certificates, ended, passes, said, sql, swept
+from tests.attacks.hand import HELD, TRUE, Hand, certificates, ended, passes, said, sql, swept, turned
 from tests.redaction.world import CITY, EMAIL, GIVEN, PHONE, START, VALUES, Customer, World, settle
+
+LATE = "2099-01-01T00:00:00.000Z"
 
 
 @pytest.fixture
@@ -51,8 +53,7 @@ def test_control_without_a_hand_in_the_tables(world: World, who: Customer) -> No
 def test_a_disposition_turned_to_keep_keeps_nothing_and_says_nothing_false(
     world: World, who: Customer, hand: Hand, step: str
 ) -> None:
-    turned = f"UPDATE disposition SET action = 'keep', state = 'done', ground = 'urn:x' WHERE field = '{CITY}'"
-    hand.whenever(step, turned)
+    hand.whenever(step, turned(CITY, action="keep", state="done", ground="urn:x"))
     ended(world, who)
     passes(world)
     swept(world)
@@ -62,8 +63,8 @@ def test_a_disposition_turned_to_keep_keeps_nothing_and_says_nothing_false(
 
 
 def test_a_field_to_shred_is_not_archived_because_a_row_says_so(world: World, who: Customer, hand: Hand) -> None:
-    turned = "action = 'seal', period = 'P3Y-claims', legal_ground = 'none', destroy_by = '2099-01-01T00:00:00.000Z'"
-    hand.whenever("planned", f"UPDATE disposition SET {turned}")
+    seal = {"action": "seal", "period": "P3Y-claims", "legal_ground": "none", "destroy_by": LATE}
+    hand.whenever("planned", *(turned(field, **seal) for field in HELD))
     ended(world, who)
     passes(world)
     swept(world)
@@ -74,18 +75,20 @@ def test_a_field_to_shred_is_not_archived_because_a_row_says_so(world: World, wh
 
 @pytest.mark.parametrize("step", ["journalled", "dropped"])
 @pytest.mark.parametrize(
-    "turned",
+    "act",
     [
-        f"action = 'seal', digest = 'zQm', period = 'P3Y-claims', legal_ground = 'law', "
-        f"destroy_by = '2099-01-01T00:00:00.000Z', state = 'done' WHERE field = '{CITY}'",
-        f"action = 'shred', digest = NULL, period = NULL, legal_ground = NULL WHERE field = '{EMAIL}'",
-        f"destroy_by = '2099-01-01T00:00:00.000Z' WHERE field = '{EMAIL}'",
-        f"action = 'keep', ground = 'urn:x', state = 'done' WHERE field = '{CITY}'",
-        f"field = '{GIVEN}' WHERE field = '{CITY}'",
+        turned(
+            CITY, action="seal", digest="zQm", period="P3Y-claims", legal_ground="law", destroy_by=LATE, state="done"
+        ),
+        turned(EMAIL, action="shred", digest=None, period=None, legal_ground=None),
+        turned(EMAIL, destroy_by=LATE),
+        turned(CITY, action="keep", ground="urn:x", state="done"),
+        f"UPDATE redaction_job SET fates = json_remove(json_set(fates, '$.\"{GIVEN}\"', "
+        f"json(json_extract(fates, '$.\"{CITY}\"'))), '$.\"{CITY}\"')",
     ],
-)  # fmt: skip
-def test_no_certificate_says_what_was_not_done(world: World, who: Customer, hand: Hand, step: str, turned: str) -> None:
-    hand.whenever(step, f"UPDATE disposition SET {turned}")
+)
+def test_no_certificate_says_what_was_not_done(world: World, who: Customer, hand: Hand, step: str, act: str) -> None:
+    hand.whenever(step, act)
     ended(world, who)
     passes(world)
     swept(world)
@@ -123,8 +126,10 @@ def test_no_key_spared_by_a_job_that_names_none(world: World, who: Customer, han
 @pytest.mark.parametrize(
     "act",
     [
-        ("UPDATE disposition SET state = 'done'", "UPDATE redaction_job SET step = 'done'"),
-        ("DELETE FROM disposition", "DELETE FROM redaction_job"),
+        (*(turned(field, state="done") for field in HELD), "UPDATE redaction_job SET step = 'done'"),
+        ("DELETE FROM redaction_job",),
+        ("UPDATE redaction_job SET fates = '{}'",),
+        ("UPDATE redaction_job SET fates = 'nonsense'",),
         ("UPDATE redaction_job SET epoch = 99, bucket = 3",),
         ("UPDATE redaction_job SET step = 'nowhere'",),
     ],
@@ -197,8 +202,13 @@ def test_no_bucket_key_goes_because_a_column_says_that_its_records_moved(
 
 
 POISON = (
-    "UPDATE disposition SET causes = 'x' WHERE subject = ?",
-    "UPDATE disposition SET destroy_by = 'x', action = 'seal' WHERE subject = ?",
+    turned(PHONE, causes="x") + " WHERE subject = ?",
+    turned(PHONE, destroy_by="x", action="seal") + " WHERE subject = ?",
+    turned(PHONE, action="x", state="y", at="z") + " WHERE subject = ?",
+    "UPDATE redaction_job SET fates = 'x', kept = 'x' WHERE subject = ?",
+    "UPDATE redaction_job SET fates = '[1, 2]', planned = -7 WHERE subject = ?",
+    f"UPDATE redaction_job SET fates = json_set(fates, '$.\"{PHONE}\"', 7, '$.x', json('[]')) WHERE subject = ?",
+    "UPDATE redaction_job SET fates = x'00ff' WHERE subject = ?",
     "UPDATE redaction_job SET ended_at = 'x', planned_at = 'x', bucket = 999, next_try_at = 'x' WHERE subject = ?",
     "UPDATE redaction_job SET attempts = 'x' WHERE subject = ?",
     "UPDATE record SET cells = 'x' WHERE subject = ?",
@@ -241,4 +251,4 @@ def test_planted_rows_that_end_a_job_early_are_no_end(world: World, who: Custome
     swept(world)
     assert said(world, who) == TRUE
     assert [(row.step, row.error) for row in world.rows(Job)][-1] == (DONE, None)
-    assert {row.state for row in world.rows(Disposition)} == {DONE}
+    assert {row.state for row in world.fates()} == {DONE}

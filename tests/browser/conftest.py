@@ -37,6 +37,9 @@ _CUT = """() => {
     const box = range.getBoundingClientRect();
     if (!text.data.trim() || box.width < 2 || !text.parentElement.checkVisibility({visibilityProperty: true})) continue;
     let edge = innerWidth, unseen = false, scrolled = false;
+    // a cell of a list may end in an ellipsis: its row leads to the whole of it
+    if (text.parentElement.closest('td, th') && getComputedStyle(text.parentElement.closest('td, th')).textOverflow
+      === 'ellipsis') continue;
     for (let node = text.parentElement; node; node = node.parentElement) {
       const around = node.getBoundingClientRect();
       if (hides(node) && around.width < 3) unseen = true;

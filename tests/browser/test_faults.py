@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from fieldgrant import pages
 from runtime import problem
 from tests.attacks.place import Place
 from tests.browser.conftest import Desk, Seen, sign_in
 from tests.browser.house import House, alone, until
+from tests.browser.kept import Kept, brought_back, saved
 from tests.browser.pocket import Pocket
 from tests.browser.words import Words
 
@@ -25,6 +26,11 @@ PAGES = [
     name for name, at in {"crm": "crm_core", "wallet": "wallet", "audit": "audit"}.items()
     if (ROOT / at / "web" / "index.html").exists()
 ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def kept(browser: Browser, house: House, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    return saved(browser, house, tmp_path_factory.mktemp("kept"))
 
 
 class Held:
@@ -203,3 +209,62 @@ def test_an_organisation_that_is_down_slow_or_broken_is_told_when_a_wallet_joins
     expect(mine.heading("home.waiting")).to_be_visible()
     assert sum(one.request.method == "POST" for one in slow.waiting) == 1
     seen.forgive("ERR_FAILED", "status of 500", "CORS")
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_an_open_wallet_tells_what_is_slow_broken_or_down_and_tries_again(
+    profile: Profile, house: House, kept: Kept, locale: str
+) -> None:
+    seen = profile(locale=locale)
+    mine, slow = brought_back(seen, house.wallet, kept, locale), Held()
+    page, where = mine.page, re.compile(r"/audit/history|/issuer/wallet/requests")
+    page.context.route(where, slow)
+    mine.to("history")
+    slow.asked(page)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_text(mine.words("loading")).first).to_be_attached()
+    for one in slow.waiting:
+        one.fulfill(status=500, body="<h1>oops</h1>")
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert "oops" not in page.inner_text("main")
+    page.context.unroute_all()
+    mine.button("again").click()
+    expect(mine.section("place.history").get_by_role("listitem").first).to_be_visible()
+    page.context.route(where, lambda route: route.abort())
+    mine.to("requests")
+    expect(page.get_by_role("alert")).to_have_text(re.compile(re.escape(mine.words("problem.unreachable"))))
+    page.context.unroute_all()
+    mine.button("again").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_text(mine.words("requests.none"))).to_be_visible()
+    seen.forgive("ERR_FAILED", "status of 500", "CORS")
+
+
+# ── the auditors' page ──
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_auditors_page_tells_what_is_slow_broken_or_down_and_tries_again(
+    profile: Profile, house: House, locale: str
+) -> None:
+    seen, words, slow = profile(locale=locale), Words("audit", locale), Held()
+    page = seen.page
+    page.route("**/audit/events*", slow)
+    page.goto(f"{house.base}/auditor/")
+    page.get_by_label(words("account"), exact=True).fill("aron")
+    page.get_by_label(words("password"), exact=True).fill(house.password("aron"))
+    page.keyboard.press("Enter")
+    slow.asked(page)
+    expect(page.get_by_text(words("loading")).first).to_be_attached()
+    for one in slow.waiting:
+        one.fulfill(status=500, body="<h1>oops</h1>")
+    expect(page.get_by_role("alert")).to_contain_text(words("problem.server"))
+    page.unroute("**/audit/events*")
+    page.route("**/audit/events*", lambda route: route.abort())
+    page.get_by_role("button", name=words("again"), exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text(words("problem.unreachable"))
+    page.unroute("**/audit/events*")
+    page.get_by_role("button", name=words("again"), exact=True).click()
+    expect(page.locator("tbody tr").first).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    seen.forgive("ERR_FAILED", "status of 500")

@@ -31,7 +31,7 @@ from issuer.credentials import Credential
 from issuer.desk import Desk
 from protocol import event
 from protocol.consent import Field, SubjectId
-from redaction import disposition, restore, rotation, shred
+from redaction import restore, rotation, shred
 from redaction.archive import Archived
 from redaction.looking import Resting
 from redaction.shred import Losing
@@ -292,7 +292,6 @@ def shredding_skipped() -> None:
         told = []
         for one in losing:
             record = one.rest.existing()
-            disposition.give_up(session, [(one.task.id, record.generation, record.epoch)])
             told.append((one.rest, shred.claim(one.task, record, one.gone, one.fates)))
         return told
 

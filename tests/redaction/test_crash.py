@@ -18,12 +18,11 @@ from typing import Any
 import pytest
 
 from issuer import catalogue as catalogues
-from issuer.catalogue import Catalogue
 from issuer.credentials import Credential
-from redaction import archive, disposal, worker
+from redaction import archive, disposal, revive, worker
 from redaction.archive import Archived
-from redaction.disposition import Disposition
 from redaction.looking import Proofs
+from redaction.plan import Draft
 from redaction.rotation import Rotation
 from runtime import crash
 from runtime.platform import Platform
@@ -53,19 +52,20 @@ def work(home: Path, point: str | None, limit: float = LIMIT) -> None:
 
 def mark_before_acting(home: Path, point: str | None) -> None:
     """The control: a worker that marks fields as archived, commits, and only then puts them into the archive."""
-    store, dispose = archive.store, disposal.dispose
+    store, at_once = archive.store, disposal.at_once
     late: list[dict[str, Any]] = []
 
     def collect(_: object, __: object, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         late.extend(rows)
         return []
 
-    def wrong(platform: Platform, catalogue: Catalogue, jobs: Sequence[str], proofs: Proofs, **pace: Any) -> None:
-        dispose(platform, catalogue, jobs, proofs, **pace)
+    def wrong(platform: Platform, drafts: Sequence[Draft], proofs: Proofs, **pace: Any) -> int:
+        done = at_once(platform, drafts, proofs, **pace)
         with platform.database.write("owner") as session:
             store(session, platform, late)
+        return done
 
-    archive.store, disposal.dispose = collect, wrong
+    archive.store, disposal.at_once = collect, wrong
     work(home, point)
 
 
@@ -117,7 +117,7 @@ def lapsed(world: World) -> Customer:
 
 def ended_once(world: World, *people: Customer) -> None:
     """One disposition, one event per field, one certificate per customer; survivors readable, the rest not."""
-    rows = Counter((row.subject, row.field, row.action, row.state) for row in world.rows(Disposition))
+    rows = Counter((row.subject, row.field, row.action, row.state) for row in world.fates())
     told = Counter(
         (subject, one.type, data.get("field"))
         for one in world.events("value.sealed", "value.shredded", "value.kept", "certificate.issued")
@@ -155,6 +155,7 @@ def test_a_worker_killed_at_a_point_finishes_when_started_anew(real: World, poin
     who, old = lapsed(real), real.copy("before.db")
     assert run(real.settings.home, point) == KILLED
     assert run(real.settings.home) == 0
+    assert revive.revive(real.platform) == 0, "what the journal was told before the kill is no other job"
     ended_once(real, who)
     assert real.opens(old, who.subject) == {}
 
@@ -185,6 +186,7 @@ def test_killed_at_random_moments_none_is_lost_and_none_doubled(real: World, mom
         kills += killed_after(process, dice.uniform(0.03, 0.4))
     assert kills >= moments // 3
     assert run(real.settings.home, limit=LIMIT + 4.0 * len(people)) == 0  # the kills let little of it come to an end
+    assert revive.revive(real.platform) == 0
     ended_once(real, *people)
 
 

@@ -49,29 +49,37 @@ def work(home: Path, point: str | None, limit: float = SHORT) -> None:
     test_crash.work(home, point, limit)
 
 
+def refuse(*_: Any, **__: Any) -> Any:
+    """Nothing is done at once: each step is a transaction of its own, as after a failure."""
+    raise EvidenceError("bad_cells", "the cells of a record were not written together")
+
+
 def disposing(home: Path, point: str | None, limit: float = SHORT) -> None:
+    disposal.at_once = refuse
     marking(disposal, "dispose", JOB.format("journalled", "planned"), "seal.before")
     work(home, point, limit)
 
 
 def journalling(home: Path, point: str | None, limit: float = SHORT) -> None:
     """The journal is told once the rest is committed."""
-    append_all, dispose = Journal.append_all, disposal.dispose
+    append_all, at_once = Journal.append_all, disposal.at_once
     late: list[Any] = []
 
-    def then(platform: Platform, *more: Any, **pace: Any) -> None:
+    def then(platform: Platform, *more: Any, **pace: Any) -> int:
         Journal.append_all = lambda _, entries: late.extend(entries)  # type: ignore[method-assign,assignment,return-value]
         if os.environ.get(crash.VARIABLE) == "control":
             os.environ[crash.VARIABLE] = "journal.after"
-        dispose(platform, *more, **pace)
+        done = at_once(platform, *more, **pace)
         Journal.append_all = append_all  # type: ignore[method-assign]
         platform.journal.append_all(late)
+        return done
 
-    disposal.dispose = then
+    disposal.at_once = then
     work(home, point, limit)
 
 
 def certifying(home: Path, point: str | None, limit: float = SHORT) -> None:
+    certificate.at_once = refuse
     marking(certificate, "certify", JOB.format("done", "dropped"), "certify.before")
     work(home, point, limit)
 
@@ -80,16 +88,16 @@ def rotating(home: Path, point: str | None, limit: float = SHORT) -> None:
     """Keys are said to be moved; nobody looks again before the old ones are destroyed."""
     moved = "UPDATE rotation SET rewrapped_at = began_at WHERE rewrapped_at IS NULL"
     marking(rotation, "_rewrap", moved, "rewrap.before")
-    destroy, behind = rotation._destroy, records.behind
+    destroy, behind = rotation._destroy, records.left_behind
 
     records.refuse_foreign = lambda *_: None
 
     def unlooking(*more: Any) -> Any:
-        records.behind = lambda *_: []
+        records.left_behind = lambda *_: False
         try:
             return destroy(*more)
         finally:
-            records.behind = behind
+            records.left_behind = behind
 
     rotation._destroy = unlooking
     work(home, point, limit)

@@ -17,7 +17,7 @@ from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
 from redaction import archive, looking, plan, replica, worker
 from redaction.archive import Archived
-from redaction.disposition import DONE, Disposition, Job, LapseRow
+from redaction.disposition import DONE, Job, LapseRow
 from redaction.rotation import Rotation
 from runtime.clock import FixedClock
 from runtime.keyring import bucket_of
@@ -30,7 +30,7 @@ ALL = (PHONE, EMAIL, CITY)
 
 
 def dispositions(world: World) -> list[tuple[str, str, str]]:
-    return sorted((row.field, row.action, row.state) for row in world.rows(Disposition))
+    return sorted((row.field, row.action, row.state) for row in world.fates())
 
 
 def certificates(world: World, who: Customer) -> list[Certificate]:
@@ -220,7 +220,7 @@ def test_a_statutory_ground_keeps_a_field_whose_consent_was_withdrawn(world: Wor
     given = world.consent(who, [GIVEN])
     world.withdraw(who, given)
     settle(world)
-    (row,) = world.rows(Disposition)
+    (row,) = world.fates()
     assert (row.action, row.ground) == ("keep", ground)
 
 
@@ -243,7 +243,7 @@ def test_a_new_consent_before_the_act_spares_the_field(world: World) -> None:
     settle(world)
     assert (PHONE, "keep", DONE) in dispositions(world)
     assert world.readable(who)[PHONE] == VALUES[PHONE]
-    assert next(row for row in world.rows(Disposition) if row.field == PHONE).ground == again.id
+    assert next(row for row in world.fates() if row.field == PHONE).ground == again.id
 
 
 def test_a_job_whose_every_field_is_spared_destroys_no_key(world: World) -> None:
@@ -312,8 +312,34 @@ def test_the_box_of_the_archive_holds_its_context_and_no_other_row_can_carry_it(
     row.field = PHONE
     with pytest.raises(Exception, match="belongs elsewhere"):
         archive.open_box(private, row.box, row.context(world.platform.controller))
+    row.field = EMAIL
     with pytest.raises(Exception, match="does not open"):
         archive.open_box(private, row.box[:-1] + bytes([row.box[-1] ^ 1]), row.context(world.platform.controller))
+
+
+def test_the_fields_of_a_customer_share_an_envelope_and_none_opens_in_anothers_place(world: World) -> None:
+    who, other = world.customer(), world.customer()
+    for one in (who, other):
+        world.withdraw(one, world.consent(one, [EMAIL, GIVEN]))
+    settle(world)
+    rows = {(row.subject, row.field): row for row in world.rows(Archived)}
+    email, given, foreign = rows[who.subject, EMAIL], rows[who.subject, GIVEN], rows[other.subject, EMAIL]
+    end = 2 + int.from_bytes(email.box[:2], "big")
+    assert email.box[:end] == given.box[:end] != foreign.box[:end]
+    private, org = world.platform.keyring.archive.private(email.archive_key), world.platform.controller
+    assert archive.open_box(private, given.box, given.context(org)) == VALUES[GIVEN]
+    swapped = (
+        (given.box, email.context(org)),  # another field's ciphertext
+        (foreign.box, email.context(org)),  # another customer's box
+        (email.box[:end] + foreign.box[end:], email.context(org)),  # another customer's ciphertext in this envelope
+        (foreign.box[:end] + email.box[end:], email.context(org)),
+        (email.box[: end - 1], email.context(org)),
+        (b"", email.context(org)),
+    )
+    for box, context in swapped:
+        with pytest.raises(EvidenceError) as caught:
+            archive.open_box(private, box, context)
+        assert caught.value.code == "bad_box"
 
 
 def test_nothing_is_destroyed_on_evidence_that_cannot_be_believed(world: World) -> None:

@@ -13,7 +13,6 @@ from protocol.consent import Field
 from protocol.errors import EvidenceError
 from redaction import archive
 from redaction.archive import Archived
-from redaction.disposition import Disposition
 from tests.redaction.world import CITY, EMAIL, Customer, World, settle
 
 NUMBER, TITLE, BODY = map(Field, ("contract.number", "ticket.subject", "ticket.body"))
@@ -50,7 +49,7 @@ def test_a_lapsed_field_leaves_every_item_and_an_empty_item_disappears(world: Wo
     world.withdraw(who, titles)
     settle(world)
     assert held(world, who) == {ONE: {BODY: "of one"}}
-    (row,) = world.rows(Disposition)
+    (row,) = world.fates()
     assert (row.field, row.action, row.state) == (TITLE, "shred", "done")
     world.withdraw(who, bodies)
     settle(world)

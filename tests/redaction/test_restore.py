@@ -9,7 +9,6 @@ from sqlmodel import select
 from crm_core import records
 from redaction import restore, status, worker
 from redaction.archive import Archived
-from redaction.disposition import Disposition
 from runtime.clock import FixedClock
 from tests.redaction.world import CITY, EMAIL, GIVEN, PHONE, SERVICE, VALUES, Customer, World, settle
 
@@ -138,4 +137,4 @@ def test_the_second_time_it_is_restored_it_is_told_again(world: World, gone: Cus
         world.withdraw(gone, again)
         settle(world)
     assert len(world.events("value.restored")) == 2
-    assert [row.state for row in world.rows(Disposition) if row.field == EMAIL] == ["restored", "restored", "done"]
+    assert [row.state for row in world.fates() if row.field == EMAIL] == ["restored", "restored", "done"]

@@ -15,6 +15,7 @@ from crm_core import records, seal
 from protocol.consent import SubjectId
 from redaction import replica, rotation, status
 from redaction.rotation import HANDFUL, Rotation
+from runtime.dialect import Role
 from runtime.keyring import BUCKETS
 from runtime.session import Database
 from tests.redaction.world import World
@@ -118,8 +119,8 @@ class Others:
         real, rotating = Database.write, threading.current_thread()
 
         @contextmanager
-        def timed(database: Database) -> Iterator[Session]:
-            with real(database) as session:
+        def timed(database: Database, *role: Role) -> Iterator[Session]:
+            with real(database, *role) as session:
                 began = time.thread_time()
                 yield session
                 took = time.thread_time() - began

@@ -29,7 +29,8 @@ from protocol import answers, canonical, consent, enrolment, ground, presentatio
 from protocol.consent import Field, Jurisdiction, NoticeRef, Process, Purpose, StatusRef, SubjectId
 from protocol.errors import EvidenceError
 from protocol.keys import Ed25519Signer
-from redaction import worker
+from redaction import disposition, worker
+from redaction.disposition import Fate, Job
 from runtime.clock import Clocks, FixedClock
 from runtime.keyring import KeyGone
 from runtime.outbox import OutboxEvent, pending
@@ -234,6 +235,11 @@ class World:
     def rows(self, table: type[Any]) -> list[Any]:
         with self.platform.database.read() as session:
             return list(session.exec(select(table)))
+
+    def fates(self) -> list[Fate]:
+        """What becomes of each field of every job, those of older standings first."""
+        jobs = sorted(self.rows(Job), key=lambda one: (one.version, one.round, one.planned_at))
+        return [one for job in jobs for one in disposition.fates_of(job)]
 
     def _consent(self, session: Session, who: Customer, process: Process, begins: datetime, ends: datetime) -> Given:
         asking = consent.build_ask(

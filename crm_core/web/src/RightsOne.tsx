@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { roleName } from "../ui/Frame";
 import { day, language, moment } from "../ui/i18n";
 import { Icon } from "../ui/icons";
 import { ErrorNote, Loading, Note } from "../ui/pieces";
@@ -100,7 +101,7 @@ function TheRead({ read }: { readonly read: Read }) {
       <dl>
         <Fact name={rt("read.when")}>{moment(read.time)}</Fact>
         <Fact name={rt("read.what")}>{rt(read.kind === "refusal" ? "read.refusal" : "read.release")}</Fact>
-        {read.role && <Fact name={rt("read.role")}>{rsaid(`role.${read.role}`, read.role)}</Fact>}
+        {read.role && <Fact name={rt("read.role")}>{roleName(read.role) || read.role}</Fact>}
         {read.reader && (
           <Fact name={rt("read.reader")}>
             <span class="mono">{read.reader}</span>

@@ -19,10 +19,15 @@ interface FrameProps {
   readonly status?: ComponentChildren;
 }
 
+/** A role of staff in the language of the page; empty for one that it does not know. */
+export function roleName(role: string): string {
+  const key = `role.${role}`;
+  return key in en ? t(key as keyof typeof en) : "";
+}
+
 /** What stands around every screen of staff: where one is, who one is. */
 export function Frame({ screens, where, status, children }: FrameProps) {
   const who = session.value;
-  const role = `role.${who?.role}`;
   useArrival(where);
   return (
     <div class="shell">
@@ -44,7 +49,7 @@ export function Frame({ screens, where, status, children }: FrameProps) {
         <div class="who">
           <p>
             <b>{who?.name}</b>
-            <span class="faint">{role in en ? t(role as keyof typeof en) : t("account")}</span>
+            <span class="faint">{roleName(who?.role ?? "") || t("account")}</span>
           </p>
           {status}
           <LanguageSwitch />

@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { useAct } from "../../../crm_core/web/ui/act";
 import { Dialog } from "../../../crm_core/web/ui/pieces";
+import { FilePick } from "./FilePick";
 import { Trouble } from "./pieces";
 import { inPicture, throughCamera } from "./scanning";
 import { t } from "./words";
@@ -43,18 +44,11 @@ export function ScanDialog({
         <video ref={video} muted playsInline aria-label={t("scan.camera")} />
       </div>
       <Trouble error={dark.value} />
-      <p class="field">
-        <label for="picture">{t("scan.picture")}</label>
-        <input
-          id="picture"
-          type="file"
-          accept="image/*"
-          onChange={(event) => {
-            const file = event.currentTarget.files?.[0];
-            if (file) void run(async () => onText(await inPicture(file)));
-          }}
-        />
-      </p>
+      <FilePick
+        label={t("scan.picture")}
+        accept="image/*"
+        onPick={(file) => void run(async () => onText(await inPicture(file)))}
+      />
       <Trouble error={error.value} />
     </Dialog>
   );

@@ -8,6 +8,7 @@ import { CoreError } from "../core/bytes";
 import { known } from "../core/passkey";
 import * as session from "../core/session";
 import { Door } from "./Door";
+import { FilePick } from "./FilePick";
 import { NewPassphrase } from "./NewPassphrase";
 import { Trouble, told, twice } from "./pieces";
 import { invitation, opened } from "./state";
@@ -95,7 +96,7 @@ function FromFile({ onBack }: { readonly onBack: () => void }) {
     <form class="card door-card" onSubmit={submit}>
       <h1>{t("file.title")}</h1>
       <p class="soft">{t("file.lead")}</p>
-      <Field label={t("file.file")} name="file" type="file" accept=".fieldgrant,application/json" required />
+      <FilePick label={t("file.file")} name="file" accept=".fieldgrant,application/json" required />
       <Field label={t("file.passphrase")} name="passphrase" type="password" autocomplete="current-password" required />
       <Trouble error={error.value} />
       <Ways onBack={onBack} busy={busy.value} word={t("restore")} />
