@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from sqlalchemy.exc import ProgrammingError
 
 from runtime import terminal
 from runtime.dialect import DatabaseError
@@ -51,9 +52,15 @@ def run(url: str, lines: list[str]) -> None:
     """All of it in one transaction. Raises DatabaseError, OperationalError."""
     superuser = Database(url)
     try:
+        if superuser.engine.dialect.name != "postgresql":
+            raise DatabaseError(
+                "no_roles", "a file has none: whoever has it may do everything. Use postgresql+psycopg://…"
+            )
         with superuser.engine.begin() as connection:
             for line in lines:
                 connection.exec_driver_sql(line.replace("%", "%%"))
+    except ProgrammingError as error:
+        raise DatabaseError("not_superuser", str(error.orig).strip().splitlines()[0]) from None
     finally:
         superuser.dispose()
 
@@ -64,7 +71,10 @@ def migrate(data: Data = None, keys: Keys = None) -> None:
     with terminal.one_line():
         chosen = terminal.settings(data, keys)
         if chosen.database_owner is None:
-            raise DatabaseError("no_owner", "set FIELDGRANT_DATABASE_OWNER to the owner's address")
+            raise DatabaseError(
+                "no_owner",
+                "set FIELDGRANT_DATABASE_OWNER to the owner's address, e.g. postgresql+psycopg://fieldgrant_owner@db1/fieldgrant",
+            )
         owner = Database(chosen.database_owner)
         try:
             owner.migrate()

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -107,7 +107,7 @@ def install(
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClockError, _clock)
-    for lost in (OperationalError, InterfaceError, PoolTimeout, DatabaseError):
+    for lost in (OperationalError, InterfaceError, InternalError, PoolTimeout, DatabaseError):
         app.add_exception_handler(lost, _database)
     app.add_middleware(Edge, body_limit=body_limit, larger=dict(larger or {}), statuses=mapped)
 

@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite: what it looks at, SQLite alone has")
+    config.addinivalue_line("markers", "postgresql: what it looks at, PostgreSQL alone has")
     if config.getoption("--engine") != "postgresql":
         return
     if not mapping.on():  # a worker of xdist is given its master's server
@@ -46,10 +47,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if mapping.on():
-        for item in items:
-            if mark := item.get_closest_marker("sqlite"):
-                item.add_marker(pytest.mark.skip(reason=f"SQLite alone: {', '.join(mark.args)}"))
+    other = ("sqlite", "SQLite alone") if mapping.on() else ("postgresql", "PostgreSQL alone")
+    for item in items:
+        if mark := item.get_closest_marker(other[0]):
+            item.add_marker(pytest.mark.skip(reason=f"{other[1]}: {', '.join(mark.args)}"))
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,7 @@ def run_once(platform: Platform, catalogue: Catalogue) -> int:
             ended += _look(session, platform, catalogue.current(), id_)
     held.sweep(platform)
     if old:
-        with platform.database.write("keeper") as session:
+        with platform.database.write() as session:
             remembered.forget(session, at)
             wallet_auth.forget(session, at)
     if ended:

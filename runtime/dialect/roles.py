@@ -29,7 +29,7 @@ _LOG: Final = ("log_entry", "log_record", "log_checkpoint", "alembic_version")
 _KEPT: Final = {
     "allowance": "INSERT, UPDATE, DELETE",
     "archive_request": "INSERT, UPDATE",
-    "credential": "INSERT",
+    "credential": "INSERT, DELETE",  # adds STATEMENTS alone; takes out what somebody put in a certificate's place
     "data_request": "INSERT, UPDATE",
     "disclosure": "INSERT, UPDATE",
     "export": "INSERT, UPDATE",
@@ -104,13 +104,13 @@ def _written(table: str) -> str:
 def _statements(keeper: sql.Identifier) -> Iterator[str]:
     """Whoever may insert a row of `credential` could else insert one that is a consent."""
     table = sql.Identifier("public", "credential")
-    kinds = sql.SQL(", ").join(map(sql.Literal, STATEMENTS))
-    every, own = map(sql.Identifier, POLICIES)
-    for policy in (every, own):
+    theirs = sql.SQL("kind IN ({})").format(sql.SQL(", ").join(map(sql.Literal, STATEMENTS)))
+    every, adds = policies = [sql.Identifier(policy) for policy in POLICIES]
+    for policy in policies:
         yield _put("DROP POLICY IF EXISTS {0} ON {1}", policy, table)
     yield _put("CREATE POLICY {0} ON {1} USING (true) WITH CHECK (true)", every, table)
-    only = "CREATE POLICY {0} ON {1} AS RESTRICTIVE FOR INSERT TO {2} WITH CHECK (kind IN ({3}))"
-    yield _put(only, own, table, keeper, kinds)
+    only = "CREATE POLICY {0} ON {1} AS RESTRICTIVE FOR INSERT TO {2} WITH CHECK ({3})"
+    yield _put(only, adds, table, keeper, theirs)
     yield _put("ALTER TABLE {0} ENABLE ROW LEVEL SECURITY", table)
 
 

@@ -18,6 +18,7 @@ from tests.attacks import forked
 from tests.attacks.house import EMAIL, GIVEN, House, Signed, built
 from tests.attacks.readers import Late, Readers, request
 from tests.rounds import told
+from verifier.advisory import AdvisoryTurnstile
 from verifier.drain import Turnstile
 
 WITHDRAWALS = int(os.environ.get("FIELDGRANT_TEST_WITHDRAWALS", "16"))
@@ -148,7 +149,8 @@ def serve(house: House, servers: int) -> None:
 
 def undrained() -> None:
     """In a server process: a withdrawal waits for nobody."""
-    Turnstile.drain = lambda self, timeout=30.0: None  # type: ignore[method-assign]
+    for turnstile in (Turnstile, AdvisoryTurnstile):
+        turnstile.drain = lambda self, timeout=30.0: None  # type: ignore[method-assign]
 
 
 LONG_RACE = pytest.param(LONG, marks=pytest.mark.torture)

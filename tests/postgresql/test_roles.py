@@ -100,7 +100,6 @@ KEEPER = {
         CREDENTIAL.format("ground"),
         "UPDATE credential SET ended_at = NULL",
         "UPDATE credential SET kind = 'consent'",
-        "DELETE FROM credential",
         "UPDATE standing SET version = 1",
         "UPDATE status_entry SET ended_at = NULL",
         "UPDATE challenge SET used_at = NULL",
@@ -198,6 +197,28 @@ def test_roles_are_printed_for_whoever_runs_them(apart: str) -> None:
     assert done.exit_code == 0
     assert 'CREATE ROLE "shop_owner" LOGIN NOSUPERUSER' in done.output
     assert done.output.count(";\n") == len(list(roles.statements("shop", "fieldgrant")))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["roles", "--apply", "sqlite:///{home}/a.db"], "no_roles"),
+        (["roles", "--name", "shop", "--database", "{name}", "--apply", "{keeper}"], "not_superuser"),
+        (["roles", "--apply", "postgresql+psycopg://a:secret@db/x"], "password_in_url"),
+        (["roles", "--apply", "postgresql+psycopg://postgres@/nowhere?host={home}"], "database_unavailable"),
+        (["migrate"], "no_owner"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    apart: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    monkeypatch.delenv("FIELDGRANT_DATABASE_OWNER")
+    places = {"home": tmp_path, "keeper": of(apart, "shop_keeper"), "name": apart.split("@/")[1].partition("?")[0]}
+    done = CliRunner().invoke(build("database"), ["database", *(word.format(**places) for word in words)])
+    assert done.exit_code == 1
+    (line,) = done.stderr.splitlines()
+    assert told in line
+    assert "secret" not in line
 
 
 def test_a_platform_runs_with_its_roles_apart(apart: str, tmp_path: Path) -> None:
