@@ -16,6 +16,9 @@ from protocol import log as rfc6962
 from protocol.errors import EvidenceError
 
 _NAME = re.compile(r"(events|organisation)/[0-9]{5,12}\.json")
+_KEPT = 4  # of so many levels the nodes of one are remembered
+_Place = tuple[int, int]  # level and number of a node
+_Way = tuple[bytes, tuple[bytes, ...]]  # its hash, and the siblings from there to the root
 _BODY = {"id", "type", "time", "subject", "header", "data"}
 
 
@@ -34,6 +37,34 @@ class Event:
     link: bytes
 
 
+class Head:
+    """The log's head, to which many leaves are followed: what proofs have in common is followed once."""
+
+    def __init__(self, size: int, root: bytes) -> None:
+        self.size, self.root = size, root
+        self._proved: dict[_Place, _Way] = {}
+
+    def verify(self, leaf: bytes, index: int, proof: tuple[bytes, ...]) -> None:
+        """Check that this is the hash of the leaf of that number. EvidenceError `bad_inclusion_proof`.
+
+        A node from which a proof that held went the same way to the root need not be followed again.
+        """
+        found, at, last = leaf, index, self.size - 1
+        met: list[tuple[_Place, _Way]] = []
+        for level, sibling in enumerate(proof):
+            if not 0 <= at < last >> level:
+                break  # at the tree's right edge levels are left out, so that a step is no level any more
+            if level % _KEPT == _KEPT - 1:
+                place, way = (level, at), (found, proof[level:])
+                if self._proved.get(place) == way:
+                    return
+                met.append((place, way))
+            found = rfc6962.node_hash(sibling, found) if at & 1 else rfc6962.node_hash(found, sibling)
+            at >>= 1
+        rfc6962.verify_inclusion(leaf, index, self.size, proof, self.root)
+        self._proved.update(met)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFile:
     """The members of an event's file; `proof` and `path` are nearest sibling first, `records` the small tree's size."""
@@ -48,10 +79,12 @@ class EventFile:
     index: int
     leaf: bytes
     proof: tuple[bytes, ...]
+    record: Mapping[str, Any] | None = None
+    """What `body` holds, where it was read already."""
 
     def name(self) -> str:
         """The file's name in the bundle."""
-        folder = "organisation" if canonical.parse(self.body, limit=len(self.body))["subject"] is None else "events"
+        folder = "organisation" if self._record()["subject"] is None else "events"
         return f"{folder}/{self.sequence:05d}.json"
 
     def write(self) -> bytes:
@@ -86,17 +119,21 @@ class EventFile:
                 index=_whole(log["index"]),
                 leaf=raw(log["leaf"]),
                 proof=_hashes(log["proof"]),
+                record=record,
             )
         except (KeyError, TypeError, ValueError):
             raise EvidenceError("bad_event", "an event's file lacks a member or has a wrong one") from None
 
-    def verify(self, size: int, root: bytes) -> Event:
+    def _record(self) -> Mapping[str, Any]:
+        return canonical.parse(self.body, limit=len(self.body)) if self.record is None else self.record
+
+    def verify(self, head: Head) -> Event:
         """Follow the record to the log's root.
 
         Raises EvidenceError: `bad_inclusion_proof` (of the small tree or of the log), `bad_leaf`, `bad_event`,
         `bad_datetime`.
         """
-        body = canonical.parse(self.body, limit=len(self.body))
+        body = self._record()
         commitment = rfc6962.record_commitment(self.salt, self.body)
         link = rfc6962.chain_link(self.sequence, self.previous, commitment)
         leaf = canonical_json(self.leaf, "bad_leaf")
@@ -108,7 +145,7 @@ class EventFile:
         if not fitting:
             raise EvidenceError("bad_leaf", "the leaf and the record differ in type or time")
         rfc6962.verify_path(link, self.place, self.records, self.path, small_root)
-        rfc6962.verify_inclusion(rfc6962.leaf_hash(self.leaf), self.index, size, self.proof, root)
+        head.verify(rfc6962.leaf_hash(self.leaf), self.index, self.proof)
         header, data, subject = body["header"], body["data"], body["subject"]
         if not isinstance(header, dict) or not isinstance(data, dict) or not isinstance(subject, str | None):
             raise EvidenceError("bad_event", "a record's header and data are objects, its subject a text")

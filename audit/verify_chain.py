@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from audit import chain, statement
-from audit.event_file import Event, EventFile, is_event
+from audit.event_file import Event, EventFile, Head, is_event
 from audit.report import IncompleteError
 from audit.statement import Claim
 from protocol import note, times
@@ -64,9 +64,10 @@ def read_events(files: Mapping[str, bytes], claim: Claim) -> Story:
     """Follow every record to the root. Raises EvidenceError as `EventFile`, and `bad_event`, `foreign_event`."""
     own: list[Event] = []
     organisation: list[Event] = []
+    head = Head(claim.size, claim.root)
     for name in sorted(filter(is_event, files)):
         file = EventFile.read(files[name])
-        event = file.verify(claim.size, claim.root)
+        event = file.verify(head)
         if file.name() != name:
             raise EvidenceError("bad_event", f"{name} holds another record")
         if event.subject is None:

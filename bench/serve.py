@@ -2,14 +2,15 @@
 
 - `ours`: the product, its desk alone;
 - `unrecorded`: the same, but nothing is put on record;
-- `open`: the same routes, sign-in and sealed records, without gate and record;
+- `open`: the same way, sign-in and sealed records, without gate and record;
 - `tutorial`: SQLModel, `select` and a response model over clear columns, as the tutorials show it;
 - `handwritten`: the fastest that we can write over the same clear columns: `text()` and orjson.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -22,15 +23,22 @@ from sqlmodel import Session, SQLModel, select
 from bench import scene
 from bench.scene import FIELDS, PURPOSE, Scene
 from crm_core import records
-from crm_core.reading import asking
-from fieldgrant import compose
+from crm_core.reading import writing
+from crm_core.reading.front import Front
+from crm_core.reading.plain import Plan
+from crm_core.reading.together import Asked, Together
+from fieldgrant import compose, origins
 from fieldgrant.compose import House
-from protocol.consent import SubjectId
-from runtime import problem, serve, staff
-from runtime.staff import Staff
-from verifier.gate import Gate
+from issuer.catalogue import Catalogue
+from runtime import serve
+from runtime.outbox import Written
+from verifier.gate import Gate, Reader, Verdict
 from verifier.recorder import Recorder
+from verifier.response import GatedResponse
 
+_NO_RELEASE = "urn:uuid:00000000-0000-4000-8000-000000000000"
+_PAGE = "SELECT * FROM record WHERE subject > ? ORDER BY subject LIMIT ?"
+_ONE = "SELECT * FROM record WHERE subject = ?"
 COLUMNS = tuple(field.replace(".", "_") for field in FIELDS)
 
 
@@ -38,7 +46,10 @@ class _Silent(Recorder):
     """Puts nothing on record. Only ever here."""
 
     def record(self, type_: str, *, header: Mapping[str, Any], records: Any) -> str:
-        return "urn:uuid:00000000-0000-4000-8000-000000000000"
+        return _NO_RELEASE
+
+    def record_all(self, events: Sequence[Written]) -> list[str]:
+        return [_NO_RELEASE] * len(events)
 
 
 class Clear(SQLModel, table=True):
@@ -96,35 +107,60 @@ def fill_clear(made: Scene, home: Path) -> None:
     engine.dispose()
 
 
+class _Free:
+    """Stands where a passage would: nobody waits for it. Only ever here."""
+
+    send_deadline = 2.0
+
+    def hand_over(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+    def unlost(self) -> None:
+        pass
+
+
+class _Open(Together):
+    """Plain reads in the product's own way, without gate and record, still sealed. Only ever here."""
+
+    def answer(self, asked: Sequence[Asked]) -> list[Any]:
+        platform, found = self._platform, []
+        with platform.database.read() as session:
+            cursor = session.connection().connection.cursor()
+            door = SimpleNamespace(at=platform.clock.now())
+            now: Any = SimpleNamespace(session=session, readers={}, door=door)
+            plans = self._plans_of(self._edition)
+            for one in asked:
+                plan = plans.of(one.text, one=one.subject is not None)
+                if plan is None or not isinstance(self._reader(now, one.ticket), Reader):
+                    raise RuntimeError("the bench asks for nothing else")
+                if one.subject is None:
+                    cursor.execute(_PAGE, ("", plan.query.limit + 1))
+                else:
+                    cursor.execute(_ONE, (one.subject,))
+                items = [self._shown(row, plan) for row in cursor.fetchall()[: plan.query.limit]]
+                end = writing.tail(plan.purpose, _NO_RELEASE)
+                body = writing.page(items, end, None) if one.subject is None else writing.one(items[0], end, None)
+                found.append(GatedResponse(body, _Free(), headers=self._headers))  # type: ignore[arg-type]
+        return found
+
+    def _shown(self, row: Any, plan: Plan) -> bytes:
+        fields = plan.query.select
+        verdict = Verdict(row[0], plan.asked, {}, 1, {})
+        return writing.item(verdict, fields, records.open_texts(self._platform, records.Record._make(row), fields))
+
+    @property
+    def _edition(self) -> Catalogue:
+        return self._gate._catalogue.current()
+
+
 def open_app(made: Scene) -> FastAPI:
-    """The routes of the desk with gate and record switched off, still sealed."""
+    """The list and one customer with gate and record switched off, still sealed."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    problem.install(app)
-    platform, catalogue = made.platform, made.catalogue
-    signing_in = staff.signing_in(platform)
-
-    def shown(record: records.Record, fields: Any) -> dict[str, Any]:
-        values, _ = records.open_readable(platform, record, fields)
-        return {"subject": record.subject, "fields": {field: values.get(field) for field in fields}}
-
-    @app.get("/crm/customers")
-    def page(*, calls: Callable[[], Staff] = Depends(signing_in), select: str, limit: str) -> Response:
-        calls()
-        asked = asking.parse(catalogue, select=select, limit=int(limit))
-        with platform.database.read() as session:
-            rows = records.page(session, "", asked.limit + 1)
-        items = [shown(record, asked.select) for record in rows[: asked.limit]]
-        return Response(orjson.dumps({"items": items, "next": None}), media_type="application/json")
-
-    @app.get("/crm/customers/{subject}")
-    def one(subject: str, select: str, calls: Callable[[], Staff] = Depends(signing_in)) -> Response:
-        calls()
-        fields = asking.parse_select(catalogue, select, FIELDS)
-        with platform.database.read() as session:
-            record = records.load(session, SubjectId(subject))
-        assert record is not None  # noqa: S101
-        return Response(orjson.dumps(shown(record, fields)), media_type="application/json")
-
+    together = _Open(made.platform, made.gate, origins.OURS)
+    app.add_middleware(Front, together=together, settings=made.platform.settings)
     return app
 
 

@@ -15,7 +15,9 @@ from crm_core.imports import app as import_app
 from crm_core.imports import preview
 from crm_core.reading import aggregate_app, export_app, live_app
 from crm_core.reading import app as read_app
+from crm_core.reading.front import Front
 from crm_core.reading.history import Told, untold
+from crm_core.reading.together import Together
 from crm_core.rights import app as rights_app
 from crm_core.rights.copies import NOTHING, Beyond
 from issuer.catalogue import Catalogue
@@ -47,9 +49,15 @@ def create(platform: Platform, catalogue: Catalogue, gate: Gate) -> FastAPI:
     """The app on its own, with errors and staff sign-in, so that it can run without the other parties."""
     app = FastAPI(title="Fieldgrant CRM", version="0.1.0", description=text.APP)
     problem.install(app, larger=BODY_LIMITS, statuses=STATUSES)
+    front(app, platform, gate)
     app.include_router(staff_app.router(platform))
     app.include_router(router(platform, catalogue, gate))
     return app
+
+
+def front(app: FastAPI, platform: Platform, gate: Gate, headers: Mapping[str, str] | None = None) -> None:
+    """Answer plain reads in front of all layers that `app` has so far; `headers`: what those would add."""
+    app.add_middleware(Front, together=Together(platform, gate, headers or {}), settings=platform.settings)
 
 
 def router(

@@ -68,10 +68,10 @@ def pick(packed: bytes, fields: Collection[Field]) -> dict[Field, bytes]:
     found: dict[Field, bytes] = {}
     find, whole = packed.find, len(packed)
     for field in fields:
-        name = _name(field)
-        at = find(name)
+        head = name(field)
+        at = find(head)
         if at >= 0:
-            box = at + len(name) + 4
+            box = at + len(head) + 4
             end = box + int.from_bytes(packed[box - 4 : box], "big")
             if end > whole or box > whole:
                 raise EvidenceError("bad_cells", "packed cells are cut")
@@ -80,7 +80,7 @@ def pick(packed: bytes, fields: Collection[Field]) -> dict[Field, bytes]:
 
 
 @lru_cache(maxsize=1024)
-def _name(field: Field) -> bytes:
+def name(field: Field) -> bytes:
     """How the cell of a field begins. Found elsewhere by chance, what follows would not open as that field."""
-    name = field.encode("ascii")
-    return bytes([len(name)]) + name
+    told = field.encode("ascii")
+    return bytes([len(told)]) + told

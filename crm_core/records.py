@@ -6,6 +6,7 @@ Only the planner, the writer and `redaction` reach this module (import-linter ch
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -15,7 +16,7 @@ from sqlmodel import Session, SQLModel
 
 from crm_core import cells as packing
 from crm_core import items, seal
-from crm_core.seal import DataKeyPlace, Value
+from crm_core.seal import DataKeyPlace, Step, Value
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
 from runtime import bulk, keyring
@@ -40,6 +41,7 @@ class RecordRow(SQLModel, table=True):
 TABLE: Table = SQLModel.metadata.tables["record"]
 _BATCH = 500
 _INSERT = TABLE.insert()
+_KEYS = 16  # data keys that are kept of a bucket, for as long as its own key is: 4,096 in all
 
 
 class Record(NamedTuple):
@@ -127,7 +129,15 @@ def stored(record: Record) -> frozenset[Field]:
 
 def data_key(platform: Platform, record: Record) -> AESGCM:
     """The record's data key, unwrapped. EvidenceError `bad_data_key`; KeyGone when its bucket epoch was destroyed."""
-    return AESGCM(_raw_key(platform, record))
+    known = platform.keyring.unwrapped(record.bucket, record.epoch)
+    place = (record.subject, record.generation, record.wrapped)
+    key = known.get(place)
+    if key is None:
+        key = AESGCM(_raw_key(platform, record))
+        if len(known) >= _KEYS:
+            known.clear()
+        known[place] = key
+    return key
 
 
 def open_fields(platform: Platform, record: Record, fields: Collection[Field]) -> dict[Field, Value]:
@@ -160,6 +170,28 @@ def open_readable(
     except EvidenceError:
         return {}, tuple(fields)
     return seal.open_readable(key, boxes, org=platform.controller, subject=record.subject, generation=record.generation)
+
+
+@lru_cache(maxsize=1024)
+def steps(fields: tuple[Field, ...]) -> tuple[Step, ...]:
+    """How these are opened, each into the slot of its place in `fields`."""
+    return tuple(seal.step(packing.name(field), field, fields.index(field)) for field in sorted(fields))
+
+
+def open_texts(platform: Platform, record: Record, fields: tuple[Field, ...]) -> list[bytes | None]:
+    """As `open_fields`, each value as the JSON text that it rests as, in the order of `fields`; None: not stored.
+
+    Raises the same, and EvidenceError `bad_cells` for a row with values of types that we never write.
+    """
+    if not (type(record.cells) is type(record.wrapped) is bytes and type(record.generation) is int):
+        raise EvidenceError("bad_cells", "a record holds what we never write")
+    texts: list[bytes | None] = [None] * len(fields)
+    tag, packed = packing.apart(record.cells)
+    key = data_key(platform, record)
+    org, subject, generation = platform.controller, record.subject, record.generation
+    seal.check(key, tag, packed, org=org, subject=subject, generation=generation)
+    seal.open_texts(key, packed, org, subject, generation, steps(fields), texts)
+    return texts
 
 
 def seal_record(

@@ -119,6 +119,8 @@ def app(home: House, parties: Collection[str]) -> FastAPI:
     larger = {**crm_core.app.BODY_LIMITS, **issuer.app.BODY_LIMITS, **audit.app.BODY_LIMITS}
     problem.install(whole, larger=larger, statuses=statuses)
     whole.add_middleware(origins.Origins)  # outermost: what is refused carries its headers too
+    if "crm" in parties:
+        crm_core.app.front(whole, home.platform, home.gate, origins.OURS)  # further out: it needs nothing of the rest
     # a request looks at one route after the other: what is called most lies in front
     for router in sorted((staff_app.router(home.platform), *routers), key=lambda one: one.prefix != "/crm"):
         whole.include_router(router)

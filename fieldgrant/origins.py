@@ -38,6 +38,11 @@ _SENT: Final = frozenset({"accept", "content-type", "content-digest", "signature
 _SHOWN: Final = "Date, Retry-After"  # a wallet sets its clock by the one, and waits by the other
 _PREFLIGHT_LASTS: Final = "600"  # seconds
 
+OURS: Final[Mapping[str, str]] = {
+    "cache-control": "no-store", "x-content-type-options": "nosniff", "cross-origin-resource-policy": "same-origin"
+}  # fmt: skip
+"""What every answer carries that is for our own origin alone."""
+
 
 class Origins:
     """The layer around an app that answers other origins where wallets call, and nowhere else."""
@@ -84,9 +89,8 @@ def _preflight(headers: Headers, methods: frozenset[str]) -> Response:
 
 
 def _mark(headers: MutableHeaders, *, open_: bool) -> None:
-    headers.setdefault("Cache-Control", "no-store")
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Cross-Origin-Resource-Policy", "cross-origin" if open_ else "same-origin")
+    for name, value in OURS.items():
+        headers.setdefault(name, "cross-origin" if open_ and value == "same-origin" else value)
     if open_:
         headers["Access-Control-Allow-Origin"] = "*"
         headers["Access-Control-Expose-Headers"] = _SHOWN

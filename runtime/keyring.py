@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from os import listdir
 from os.path import exists
 from pathlib import Path
@@ -55,6 +55,7 @@ class KeyRing:
         self._mutex = threading.RLock()
         self._secrets: dict[tuple[str, str], bytes] = {}
         self._held: dict[openers.Held, AESGCM] = {}
+        self._unwrapped: dict[openers.Held, dict[Hashable, AESGCM]] = {}
         self._opener: openers.Opener | None = None
         self.archive = ArchiveKeys(directory, root, org)
 
@@ -94,6 +95,7 @@ class KeyRing:
         """Drop every unwrapped key and end the registration as opener."""
         with self._mutex:
             self._held.clear()
+            self._unwrapped.clear()
             self._secrets.clear()
             opener, self._opener = self._opener, None
         if opener is not None:  # outside the mutex: its thread may be waiting for it
@@ -157,6 +159,20 @@ class KeyRing:
             raise KeyGone(f"bucket {bucket} has no key of epoch {epoch}")
         return held
 
+    def unwrapped(self, bucket: int, epoch: int) -> dict[Hashable, AESGCM]:
+        """What was unwrapped with the key of one epoch, to look into and to add to: it is dropped with that key.
+
+        Raises as `opener`.
+        """
+        place = (bucket, epoch)
+        self.opener(bucket, epoch)
+        known = self._unwrapped.get(place)
+        if known is None:
+            known = self._unwrapped.setdefault(place, {})
+        if place not in self._held:  # dropped between the two looks: what is added here, nobody finds
+            self._unwrapped.pop(place, None)
+        return known
+
     def warm(self, buckets: Iterable[int] = range(BUCKETS)) -> None:
         """Unwrap all existing epochs of these buckets in one call to the root, so that no row waits for it."""
         with self._mutex:
@@ -184,6 +200,7 @@ class KeyRing:
             gone = [key for key in self._held if not exists(self._file(*key))]
             for key in gone:
                 del self._held[key]
+                self._unwrapped.pop(key, None)
             if self._opener is not None:
                 self._opener.publish(self._held)
 

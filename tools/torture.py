@@ -60,6 +60,8 @@ def main() -> int:
         parser.error("no long test has such a name; --list shows them all")
     commit, known = state(), read()
     due = [test for test in chosen if given.again or not passed(known, test, commit)]
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background, too
+        signal.signal(number, signal.default_int_handler)
     interrupted = False
     for place, test in enumerate([] if given.list else due, 1):
         print(f"{place} of {len(due)}  {test}", flush=True)

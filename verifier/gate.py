@@ -24,13 +24,14 @@ Without GatedResponse the passage ends with the `with`.
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Boolean, ColumnElement, SQLColumnExpression, and_, bindparam, literal_column
 from sqlmodel import SQLModel
 
 from issuer import publication
-from issuer.catalogue import Catalogue
+from issuer.catalogue import Catalogue, PurposeEntry
 from issuer.credentials import version
 from issuer.transfers import Home
 from protocol import event
@@ -44,6 +45,7 @@ from runtime.problem import Problem
 from verifier import admission, quarantine
 from verifier.admission import Bar
 from verifier.allowance import Allowance
+from verifier.door import Admitted, Door
 from verifier.drain import Turnstile
 from verifier.passage import Bench, Passage, Reader, StandingMoved, Verdict, Visit
 from verifier.quarantine import Cause
@@ -51,6 +53,7 @@ from verifier.reading import Reading
 from verifier.recorder import Recorder
 from verifier.rule import Reason
 from verifier.seal import Key, Seal
+from verifier.sharing import Common
 
 __all__ = [
     "COLUMNS", "Allowance", "Field", "Gate", "Passage", "Reader", "Reason", "StandingMoved", "Verdict", "Visit",
@@ -185,6 +188,21 @@ class Gate:
             if not passage.handed_over:
                 passage.release()
 
+    @contextmanager
+    def door(self) -> Iterator[Door]:
+        """Hold the gate open for reads that came at the same time; their passages go on after the `with`.
+
+        Raises:
+            Problem: 503 `clock_implausible`, a JournalError's code, `catalogue_missing`.
+        """
+        common = Common(self._turnstile.passage())
+        ours = common.share()
+        try:
+            edition, at = self._now()
+            yield Door(self._admitted, common, edition, at)
+        finally:
+            ours.release()
+
     def attempt(self, reader: Reader, code: str, *, purpose: Purpose | None = None) -> None:
         """Record an attempt that was refused before any decision (an unknown field, a bad cursor).
 
@@ -231,20 +249,34 @@ class Gate:
     def _enter(self, visit: Visit, waited_for: Collection[SubjectId]) -> Passage:
         hold = self._turnstile.passage()
         try:
-            # Inside the lock: what is ended from here on waits for us; what ended before is in the journal by now.
-            self._platform.journal.refresh()
-            edition, at = self._catalogue.current(), self._platform.clock.now()
+            edition, at = self._now()
             bar = admission.bar(edition, visit, self._us, at)
             if bar is None:
                 return Passage(visit, self._bench(edition, visit), hold, at, waited_for)
-        except (ClockError, JournalError) as error:
-            hold.release()
-            raise Problem(503, error.code, "What this rests on cannot be believed now, so nothing is shown.") from error
         except BaseException:
             hold.release()
             raise
         hold.release()  # what the visit rested on ended since it was opened
         raise self._refused(visit, bar, None)
+
+    def _now(self) -> tuple[Catalogue, datetime]:
+        # Inside the lock: what is ended from here on waits for us; what ended before is in the journal by now.
+        try:
+            self._platform.journal.refresh()
+            return self._catalogue.current(), self._platform.clock.now()
+        except (ClockError, JournalError) as error:
+            raise Problem(503, error.code, "What this rests on cannot be believed now, so nothing is shown.") from error
+
+    def _admitted(self, edition: Catalogue, at: datetime, reader: Reader, purpose: PurposeEntry) -> Admitted | None:
+        visit = Visit(
+            reader=reader,
+            purpose=Purpose(purpose.iri),
+            recipient=self._platform.controller,
+            processing=USE,
+            jurisdiction=self._home,
+            at=at,
+        )
+        return None if admission.bar(edition, visit, self._us, at) else (visit, self._bench(edition, visit))
 
     def _bench(self, edition: Catalogue, visit: Visit) -> Bench:
         reading = self._reading

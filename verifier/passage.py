@@ -13,6 +13,7 @@ from protocol.consent import USE, Field, GroundId, Jurisdiction, Processing, Pur
 from protocol.did import Did
 from runtime.clock import iso
 from runtime.journal import Journal, JournalError
+from runtime.outbox import Written
 from runtime.problem import Problem
 from verifier.drain import Hold
 from verifier.quarantine import Cause
@@ -177,6 +178,12 @@ class Passage:
         self._recorded = True
         return event_id
 
+    def written(self, header: str, records: str, count: int) -> Written:
+        """The record of a release within the house, as JCS text, for `record_together`. RuntimeError: it is none."""
+        if not (self._bench.to_us and self._bench.at_home):
+            raise RuntimeError("what leaves the house is disclosed, and goes the long way")
+        return Written(type=event.RELEASE, at=self._bench.recorder.now(), header=header, records=records, count=count)
+
     def hand_over(self) -> None:
         """The response now owns the passage: leaving the `with` no longer releases it. RuntimeError when unrecorded."""
         if not self._recorded:
@@ -271,6 +278,21 @@ class Passage:
     def _nothing(self, subject: SubjectId, why: Reason, version: int = 0) -> Verdict:
         reasons = dict.fromkeys(self._bench.reading.fields, why)
         return Verdict(subject=subject, released=frozenset(), reasons=reasons, version=version, grounds={})
+
+
+def record_together(told: Sequence[tuple[Passage, Written]]) -> Sequence[str]:
+    """Make the releases of several passages durable in one commit; their events' ids.
+
+    Raises:
+        Problem: 503 `not_recorded`. Then none of them may be answered.
+    """
+    if not told:
+        return []
+    ids = told[0][0]._bench.recorder.record_all([written for _, written in told])
+    for passage, _ in told:
+        passage.unlost()
+        passage._recorded = True
+    return ids
 
 
 def told(verdict: Verdict, asked: frozenset[Field]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlmodel import Session
 from protocol import event
 from protocol.consent import SubjectId
 from runtime import outbox
+from runtime.outbox import Written
 from runtime.platform import Platform
 from runtime.problem import Problem
 from verifier import disclosure
@@ -19,13 +20,18 @@ Entry = tuple[SubjectId | None, Mapping[str, Any]]
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _Told:
     type: str
     at: datetime
     header: Mapping[str, Any]
     records: Sequence[Entry]
-    done: threading.Event = field(default_factory=threading.Event)
-    event_id: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    events: Sequence[_Told] | Sequence[Written]
+    done: bool = False
+    ids: Sequence[str] = ()
 
 
 class Recorder:
@@ -49,7 +55,18 @@ class Recorder:
         Raises:
             Problem: 503 `not_recorded`. Then nothing may leave.
         """
-        waiting = _Waiting(type_, self._clock.now(), header, records)
+        return self._recorded([_Told(type_, self._clock.now(), header, records)])[0]
+
+    def record_all(self, events: Sequence[Written]) -> Sequence[str]:
+        """The same for releases within the house that were written down already: their ids, in their order."""
+        return self._recorded(events)
+
+    def now(self) -> datetime:
+        """The instant that a record made now tells. Raises ClockError."""
+        return self._clock.now()
+
+    def _recorded(self, events: Sequence[_Told] | Sequence[Written]) -> Sequence[str]:
+        waiting = _Waiting(events)
         with self._queue_lock:
             self._queue.append(waiting)
         if not self._turn.acquire(timeout=self._patience):
@@ -58,40 +75,46 @@ class Recorder:
                     self._queue.remove(waiting)
             raise _not_recorded()
         try:
-            if not waiting.done.is_set():
+            if not waiting.done:
                 self._commit()
         finally:
             self._turn.release()
-        if waiting.event_id is None:
+        if not waiting.ids:
             raise _not_recorded()
-        return waiting.event_id
+        return waiting.ids
 
     def _commit(self) -> None:
         with self._queue_lock:
             batch, self._queue = self._queue, []
-        ids: list[str] = []
+        ids: list[Sequence[str]] = []
         try:
             with self._database.write() as session:
-                for one in batch:
-                    ids.append(outbox.emit(session, one.type, at=one.at, header=one.header, records=one.records))
-                    if one.type == event.RELEASE:
-                        self._disclosed(session, one, ids[-1])
+                ids += (self._emitted(session, one.events) for one in batch)
         except Exception:  # noqa: BLE001 - the batch's loop: whatever went wrong, no read of this batch may answer
             ids = []
-        for one, event_id in zip(batch, ids, strict=False):
-            one.event_id = event_id
+        for one, own in zip(batch, ids, strict=False):
+            one.ids = own
         for one in batch:
-            one.done.set()
+            one.done = True
 
-    def _disclosed(self, session: Session, one: _Waiting, event_id: str) -> None:
-        disclosure.note(
-            session,
-            controller=self._controller,
-            header=one.header,
-            records=one.records,
-            event_id=event_id,
-            at=one.at,
-        )
+    def _emitted(self, session: Session, events: Sequence[_Told] | Sequence[Written]) -> Sequence[str]:
+        written = [one for one in events if isinstance(one, Written)]
+        if written:
+            return outbox.emit_written(session, written)
+        return [self._emit(session, one) for one in events if isinstance(one, _Told)]
+
+    def _emit(self, session: Session, one: _Told) -> str:
+        event_id = outbox.emit(session, one.type, at=one.at, header=one.header, records=one.records)
+        if one.type == event.RELEASE:
+            disclosure.note(
+                session,
+                controller=self._controller,
+                header=one.header,
+                records=one.records,
+                event_id=event_id,
+                at=one.at,
+            )
+        return event_id
 
 
 def _not_recorded() -> Problem:

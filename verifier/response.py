@@ -30,6 +30,10 @@ class GatedResponse(Response):
         self._passage = passage
         passage.hand_over()
 
+    def drop(self) -> None:
+        """Nobody waits for it any more."""
+        self._passage.release()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send head, body, and an empty last part: the server takes that one only when the body has left its buffer."""
         try:

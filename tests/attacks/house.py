@@ -268,14 +268,15 @@ class House:
                     cwd=self.cwd,
                 )  # fmt: skip
         until = time.monotonic() + 180  # a busy machine
-        while time.monotonic() < until:
-            if self.processes[n].poll() is not None:
-                raise RuntimeError((self.home / f"server-{n}.log").read_text()[-2000:])
-            try:
-                if httpx.get(f"{self.url(n)}/health", timeout=2).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                time.sleep(0.05)
+        with httpx.Client(timeout=2) as client:  # one: to make them costs more than to ask
+            while time.monotonic() < until:
+                if self.processes[n].poll() is not None:
+                    raise RuntimeError((self.home / f"server-{n}.log").read_text()[-2000:])
+                try:
+                    if client.get(f"{self.url(n)}/health").status_code == 200:
+                        return
+                except httpx.HTTPError:
+                    time.sleep(0.05)
         raise RuntimeError("the server did not answer")
 
     def kill(self, n: int) -> None:

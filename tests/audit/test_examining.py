@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlmodel import col, delete, update
 
-from audit import app, container, events
+from audit import app, container, event_file, events
 from audit.event_file import EventFile
 from audit.graph import graph
 from protocol import canonical, note
@@ -170,7 +170,7 @@ def test_one_record_is_shown_with_its_proof_and_the_credentials_that_it_names(wo
     assert [(one["kind"], one["id"]) for one in told["credentials"]] == [("consent", given)]
     assert told["credentials"][0]["document"]["type"] == ["VerifiableCredential", "ConsentCredential"]
     head = note.parse_checkpoint(note.open_note(told["checkpoint"].encode(), world.log.vkey))
-    made = EventFile.read(canonical.jcs(told["file"])).verify(head.size, head.root)
+    made = EventFile.read(canonical.jcs(told["file"])).verify(event_file.Head(head.size, head.root))
     assert (made.id, made.index, made.data) == (item["event"], item["leaf"], item["data"])
     assert told["controller"]["id"] == world.platform.controller
 

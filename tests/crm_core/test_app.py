@@ -154,6 +154,7 @@ def test_the_passage_is_let_go_after_an_answer_and_after_a_refusal(stage, monkey
     get(client)
     get(client, cursor="made-up")
     get(client, "/crm/customers/sub_nobody")
+    monkeypatch.setattr("crm_core.reading.together.Together._read", lambda *_parts: 1 / 0)
     monkeypatch.setattr("crm_core.reading.app._shown", lambda *_parts: 1 / 0)
     assert get(client).status_code == 500
     stage.gate._turnstile.drain(timeout=2.0)

@@ -13,13 +13,14 @@ from datetime import timedelta
 
 import pytest
 
-from crm_core import seal, writer
+from crm_core import records, seal, writer
 from crm_core.reading import export, search
 from crm_core.reading.aggregate import Function
 from crm_core.reading.query import BARE, RANGES, SEVERAL, Operator
 from issuer import catalogue as catalogues
 from protocol.consent import SubjectId
 from tests.crm_core.conftest import open_stage
+from verifier.passage import Passage
 
 CITY, NAME = "address.city", "contact.given_name"
 CATALOGUE = catalogues.load()
@@ -247,25 +248,13 @@ def test_the_field_that_the_others_were_compared_by_tells_nothing_when_it_is_wit
 @pytest.mark.parametrize("field", ["contact.email", "vehicle.mileage", "vehicle.fault_codes", "preference.newsletter"])
 def test_the_comparison_would_notice_a_leak(sides, field, monkeypatch):
     """The control: once the gate releases the field, the same probes tell the two organisations apart."""
-    judge = type(sides.stages[0].gate).read
+    judged = Passage.judge_stored
 
-    def generous(self, visit, work):
-        def widened(passage):
-            judged = passage.judge
+    def generous(self, who, stored):
+        verdict = judged(self, who, stored)
+        return verdict._replace(released=verdict.released | {field})
 
-            class Open:
-                def __getattr__(self, name):
-                    return getattr(passage, name)
-
-                def judge(self, row, **more):
-                    verdict = judged(row, **more)
-                    return verdict._replace(released=verdict.released | {field})
-
-            return work(Open())
-
-        return judge(self, visit, widened)
-
-    monkeypatch.setattr(type(sides.stages[0].gate), "read", generous)
+    monkeypatch.setattr(Passage, "judge_stored", generous)
     told, type_ = set(sides.differ(CATALOGUE.fields[field])), CATALOGUE.fields[field].type
     silent = {"role"}
     if type_ in ("number", "boolean"):
@@ -284,7 +273,14 @@ def test_a_value_never_reaches_the_query_when_it_is_withheld(sides, monkeypatch)
         opened.extend(boxes)
         return really(key, boxes, **place)
 
+    texts = records.open_texts
+
+    def listen_too(platform, record, fields):
+        opened.extend(fields)
+        return texts(platform, record, fields)
+
     monkeypatch.setattr(seal, "open_readable", listen)
+    monkeypatch.setattr(records, "open_texts", listen_too)
     monkeypatch.delattr(seal, "open_value")  # the other way in
     for entry in FIELDS[:12]:
         if entry.id != CITY:
