@@ -58,6 +58,7 @@ interface RowsProps {
 
 function Rows({ page, asked, names, busy }: RowsProps) {
   const columns = asked.columns.value.map((id): Column => ({ id, name: named(id), entry: field(id) }));
+  const locks: Locks = new Map();
   const body = useRef<HTMLTableSectionElement>(null);
   useEffect(() => body.current?.classList.remove("first"), []); // once painted: until then only what is in sight is
   return (
@@ -71,11 +72,14 @@ function Rows({ page, asked, names, busy }: RowsProps) {
         </tr>
       </thead>
       <tbody ref={body} class="first">
-        {page.items.map((customer) => row(customer, columns))}
+        {page.items.map((customer) => row(customer, columns, locks))}
       </tbody>
     </Table>
   );
 }
+
+/** What a lock says, by the reason: hundreds of them have a few. */
+type Locks = Map<string, string>;
 
 /** A text of more letters may be cut off in its column. */
 const LONG = 14;
@@ -87,7 +91,7 @@ interface Column {
 }
 
 /** A customer's row. It and its cells are no components: a list has a thousand, and each would listen to signals. */
-function row(customer: Customer, columns: readonly Column[]) {
+function row(customer: Customer, columns: readonly Column[], locks: Locks) {
   const name = nameOf(customer);
   const held = columns.filter(({ id }) => id in customer.withheld).length;
   return (
@@ -100,15 +104,16 @@ function row(customer: Customer, columns: readonly Column[]) {
           <span class="held">{held === columns.length ? t("withheld.all") : t("withheld.count", { n: held })}</span>
         )}
       </th>
-      {columns.map((column) => cell(customer, column))}
+      {columns.map((column) => cell(customer, column, locks))}
     </tr>
   );
 }
 
-function cell(customer: Customer, { id, name, entry }: Column) {
+function cell(customer: Customer, { id, name, entry }: Column, locks: Locks) {
   const reason = customer.withheld[id];
   if (reason) {
-    const text = t("withheld", { reason: lock(reason) });
+    const text = locks.get(reason) ?? t("withheld", { reason: lock(reason) });
+    locks.set(reason, text);
     return (
       <td key={id} data-label={name} class="withheld">
         <span class="locked" title={text}>

@@ -55,7 +55,9 @@ export function useReading<T>(read: (stop: AbortSignal) => Promise<T>, holds: "v
     });
     return () => stopping.abort();
   };
-  useLayoutEffect(() => effect(() => look.current()), []); // asks before the first frame, and not after it
+  const reading = useRef<() => void>(undefined);
+  reading.current ??= effect(() => look.current()); // asks at once, and not when the screen stands
+  useLayoutEffect(() => () => reading.current?.(), []);
   const again = () => {
     if (lost.peek()) retry();
     tries.value = tries.peek() + 1;
