@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import sqlite3
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -107,7 +108,8 @@ def install(
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClockError, _clock)
-    for lost in (OperationalError, InterfaceError, InternalError, PoolTimeout, DatabaseError):
+    # SQLite's own: a lock that is not given at BEGIN comes past SQLAlchemy
+    for lost in (OperationalError, InterfaceError, InternalError, PoolTimeout, DatabaseError, sqlite3.OperationalError):
         app.add_exception_handler(lost, _database)
     app.add_middleware(Edge, body_limit=body_limit, larger=dict(larger or {}), statuses=mapped)
 

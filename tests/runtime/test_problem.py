@@ -1,5 +1,6 @@
 import errno
 import logging
+import sqlite3
 from typing import Annotated, Any
 
 import pytest
@@ -31,6 +32,7 @@ def client() -> TestClient:
             "clock": ClockError("jumped"),
             "journal": JournalError("journal_failed", "disk"),
             "full": OSError(errno.ENOSPC, "alice@example.com"),
+            "locked": sqlite3.OperationalError("database is locked"),
             "missing": FileNotFoundError(errno.ENOENT, "alice@example.com"),
             "http": HTTPException(404),
             "teapot": HTTPException(418),
@@ -61,6 +63,7 @@ def client() -> TestClient:
         ("clock", 503, "clock_implausible"),
         ("journal", 503, "journal_failed"),
         ("full", 503, "storage_failed"),
+        ("locked", 503, "database_unavailable"),
         ("missing", 500, "internal"),
         ("http", 404, "not_found"),
         ("teapot", 418, "http_418"),
