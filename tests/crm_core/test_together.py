@@ -168,7 +168,7 @@ def test_a_standing_that_is_being_changed_is_waited_for_by_the_route(stage, peop
 @pytest.mark.parametrize("value", ["'text'", "7", "x'00'"])
 def test_what_somebody_writes_into_a_record_lets_nothing_out_and_stops_nobody(stage, people, column, value):
     client = stage.client("marketing")
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         statement = f"UPDATE record SET {column} = {value} WHERE subject = '{people[0]}'"  # noqa: S608
         session.connection().exec_driver_sql(statement)
     answers = [client.get(f"{LIST}/{subject}", params=PARAMS) for subject in people[:2]]
@@ -256,7 +256,7 @@ def test_keys_that_were_unwrapped_go_with_their_buckets(stage, people):
     place = (record.bucket, record.epoch)
     assert keyring._unwrapped[place]
     new = keyring.begin_rotation(record.bucket)
-    with stage.platform.database.write() as session:
+    with stage.platform.database.write("owner") as session:
         records.rewrap_bucket(session, stage.platform, record.bucket, new)
     keyring.destroy(*place)
     assert place not in keyring._unwrapped
