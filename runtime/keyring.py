@@ -274,6 +274,7 @@ class KeyRing:
         with self._mutex:
             for key in wanted:
                 self._held.pop(key, None)
+                self._unwrapped.pop(key, None)
             if self._opener is not None:
                 self._opener.publish(self._held)
 
