@@ -171,7 +171,7 @@ def _by_pattern(text: str) -> datetime:
 
 def _tags(text: str) -> str:
     """Tags in their order, each once, parted by commas."""
-    tags = (" ".join(tag.split()).strip('"{}[]') for tag in re.split(r"[,;|，；、]", text))
+    tags = (" ".join(tag.split()).strip('"{}[] ') for tag in re.split(r"[,;|，；、]", text))
     return ", ".join(dict.fromkeys(tag for tag in tags if tag))
 
 
