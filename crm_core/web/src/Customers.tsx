@@ -72,11 +72,14 @@ function Rows({ page, asked, names, busy }: RowsProps) {
         </tr>
       </thead>
       <tbody ref={body} class="first">
-        {page.items.map((customer) => row(customer, columns, locks))}
+        {page.items.map((customer, at) => row(customer, columns, locks, at * ROW > innerHeight))}
       </tbody>
     </Table>
   );
 }
+
+/** The least that a row is high, in pixels: what is below the window is not drawn at first. */
+const ROW = 40;
 
 /** What a lock says, by the reason: hundreds of them have a few. */
 type Locks = Map<string, string>;
@@ -91,11 +94,11 @@ interface Column {
 }
 
 /** A customer's row. It and its cells are no components: a list has a thousand, and each would listen to signals. */
-function row(customer: Customer, columns: readonly Column[], locks: Locks) {
+function row(customer: Customer, columns: readonly Column[], locks: Locks, below: boolean) {
   const name = nameOf(customer);
   const held = columns.filter(({ id }) => id in customer.withheld).length;
   return (
-    <tr key={customer.subject}>
+    <tr key={customer.subject} class={below ? "below" : undefined}>
       <th scope="row">
         <a href={to(["customers", customer.subject])} class={name ? "" : "mono"}>
           {name || short(customer.subject)}

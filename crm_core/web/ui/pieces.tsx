@@ -159,8 +159,13 @@ export function Empty({
 
 /** Lines in the place of what is on its way, so that nothing jumps when it comes. */
 export function Loading({ lines = 4 }: { readonly lines?: number }) {
+  const ref = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const timer = setTimeout(() => ref.current?.classList.add("slow"), 400); // what comes at once need not move
+    return () => clearTimeout(timer);
+  }, []);
   return (
-    <div class="loading" role="status">
+    <div class="loading" role="status" ref={ref}>
       <span class="unseen">{t("loading")}</span>
       {Array.from({ length: lines }, (_, at) => (
         <span class="bar" key={at} />
