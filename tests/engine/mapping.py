@@ -98,3 +98,6 @@ def install() -> None:
     """From here on, in this process."""
     if on():
         dialect.opened = opened
+
+
+install()  # in a child that imports this before anything of the product (see site/sitecustomize.py)
