@@ -169,6 +169,7 @@ def _engine(url: URL) -> Engine:
     engine.dialect.colspecs = {**engine.dialect.colspecs, Integer: _Long}
     engine.dialect.type_compiler_instance = _Types(engine.dialect)
     engine.dialect.do_rollback = _leave  # type: ignore[method-assign, assignment]
+    engine.dialect.do_commit = _commit  # type: ignore[method-assign, assignment]
     event.listen(engine, "checkout", _alive)
     return engine
 
@@ -188,6 +189,21 @@ def _take_turn(connection: Connection) -> None:
 def _taking() -> str:
     tables = psycopg.sql.Literal(sorted(SQLModel.metadata.tables))
     return psycopg.sql.SQL(_TAKE).format(lock=LOCKS, number=WRITING, tables=tables).as_string()
+
+
+def _commit(raw: Any) -> None:
+    """A server that is told to wait for its standby no longer commits without it, and only warns: to us a failure.
+
+    What is done is done, as after a connection that broke off while it was committing; whoever asked asks again.
+    """
+    warned: list[str | None] = []
+    raw.add_notice_handler(hear := lambda told: warned.append(told.severity_nonlocalized))
+    try:
+        raw.commit()
+    finally:
+        raw.remove_notice_handler(hear)
+    if "WARNING" in warned:
+        raise psycopg.OperationalError("committed, but perhaps not with the standby")
 
 
 def _leave(raw: Any) -> None:

@@ -82,6 +82,7 @@ KEEPER = {
         CREDENTIAL.format("consent"),
         CREDENTIAL.format("enrolment"),
         CREDENTIAL.format("ground"),
+        CREDENTIAL.format("request"),
         "UPDATE credential SET ended_at = NULL",
         "UPDATE credential SET kind = 'consent'",
         "UPDATE standing SET version = 1",
