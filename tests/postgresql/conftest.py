@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 from fieldgrant.cli import build
 from tests.engine import server
 from tests.engine.server import Server
+from tests.postgresql import pair as pairs
+from tests.postgresql.pair import Pair
 from tests.postgresql.roles import of
 
 _NUMBERS = count()
@@ -40,3 +42,10 @@ def apart(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     done = CliRunner().invoke(build("database"), ["database", "migrate"])
     assert done.exit_code == 0, done.output
     return url
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """A primary that commits with its standby."""
+    with pairs.running() as made:
+        yield made

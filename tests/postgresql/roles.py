@@ -14,12 +14,22 @@ def of(url: str, role: str) -> str:
     return url.replace("//postgres@", f"//{role}@")
 
 
-def stage_at(url: str, home: Path, name: str = "shop") -> Stage:
-    """A new organisation whose database is `url`'s, with roles apart as `fieldgrant database roles` makes them."""
-    settings = Settings(
-        home=home, mail_dir=home / "mail", send_deadline=0.1, database=of(url, name),
-        database_keeper=of(url, f"{name}_keeper"), database_reader=of(url, f"{name}_reader"),
+def stage_apart(url: str, home: Path) -> Stage:
+    """A new organisation whose database is `url`'s, with its roles apart."""
+    return _stage(
+        Settings(
+            home=home, mail_dir=home / "mail", send_deadline=0.1, database=of(url, "shop"),
+            database_keeper=of(url, "shop_keeper"), database_reader=of(url, "shop_reader"),
+        )
     )  # fmt: skip
+
+
+def stage_at(url: str, home: Path) -> Stage:
+    """A new organisation whose database is `url`'s, by one role for everything."""
+    return _stage(Settings(home=home, mail_dir=home / "mail", send_deadline=0.1, database=url))
+
+
+def _stage(settings: Settings) -> Stage:
     clock = FixedClock(START)
     Platform.create(settings, clock).close()
     platform = Platform.open(settings, clock)

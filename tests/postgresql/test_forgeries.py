@@ -16,7 +16,7 @@ import pytest
 
 from protocol import event
 from runtime.dialect.postgresql import plain
-from tests.postgresql.roles import of, stage_at
+from tests.postgresql.roles import of, stage_apart
 from tests.postgresql.test_roles import DENIED
 from tests.verifier.stage import CITY, EMAIL, GIVEN, Customer, Stage
 from verifier import gate as gates
@@ -188,7 +188,7 @@ FORGERIES = {
 @pytest.fixture
 def stage(apart: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(gates, "PATIENCE", 0.05)
-    made = stage_at(apart, tmp_path)
+    made = stage_apart(apart, tmp_path)
     yield made
     made.platform.close()
 
