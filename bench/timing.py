@@ -6,8 +6,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bench import engine
+
 Clock = Callable[[], float]
-CPU: Clock = time.process_time
+
+
+def CPU() -> float:  # noqa: N802 - a clock among the others
+    """Processor seconds of this process, and of the database's own where it has one."""
+    return time.process_time() + engine.cpu()
+
+
 WALL: Clock = time.perf_counter
 
 

@@ -32,6 +32,7 @@ _SETTINGS = {
     "autovacuum": "off",
     "log_min_messages": "fatal",
 }
+_DURABLE = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "256MB", "autovacuum": "on"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,10 @@ def run(program: str, *arguments: str) -> None:
         raise AssertionError(f"{program}: {done.stderr}")
 
 
-def place() -> Path:
-    """A new directory of the server's user; short, since it holds a socket."""
+def place(*, durable: bool = False) -> Path:
+    """A new directory of the server's user; short, since it holds a socket. `durable`: on disk."""
     memory = Path("/dev/shm")  # noqa: S108 - a directory of our own in it
-    home = Path(tempfile.mkdtemp(prefix="fgpg-", dir=memory if os.access(memory, os.W_OK) else None))
+    home = Path(tempfile.mkdtemp(prefix="fgpg-", dir=memory if not durable and os.access(memory, os.W_OK) else None))
     if os.geteuid() == 0:
         os.chown(home, _NOBODY, _NOBODY)
     home.chmod(0o755)
@@ -110,9 +111,10 @@ def start(home: Path, data: Path, **settings: str) -> Server:
 
 
 @contextlib.contextmanager
-def running(**settings: str) -> Iterator[Server]:
-    """A new, empty server for the block."""
-    home = place()
+def running(*, durable: bool = False, **settings: str) -> Iterator[Server]:
+    """A new, empty server for the block. `durable`: as an operator has it, for those who measure."""
+    home = place(durable=durable)
+    settings = {**_DURABLE, **settings} if durable else settings
     data = home / "data"
     try:
         run("initdb", "-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")

@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from psycopg import sql
+
 from tests.engine import server
 from tests.engine.server import Server
 
@@ -29,11 +31,19 @@ class Pair:
             assert time.monotonic() < until
             time.sleep(0.05)
 
+    def heard(self, conninfo: str) -> None:
+        """Whom the standby follows, from now on."""
+        with server.connected(self.standby, port=5433) as connection:
+            connection.execute(sql.SQL("ALTER SYSTEM SET primary_conninfo = {}").format(sql.Literal(conninfo)))
+            connection.execute("SELECT pg_reload_conf()")
+
+    def together(self) -> None:
+        """It follows its primary again."""
+        self.heard(f"host={self.primary.home} user=postgres application_name=second")
+
     def cut_off(self) -> None:
         """The standby hears nothing any more."""
-        with server.connected(self.standby, port=5433) as connection:
-            connection.execute("ALTER SYSTEM SET primary_conninfo = ''")
-            connection.execute("SELECT pg_reload_conf()")
+        self.heard("")
         until = time.monotonic() + 20
         while server.psql(self.primary, "SELECT count(*) FROM pg_stat_replication") != [(0,)]:
             assert time.monotonic() < until
@@ -49,7 +59,7 @@ def running() -> Iterator[Pair]:
         (second / "postgresql.auto.conf").open("a").write(
             f"primary_conninfo = 'host={primary.home} user=postgres application_name=second'\n"
         )
-        standby = server.start(primary.home, second, port="5433")
+        standby = server.start(primary.home, second, port="5433", wal_retrieve_retry_interval="100ms")
         try:
             server.psql(primary, "ALTER SYSTEM SET synchronous_standby_names = 'second'", "SELECT pg_reload_conf()")
             until = time.monotonic() + 20

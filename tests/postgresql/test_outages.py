@@ -273,6 +273,28 @@ def test_a_server_that_is_held_is_waited_for_and_no_longer_than_that(lone: Lone,
     stage.platform.close()
 
 
+def test_while_the_standby_is_away_nothing_is_acknowledged_and_nothing_shown(pair: Pair, tmp_path: Path) -> None:
+    options = quote("-c lock_timeout=300")
+    stage = stage_at(f"{pair.url}&options={options}", tmp_path)
+    customer, given = gave(stage)
+    body, receipts = stage.withdrawal(customer, given), list[object]()
+    pair.cut_off()
+    wallet = threading.Thread(target=lambda: receipts.append(stage.registry.withdraw(body, given.subject_did)))
+    wallet.start()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    while server.psql(pair.primary, waiting) != [(1,)]:
+        time.sleep(0.01)
+    for _ in range(2):
+        with pytest.raises(KNOWN):
+            stage.released(customer.subject)
+    assert receipts == []
+    pair.together()
+    wallet.join(30)
+    assert len(receipts) == 1
+    assert stage.released(customer.subject) == set()
+    stage.platform.close()
+
+
 def unfollowed(pair: Pair, tmp_path: Path) -> tuple[Stage, Customer, dict[str, int]]:
     """A withdrawal that was acknowledged, and a fail-over to a standby that never heard of it.
 
