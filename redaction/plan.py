@@ -266,7 +266,7 @@ def decided(
         draft = (drafts or {}).get(subject)
         if draft is not None and draft.task is not None and _holds(draft, proved[subject], seen, at):
             looks[subject] = draft.looked
-            tasks.append(draft.task)
+            tasks.append(_afresh(draft.task))
             continue
         looked = looks[subject] = looking.look(session, platform, proofs.catalogue, proved[subject], at, seen=seen)
         if looked.decided:
@@ -274,6 +274,11 @@ def decided(
     _mark(session, {one: (looked.version, looked.found.next_at) for one, looked in looks.items()})
     _pass_on(session, platform, looks, at)
     return _numbered(session, tasks), seen
+
+
+def _afresh(task: Task) -> Task:
+    """The job with fates of its own: what a try that fails has marked on them is not true for the next one."""
+    return replace(task, fates=[replace(one) for one in task.fates])
 
 
 def _holds(draft: Draft, proof: Proof, seen: View, at: datetime) -> bool:
