@@ -156,10 +156,12 @@ def connected(server: Server, *, port: int = 5432) -> "psycopg.Connection[tuple[
     return psycopg.connect(server.conninfo, port=port, autocommit=True)
 
 
-def psql(server: Server, *statements: str, database: str = "postgres") -> Sequence[tuple[object, ...]]:
+def psql(
+    server: Server, *statements: str, database: str = "postgres", port: int = 5432
+) -> Sequence[tuple[object, ...]]:
     """Run statements as the superuser, each on its own; the rows of the last one."""
     rows: Sequence[tuple[object, ...]] = ()
-    with psycopg.connect(server.conninfo, autocommit=True, dbname=database) as connection:
+    with psycopg.connect(server.conninfo, autocommit=True, dbname=database, port=port) as connection:
         for one in statements:
             done = connection.execute(one.encode())
             rows = done.fetchall() if done.description else ()

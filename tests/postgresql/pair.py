@@ -23,6 +23,18 @@ class Pair:
         with server.connected(self.standby, port=5433) as connection:
             connection.execute("SELECT pg_promote(true)")
 
+    def renewed(self) -> Server:
+        """Another standby, in the place of the primary that has gone; it is promoted while the other one ends."""
+        third = self.primary.home / "third"
+        follow = ("-h", str(self.primary.home), "-p", "5433", "-U", "postgres", "-R", "-X", "stream")
+        server.run("pg_basebackup", "-D", str(third), *follow)
+        made = server.start(self.primary.home, third, port="5432")
+        time.sleep(2.0)  # it is older than a read may take, as a standby is
+        self.standby.kill()
+        with server.connected(made) as connection:
+            connection.execute("SELECT pg_promote(true)")
+        return made
+
     def caught_up(self) -> None:
         """Wait until the standby has all that there is."""
         until = time.monotonic() + 20

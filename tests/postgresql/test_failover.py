@@ -64,6 +64,28 @@ def test_nothing_that_was_acknowledged_is_lost_and_the_same_process_goes_on(pair
     database.dispose()
 
 
+def test_each_fail_over_is_noticed_and_not_the_first_alone(pair: Pair, tmp_path: Path) -> None:
+    """A server does not tell when it was promoted: whoever drains there first waits, as reads may still be sent."""
+    turnstile = AdvisoryTurnstile(tmp_path, pair.url, 0.5)
+    time.sleep(1.6)  # the primary is older now than a read may take
+    waits = [waited(turnstile)]
+    pair.fail_over()
+    waits += [waited(turnstile), waited(turnstile)]
+    server.psql(pair.primary, "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()", port=5433)
+    third = pair.renewed()
+    try:
+        waits += [waited(turnstile), waited(turnstile)]
+    finally:
+        server.stop(third)
+    assert [wait > 1.0 for wait in waits] == [False, True, False, True, False], waits
+
+
+def waited(turnstile: AdvisoryTurnstile) -> float:
+    begun = time.monotonic()
+    turnstile.drain(20.0)
+    return time.monotonic() - begun
+
+
 def test_a_standby_is_never_asked(pair: Pair) -> None:
     with contextlib.closing(server.connected(pair.standby, port=5433)) as connection:
         assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
