@@ -405,6 +405,7 @@ def test_the_time_from_withdrawal_to_the_destroyed_key_is_measured(world: World,
     assert (done.count, done.longest, done.median, done.open_longest) == (1, 4.0, 4.0, None)
 
 
+@pytest.mark.sqlite("the write-ahead log is a file beside it")
 def test_nothing_waits_in_the_write_ahead_log_afterwards(world: World) -> None:
     who = world.customer()
     world.withdraw(who, world.consent(who, ALL))
