@@ -94,7 +94,8 @@ def opened(
             _fill(platform, house.catalogue, customers, values=values)
         with platform.database.read() as session:
             found = session.connection().exec_driver_sql("SELECT subject FROM standing ORDER BY subject").scalars()
-            yield Scene(platform, house, [SubjectId(subject) for subject in found])
+            subjects = [SubjectId(subject) for subject in found]
+        yield Scene(platform, house, subjects)  # no transaction stands open meanwhile
     finally:
         platform.close()
 
