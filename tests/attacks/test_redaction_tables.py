@@ -162,6 +162,7 @@ def test_an_older_record_that_is_put_back_gets_no_new_key(world: World, who: Cus
     swept(world)
     if certificates(world, who):
         sql(world, f"UPDATE record SET {back} WHERE subject = ?", who.subject)
+    sql(world, "DROP TABLE kept")
     assert PHONE not in world.opens(world.copy("after.db"), who.subject) or not certificates(world, who)
 
 
