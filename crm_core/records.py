@@ -70,7 +70,7 @@ _THESE = select(TABLE).where(TABLE.c.subject.in_(bulk.these()))
 
 def load_many(session: Session, subjects: Collection[SubjectId]) -> dict[SubjectId, Record]:
     """The records of many subjects (at most 500); unknown ones are left out."""
-    return {SubjectId(row[0]): of_row(row) for row in bulk.found(session, _THESE, subjects)}
+    return {row[0]: Record._make(row) for row in bulk.rows(session, _THESE, subjects)}
 
 
 def of_row(row: Row[Any]) -> Record:

@@ -192,14 +192,16 @@ def _mac(key: bytes, row: Mapping[str, Any]) -> bytes:
     return hashlib.blake2b(orjson.dumps([row[name] for name in _FACTS]), key=key, digest_size=32).digest()
 
 
+_COLUMNS = tuple(_TABLE.c.keys())
 _OF_SUBJECTS = select(*_TABLE.c).where(_TABLE.c.subject.in_(bulk.these())).order_by(_TABLE.c.id)
 
 
 def columns(session: Session, subjects: Collection[SubjectId]) -> dict[str, list[Mapping[str, Any]]]:
     """The rows of these customers (at most 500) as they rest, oldest first, by customer."""
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for row in bulk.found(session, _OF_SUBJECTS, subjects):
-        found.setdefault(row.subject, []).append(dict(row._mapping))
+    for row in bulk.rows(session, _OF_SUBJECTS, subjects):
+        known = dict(zip(_COLUMNS, row, strict=True))
+        found.setdefault(known["subject"], []).append(known)
     return found
 
 

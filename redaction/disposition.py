@@ -375,20 +375,25 @@ def facts(task: Task | Job, rows: Iterable[Fate]) -> dict[str, Any]:
     An empty text stands for what there is not.
     """
     items = [
-        [one.field, one.action, one.causes, *(text or "" for text in _facts(one))]
+        [one.field, one.action, _listed(one.causes), *(text or "" for text in _facts(one))]
         for one in sorted(rows, key=_by_field)
     ]
     return {"cause": task.cause, "cause_id": task.cause_id, "items": items}
 
 
+@lru_cache(maxsize=256)  # the same for most fields of a customer
+def _listed(causes: str) -> tuple[str, ...]:
+    """As a list: a text inside of a text would be read, and written, character by character."""
+    try:
+        found = orjson.loads(causes)
+    except orjson.JSONDecodeError:
+        return ()
+    return tuple(found) if isinstance(found, list) and all(type(one) is str for one in found) else ()
+
+
 def digest_of(told: Mapping[str, Any]) -> str:
-    """The digest of what a job's certificate is to say."""
-    return _digest(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
-
-
-@lru_cache(maxsize=4096)  # who drops a key soon looks whether its row still says so
-def _digest(data: bytes) -> str:
-    return canonical.digest(data)
+    """The digest of what a job's certificate is to say (SHA-256 in hex: it leaves neither journal nor memory)."""
+    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def sworn(task: Task | Job, rows: Iterable[Fate], dropped: Sequence[Dropped]) -> Dropped | None:
@@ -425,7 +430,7 @@ def put_back(session: Session, claim: Mapping[str, Any]) -> None:
             SubjectId(job.subject),
             Field(field),
             action,
-            causes,
+            json.dumps(causes),
             PLANNED if action == "shred" else DONE,
             *(text or None for text in more),
         )
