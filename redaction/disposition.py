@@ -22,7 +22,7 @@ from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, func, select
 
 from issuer.catalogue import Catalogue
-from protocol import canonical, times
+from protocol import times
 from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
 from redaction import fate, terms

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import BindParameter, Connection, Dialect, Insert, LargeBinary, Update, bindparam
+from sqlalchemy import BindParameter, Connection, Delete, Dialect, Insert, LargeBinary, Update, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
@@ -39,7 +39,8 @@ def rows(session: Session, statement: Any, asked: Collection[Any], **more: Any) 
     driver = _driver(connection)
     if driver is None:
         return connection.execute(statement, {"these": list(asked), **more}).all()
-    return _answered(driver, connection.dialect, statement, {**more, "these": orjson.dumps(list(asked), default=_nothing).decode()})
+    listed = orjson.dumps(list(asked), default=_nothing).decode()
+    return _answered(driver, connection.dialect, statement, {**more, "these": listed})
 
 
 def asked(session: Session, statement: Any, **about: Any) -> Sequence[Any]:
@@ -55,7 +56,7 @@ def _nothing(_other: object) -> None:
     """What is neither text nor number we never wrote: nothing is found by it."""
 
 
-def execute(session: Session, statement: Insert | Update, rows: Sequence[Row]) -> int:
+def execute(session: Session, statement: Insert | Update | Delete, rows: Sequence[Row]) -> int:
     """Execute for each of the rows, all of which name the same parameters; how many rows were changed in all."""
     if not rows:
         return 0
@@ -66,6 +67,20 @@ def execute(session: Session, statement: Insert | Update, rows: Sequence[Row]) -
         return connection.exec_driver_sql(text, [ordered(row) for row in rows]).rowcount
     with _told():
         return driver.executemany(text, map(ordered, rows)).rowcount
+
+
+def each(session: Session, statement: Update, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> int:
+    """The same, rows as tuples whose members these are the names of: for many thousands of them."""
+    connection = session.connection()
+    driver = _driver(connection)
+    text, _ = _compiled(statement, connection.dialect, tuple(sorted(names)))
+    if driver is None:
+        named = [dict(zip(names, row, strict=True)) for row in rows]
+        return connection.exec_driver_sql(text, named).rowcount
+    if tuple(statement.compile(dialect=connection.dialect).positiontup or ()) != names:
+        raise ValueError("the names are not in the order of the statement")
+    with _told():
+        return driver.executemany(text, rows).rowcount
 
 
 def _driver(connection: Connection) -> sqlite3.Connection | None:
@@ -100,7 +115,7 @@ def _bytes(row: tuple[Any, ...], binary: Sequence[int]) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=_KEPT)
 def _selecting(statement: Any, dialect: Dialect) -> tuple[str, tuple[str, ...], Row, tuple[int, ...]]:
-    """Its text, the names of what it is asked about in their order, what of that is fixed, and which columns are bytes."""
+    """Its text, the names of what it is asked about in their order, what of that is fixed, its columns of bytes."""
     compiled = statement.compile(dialect=dialect)
     text = str(compiled).replace(_PLACE, _LISTED)
     binary = (number for number, one in enumerate(statement.selected_columns) if isinstance(one.type, LargeBinary))
@@ -109,7 +124,7 @@ def _selecting(statement: Any, dialect: Dialect) -> tuple[str, tuple[str, ...], 
 
 @lru_cache(maxsize=_KEPT)
 def _compiled(
-    statement: Insert | Update, dialect: Dialect, columns: tuple[str, ...]
+    statement: Insert | Update | Delete, dialect: Dialect, columns: tuple[str, ...]
 ) -> tuple[str, Callable[[Row], Any]]:
     if isinstance(statement, Insert):
         compiled = statement.inline().compile(dialect=dialect, column_keys=list(columns))

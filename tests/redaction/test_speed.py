@@ -19,7 +19,8 @@ from protocol.consent import Field
 from redaction import plan, rotation, status, worker
 from redaction.disposition import Job
 from redaction.pace import HOLD, Pace
-from redaction.rotation import HANDFUL, Rotation, handfuls
+from redaction.rewrapping import HANDFUL, handfuls
+from redaction.rotations import Rotation
 from runtime.dialect import Role
 from runtime.journal import Journal
 from runtime.keyring import bucket_of
