@@ -255,7 +255,7 @@ def supplement(session: Session, platform: Platform, id_: str, at: datetime) -> 
 
 _ENROLLED: Final = (
     select(Credential.subject, Credential.did)
-    .where(col(Credential.subject).in_(bulk.these()), Credential.kind == bindparam("kind"))
+    .where(col(Credential.subject).in_(bulk.these()), bulk.beside(col(Credential.kind)) == bindparam("kind"))
     .order_by(col(Credential.at))
 )
 _TAKEN: Final = select(Credential.id).where(col(Credential.id).in_(bulk.these()))

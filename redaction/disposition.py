@@ -313,7 +313,7 @@ def open_job(session: Session, subject: SubjectId) -> Job | None:
 
 _TASKS: Final = (
     columns(*(_JOB.c[name] for name in _OF_TASK), _JOB.c.fates)
-    .where(_JOB.c.id.in_(bulk.these()), _JOB.c.step == bindparam("at"))
+    .where(_JOB.c.id.in_(bulk.these()), bulk.beside(_JOB.c.step) == bindparam("at"))
     .order_by(_JOB.c.id)
 )
 

@@ -72,7 +72,7 @@ _STANDINGS = select(Standing.subject, Standing.version).where(col(Standing.subje
 # columns, no objects: of each customer there are several
 _OWN = (
     sql_select(*_TABLE.c)
-    .where(_TABLE.c.subject.in_(bulk.these()), or_(*(_TABLE.c.kind == kind for kind in _OF_A_SUBJECT)))
+    .where(_TABLE.c.subject.in_(bulk.these()), or_(*(bulk.beside(_TABLE.c.kind) == kind for kind in _OF_A_SUBJECT)))
     .order_by(_TABLE.c.at, _TABLE.c.id)
 )
 
