@@ -90,6 +90,7 @@ def dispose(
     with platform.database.read() as session:
         tasks = disposition.at_step(session, jobs, PLANNED)
         rest = looking.resting(session, [task.subject for task in tasks])
+    platform.keyring.warm({task.bucket for task in tasks})
     ahead = _ahead(platform, tasks, rest)
     with platform.database.write("keeper") as session, (pace or Pace.free()).held(len(jobs)):
         planned = disposition.at_step(session, jobs, PLANNED)
@@ -162,7 +163,6 @@ def _after() -> None:
 def _ahead(platform: Platform, tasks: Sequence[Task], rest: Mapping[SubjectId, Resting]) -> Ahead:
     """What fails here is left out: it fails under the lock, if it has to."""
     crash.point("seal.before")
-    platform.keyring.warm({task.bucket for task in tasks})
     wanted: list[seal.Wanted] = []
     left: dict[str, shred.Made] = {}
     for task in tasks:

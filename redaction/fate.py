@@ -6,6 +6,7 @@ a field that is still to be shredded, which the evidence then confirms or puts r
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 import orjson
@@ -49,17 +50,17 @@ _NAMES: Final = frozenset(
     {"action", "state", "causes", "ground", "legal_ground", "period", "destroy_by", "digest", "at", "event"}
 )
 _MORE: Final = ("ground", "legal_ground", "period", "destroy_by", "digest", "at", "event")
+_more: Final = attrgetter(*_MORE)
 
 
 def pack(fates: Iterable[Fate]) -> str:
     """The fates of a job as they rest."""
     packed: dict[str, dict[str, str]] = {}
     for one in fates:
-        packed[one.field] = told = {"action": one.action, "state": one.state, "causes": one.causes}
-        for name in _MORE:
-            value = getattr(one, name)
-            if value is not None:
-                told[name] = value
+        told = {"action": one.action, "state": one.state, "causes": one.causes}
+        packed[one.field] = told | {
+            name: text for name, text in zip(_MORE, _more(one), strict=True) if text is not None
+        }
     return orjson.dumps(packed).decode()
 
 

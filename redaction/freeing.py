@@ -57,7 +57,12 @@ def _freed(platform: Platform, waiting: Sequence[Task]) -> list[Task]:
     sworn = []
     for task in waiting:
         dropped = disposition.sworn(task, task.fates, platform.journal.dropped(task.id))
-        if dropped is not None:
+        if dropped is None:
+            continue
+        known = (dropped.bucket, dropped.epoch, dropped.generation)
+        if known == (task.bucket, task.epoch, task.generation):
+            sworn.append(task)
+        else:
             sworn.append(replace(task, bucket=dropped.bucket, epoch=dropped.epoch, generation=dropped.generation))
     gone = platform.keyring.dropped_of({(task.bucket, task.epoch or 0) for task in sworn})
     return [task for task in sworn if (task.bucket, task.epoch) in gone]

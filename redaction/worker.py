@@ -179,6 +179,8 @@ def _amass(
     while True:
         proofs = Proofs(platform, catalogue)
         some, drafts, more = plan.look_due(platform, catalogue, proofs) if look else (0, [], False)
+        with suppress(*FAILURES):  # all at once; a key that cannot be had fails where it is needed
+            platform.keyring.warm({one.task.bucket for one in drafts if one.task})
         some += sum(_at_once(platform, catalogue, ones, proofs) for ones in _until(stop, _DISPOSING.some(drafts)))
         failed += _advance(platform, catalogue, proofs, stop)
         planned, looked = planned + some, looked + plan.BATCH
