@@ -1,9 +1,10 @@
 """Fates: what becomes of each lapsed field of a job. They rest packed in the job's own row, one JSON object by field.
 
-A row's word is never believed (`judge`, `disposition.sworn`); so what is unreadable here is read as what does no harm:
+A row's word is never believed (`judge`, `oath.sworn`); so what is unreadable here is read as what does no harm:
 a field that is still to be shredded, which the evidence then confirms or puts right.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
@@ -92,3 +93,12 @@ def counts(fates: Iterable[Fate]) -> dict[str, int]:
     for one in fates:
         found["planned" if one.state == PLANNED else _COUNTED[one.action]] += 1
     return found
+
+
+def said(causes: str) -> list[Any]:
+    """The grounds that a row names as its causes."""
+    try:
+        told = json.loads(causes)
+    except (ValueError, TypeError):
+        return []
+    return told if isinstance(told, list) else []

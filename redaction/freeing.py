@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from protocol import event, times
 from protocol.errors import EvidenceError
-from redaction import certificate, crash, disposition, telling
+from redaction import certificate, crash, disposition, oath, telling
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, Task
 from redaction.pace import Pace
 from redaction.telling import Told
@@ -56,7 +56,7 @@ def _freed(platform: Platform, waiting: Sequence[Task]) -> list[Task]:
     """The jobs whose key nobody holds any more, by the journal, and whose rows say what the journal says."""
     sworn = []
     for task in waiting:
-        dropped = disposition.sworn(task, task.fates, platform.journal.dropped(task.id))
+        dropped = oath.sworn(task, task.fates, platform.journal.dropped(task.id))
         if dropped is None:
             continue
         known = (dropped.bucket, dropped.epoch, dropped.generation)

@@ -24,9 +24,9 @@ from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
 from redaction import archive, certificate, disposal, ending, plan, restore, revive, rotation
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job
+from redaction.drafting import Draft
 from redaction.looking import Proofs
 from redaction.pace import Pace
-from redaction.plan import Draft
 from redaction.sweep import Sweep
 from redaction.watch import Watch
 from runtime.clock import ClockError
