@@ -123,7 +123,7 @@ def _fill(platform: Platform, catalogue: Catalogue, customers: int, *, values: b
     for start in range(0, customers, _BATCH):
         numbers = range(start, min(start + _BATCH, customers))
         subjects = [new_subject() for _ in numbers]
-        with platform.database.write() as session:
+        with platform.database.write("owner") as session:
             credentials.open_standings(session, subjects)
             session.connection().execute(insert(Allowance), [rows.of(subject) for subject in subjects])
             if values:

@@ -20,7 +20,7 @@ from sqlalchemy import create_engine, text
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, select
 
-from bench import scene
+from bench import engine, scene
 from bench.scene import FIELDS, PURPOSE, Scene
 from crm_core import records
 from crm_core.reading import writing
@@ -37,8 +37,9 @@ from verifier.recorder import Recorder
 from verifier.response import GatedResponse
 
 _NO_RELEASE = "urn:uuid:00000000-0000-4000-8000-000000000000"
-_PAGE = "SELECT * FROM record WHERE subject > ? ORDER BY subject LIMIT ?"
-_ONE = "SELECT * FROM record WHERE subject = ?"
+_MARK = "%s" if engine.postgresql() else "?"
+_PAGE = f"SELECT * FROM record WHERE subject > {_MARK} ORDER BY subject LIMIT {_MARK}"  # noqa: S608 - our own
+_ONE = f"SELECT * FROM record WHERE subject = {_MARK}"  # noqa: S608
 COLUMNS = tuple(field.replace(".", "_") for field in FIELDS)
 
 
@@ -88,23 +89,24 @@ class ClearAnswer(SQLModel):
 
 def clear_url(home: Path) -> str:
     """Where the clear columns lie."""
-    return f"sqlite:///{home / 'clear.db'}"
+    return engine.url(home / "clear.db")
 
 
 def fill_clear(made: Scene, home: Path) -> None:
     """The same customers and values in clear columns."""
-    engine = create_engine(clear_url(home))
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-    Clear.__table__.create(engine, checkfirst=True)  # type: ignore[attr-defined]
-    with engine.begin() as connection:
+    clear = create_engine(clear_url(home))
+    if not engine.postgresql():
+        with clear.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    Clear.__table__.create(clear, checkfirst=True)  # type: ignore[attr-defined]
+    with clear.begin() as connection:
         if connection.exec_driver_sql("SELECT 1 FROM clear_customer LIMIT 1").first() is None:
             rows = [
                 {"subject": subject, **dict(zip(COLUMNS, scene.person(number).values(), strict=True))}
                 for number, subject in enumerate(made.subjects)
             ]
             connection.execute(Clear.__table__.insert(), rows)  # type: ignore[attr-defined]
-    engine.dispose()
+    clear.dispose()
 
 
 class _Free:
@@ -167,10 +169,11 @@ def open_app(made: Scene) -> FastAPI:
 def tutorial_app(home: Path) -> FastAPI:
     """FastAPI with SQLModel as the tutorial of SQLModel shows it."""
     app = FastAPI()
-    engine = create_engine(clear_url(home), connect_args={"check_same_thread": False})
+    options = {} if engine.postgresql() else {"check_same_thread": False}
+    clear = create_engine(clear_url(home), connect_args=options)
 
     def session() -> Iterator[Session]:
-        with Session(engine) as made:
+        with Session(clear) as made:
             yield made
 
     @app.get("/crm/customers", response_model=list[ClearAnswer])
@@ -187,7 +190,7 @@ def tutorial_app(home: Path) -> FastAPI:
 def handwritten_app(home: Path) -> FastAPI:
     """The same with nothing that is not needed."""
     app = FastAPI(openapi_url=None)
-    engine = create_engine(clear_url(home))
+    clear = create_engine(clear_url(home))
     listed = ", ".join(("subject", *COLUMNS))
     many = text(f"SELECT {listed} FROM clear_customer ORDER BY subject LIMIT :limit")  # noqa: S608 - our own names
     single = text(f"SELECT {listed} FROM clear_customer WHERE subject = :subject")  # noqa: S608
@@ -195,14 +198,14 @@ def handwritten_app(home: Path) -> FastAPI:
 
     @app.get("/crm/customers")
     def page(limit: int = 50) -> Response:
-        with engine.connect() as connection:
+        with clear.connect() as connection:
             rows = connection.execute(many, {"limit": limit}).all()
         items = [dict(zip(names, row, strict=True)) for row in rows]
         return Response(orjson.dumps({"items": items}), media_type="application/json")
 
     @app.get("/crm/customers/{subject}")
     def one(subject: str) -> Response:
-        with engine.connect() as connection:
+        with clear.connect() as connection:
             row = connection.execute(single, {"subject": subject}).one()
         return Response(orjson.dumps(dict(zip(names, row, strict=True))), media_type="application/json")
 

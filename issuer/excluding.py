@@ -21,7 +21,7 @@ from issuer.requests import DataRequest
 from protocol import event, exclusion, ground
 from protocol.consent import Consent, Reference, SubjectId
 from protocol.errors import EvidenceError
-from protocol.exclusion import ANY, OBLIGATION, PAUSE, Excepted
+from protocol.exclusion import ANY, OBLIGATION, PAUSE, Excepted, Exclusion
 from protocol.ground import StatutoryGround
 from protocol.request import Kept
 from protocol.times import parse
@@ -188,21 +188,29 @@ def erase(session: Session, registry: Registry, row: DataRequest, *, staff: Staf
     return Step([*step.journal, *last.journal], [*step.settle, *last.settle])
 
 
+def pauses(session: Session, registry: Registry, row: DataRequest) -> list[Exclusion]:
+    """What holds back the use of statutory grounds for a request, and was not ended yet."""
+    subject = SubjectId(row.subject)
+    done = {one.about for one in credentials.of_kind(session, LIFT, subject=subject)}
+    found = (
+        exclusion.parse_exclusion(signed.reverify(stored, registry.platform, exclusion.EXCLUSION_TYPE))
+        for stored in credentials.of_kind(session, EXCLUSION, subject=subject)
+        if stored.id not in done
+    )
+    return [one for one in found if one.request.id == row.id and one.kind == PAUSE]
+
+
 def lift(session: Session, registry: Registry, row: DataRequest, *, staff: Staff) -> None:
     """End the pauses of a request: processing goes on. It takes nothing away, so nothing is to drain."""
     platform, at, subject = registry.platform, registry.platform.clock.now(), SubjectId(row.subject)
-    done = {one.about for one in credentials.of_kind(session, LIFT, subject=subject)}
-    for stored in credentials.of_kind(session, EXCLUSION, subject=subject):
-        read = exclusion.parse_exclusion(signed.reverify(stored, platform, exclusion.EXCLUSION_TYPE))
-        if read.request.id != row.id or read.kind != PAUSE or stored.id in done:
-            continue
+    for read in pauses(session, registry, row):
         unsigned = exclusion.build_lift(
             Reference(read.id, read.digest), id=_id(row, LIFT, 1), controller=platform.controller, subject=subject,
             at=at,
         )  # fmt: skip
         made = signed.issue(
             session, unsigned, LIFT, signers=(platform.signer,), subject=subject, did=platform.controller, at=at,
-            about=stored.id,
+            about=read.id,
         )  # fmt: skip
         version = registry.moved(session, subject)
         data = {"exclusion": read.id, "lift": made.id, "credential": read.id, "version": version, "request": row.id}

@@ -178,6 +178,7 @@ def _officers(routes: APIRouter, registry: Registry, role: Callable[..., Any]) -
         """The signed request, where it stands, and every receipt that the customer got.
 
         `may_stay`: the contracts that an erasure leaves for you to decide on. `read`: what an explanation asks about.
+        `restricts`: whether a restriction holds anything back now.
         """
         return request_desk.shown(registry, id)
 

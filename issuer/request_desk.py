@@ -105,8 +105,15 @@ def confirm(registry: Registry, staff: Staff, id_: str) -> dict[str, Any]:
 
 
 def shown(registry: Registry, id_: str) -> dict[str, Any]:
-    """As `taking.state_of`; of an erasure that waits for the officer also the contract grounds that may stay."""
+    """As `taking.state_of`; of an erasure that waits for the officer also the contract grounds that may stay.
+
+    Of a restriction `restricts`: whether it holds anything back now.
+    """
     told = taking.state_of(registry, id_)
+    if told["kind"] == "restriction":
+        with registry.platform.database.read() as session:
+            row = requests.of_id(session, registry.platform, id_)
+            return told | {"restricts": bool(excluding.pauses(session, registry, row))}
     if (told["kind"], told["waiting_for"]) != ("erasure", taking.DPO):
         return told
     with registry.platform.database.read() as session:
@@ -203,7 +210,7 @@ def lift(registry: Registry, staff: Staff, id_: str, *, reason: str) -> dict[str
     with _officer(registry, staff, "request-lift"), registry.platform.database.write() as session:
         platform = registry.platform
         row = requests.of_id(session, platform, id_)
-        if row.kind != "restriction" or row.state != "answered":
+        if row.kind != "restriction" or row.state != "answered" or not excluding.pauses(session, registry, row):
             raise Problem(409, "not_restricted", "This request restricts nothing.")
         said = {"reason": reason, "citation": "GDPR art. 18(3)"}
         requests.receipt(session, platform, row, at=platform.clock.now(), **said)

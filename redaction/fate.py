@@ -7,6 +7,7 @@ a field that is still to be shredded, which the evidence then confirms or puts r
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from dataclasses import fields as members
 from operator import attrgetter
 from typing import Any, Final
 
@@ -52,6 +53,14 @@ _NAMES: Final = frozenset(
 )
 _MORE: Final = ("ground", "legal_ground", "period", "destroy_by", "digest", "at", "event")
 _more: Final = attrgetter(*_MORE)
+
+
+_all: Final = attrgetter(*(one.name for one in members(Fate)))
+
+
+def copies(fates: Iterable[Fate]) -> list[Fate]:
+    """Others that say the same."""
+    return [Fate(*_all(one)) for one in fates]
 
 
 def pack(fates: Iterable[Fate]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Event
 from typing import Final
@@ -13,7 +13,7 @@ from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from redaction import crash, disposition, downstream, drafting, due, lapse, looking, unclaimed
+from redaction import crash, disposition, downstream, drafting, due, fate, lapse, looking, unclaimed
 from redaction.archive import Archived
 from redaction.disposition import PLANNED, Task
 from redaction.drafting import Draft
@@ -159,7 +159,7 @@ def decided(
         draft = (drafts or {}).get(subject)
         if draft is not None and draft.task is not None and _holds(draft, proved[subject], seen, at):
             looks[subject] = draft.looked
-            tasks.append(draft.task)
+            tasks.append(_afresh(draft.task))
             continue
         looked = looks[subject] = looking.look(session, platform, proofs.catalogue, proved[subject], at, seen=seen)
         if looked.decided:
@@ -167,6 +167,11 @@ def decided(
     due.mark(session, {one: (looked.version, looked.found.next_at) for one, looked in looks.items()})
     _pass_on(session, platform, looks, at)
     return drafting.numbered(session, tasks), seen
+
+
+def _afresh(task: Task) -> Task:
+    """The job with fates of its own: what a try that fails has marked on them is not true for the next one."""
+    return replace(task, fates=fate.copies(task.fates))
 
 
 def _holds(draft: Draft, proof: Proof, seen: View, at: datetime) -> bool:

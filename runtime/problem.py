@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -111,6 +111,7 @@ def install(
     # SQLite's own: a lock that is not given at BEGIN comes past SQLAlchemy
     for lost in (OperationalError, InterfaceError, InternalError, PoolTimeout, DatabaseError, sqlite3.OperationalError):
         app.add_exception_handler(lost, _database)
+    app.add_exception_handler(DataError, _value)
     app.add_middleware(Edge, body_limit=body_limit, larger=dict(larger or {}), statuses=mapped)
 
 
@@ -142,6 +143,12 @@ async def _clock(_request: Request, error: Exception) -> Response:
 async def _database(_request: Request, error: Exception) -> Response:
     _log.warning("the database: %s", type(error).__name__)  # its words could quote what was asked of it
     return _again("database_unavailable", "The database cannot be used now. Try again.")
+
+
+async def _value(_request: Request, error: Exception) -> Response:
+    """PostgreSQL keeps no NUL in a text and no whole number of more than 64 bits: nothing of ours has either."""
+    _log.warning("a value that the database does not take: %s", type(error).__name__)
+    return Problem(400, "bad_request", "A text or a number that is not kept here.").response()
 
 
 async def _journal(_request: Request, error: Exception) -> Response:

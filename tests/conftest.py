@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tests.engine import mapping, server
 
-_HOME = Path(__file__).parent
 _STACK = pytest.StashKey[ExitStack]()
 
 
@@ -30,13 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if not mapping.on():  # a worker of xdist is given its master's server
         config.stash[_STACK] = stack = ExitStack()
-        os.environ[mapping.SERVER] = stack.enter_context(server.running()).conninfo
-        mapping.install()
-        _make_template()
-        os.environ["PYTHONPATH"] = os.pathsep.join(
-            [str(_HOME / "engine" / "site"), str(_HOME.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        )
-    mapping.install()
+        mapping.begin(stack.enter_context(server.running()).conninfo)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -58,23 +50,6 @@ def _databases_end_with_their_test(request: pytest.FixtureRequest) -> Iterator[N
     yield
     if mapping.on() and "tmp_path" in request.node.funcargs:
         mapping.dropped(request.node.funcargs["tmp_path"])
-
-
-def _make_template() -> None:
-    """Every database of the tests begins as a copy of this one, whose schema is the newest."""
-    from runtime.dialect import roles
-    from runtime.session import Database
-
-    with psycopg.connect(os.environ[mapping.SERVER], autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {mapping.TEMPLATE}")
-    with psycopg.connect(mapping.conninfo(mapping.TEMPLATE)) as connection:
-        for statement in roles.statements(mapping.NAME, mapping.TEMPLATE):
-            connection.execute(statement.encode())
-    told = psycopg.conninfo.conninfo_to_dict(os.environ[mapping.SERVER])
-    owner = f"{mapping.NAME}_{roles.OWNER}"
-    made = Database(f"postgresql+psycopg://{owner}@/{mapping.TEMPLATE}?host={told['host']}")
-    made.migrate()
-    made.dispose()
 
 
 @pytest.fixture(scope="session")

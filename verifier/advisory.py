@@ -24,11 +24,12 @@ _ENTER = f"SELECT pg_advisory_lock_shared({LOCKS}, {GATE})".encode()
 _LEAVE = f"SELECT pg_advisory_unlock_shared({LOCKS}, {GATE})".encode()
 _ALONE = f"SELECT pg_advisory_lock({LOCKS}, {GATE})".encode()
 # Since when this server knows of every lock: a start, or the recovery after a crash, which resets its statistics. And
-# whether it was promoted (its timeline is not the first): when, it does not tell.
+# its timeline, another one after each promotion: when that was, it does not tell.
 _MEMORY = """
 SELECT extract(epoch FROM clock_timestamp() - greatest(pg_postmaster_start_time(), stats_reset))::float8,
-       pg_walfile_name(pg_current_wal_lsn()) NOT LIKE '00000001%' FROM pg_stat_bgwriter
+       substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_stat_bgwriter
 """
+_FIRST = "00000001"  # the timeline of a server that nobody has promoted
 _MARGIN = 1.0  # seconds beyond the sending deadline: between the last look at the lock and the first byte
 
 
@@ -40,7 +41,7 @@ class AdvisoryTurnstile(Turnstile):
         super().__init__(directory)
         self._url, self._grace = url, sending + _MARGIN
         self._idle: deque[_Lock] = deque()
-        self._promoted_since: float | None = None
+        self._timeline, self._promoted_since = _FIRST, 0.0
         self._noticing = threading.Lock()
 
     def passage(self) -> Hold:
@@ -95,11 +96,11 @@ class AdvisoryTurnstile(Turnstile):
         """Wait until a read whose lock this server may have forgotten has been sent or cut."""
         row = connection.execute(_MEMORY).fetchone()
         assert row is not None  # noqa: S101 - the view has one row
-        known, promoted = float(str(row[0])), bool(row[1])
+        known, timeline = float(str(row[0])), str(row[1])
         with self._noticing:
-            if promoted and self._promoted_since is None:
-                self._promoted_since = time.monotonic()
-            if promoted and self._promoted_since is not None:
+            if timeline != self._timeline:
+                self._timeline, self._promoted_since = timeline, time.monotonic()
+            if timeline != _FIRST:
                 known = min(known, time.monotonic() - self._promoted_since)
         if known < self._grace:
             time.sleep(self._grace - known)

@@ -55,7 +55,7 @@ ZH: Mapping[str, str] = {
         "您提供的数据，可随身带走：JSON 和 vCard 4.0。"
     ),
     "Ask why one read of your history took place; the data protection officer answers in words.": (
-        "询问记录中某次读取的原因；由数据保护负责人以文字答复。"
+        "询问记录中某次读取的原因；由个人信息保护负责人以文字答复。"
     ),
     "The read: its entry in `history`, or the beginning of it.": ("该次读取：`history` 中的编号，或编号开头。"),
     "Propose right values, sealed so that only the organisation's records open them.": (

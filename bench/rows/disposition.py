@@ -4,11 +4,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from time import process_time
 
 from bench import result
 from bench.result import Result
 from bench.size import Size
+from bench.timing import CPU
 
 _GOAL = 0.5
 
@@ -26,9 +26,9 @@ def measure(size: Size) -> Iterator[Result]:
         for _ in range(min(size.rounds, 5) + 1):
             test_speed.withdrawn(world, count)
             alone = test_speed.boxes_alone(Path(place) / "boxes.db", fields)
-            begun = process_time()
+            begun = CPU()
             settle(world)
-            rounds.append((fields / (process_time() - begun), fields / alone))
+            rounds.append((fields / (CPU() - begun), fields / alone))
         world.platform.close()
     ours, boxes = (median(column) for column in zip(*rounds[1:], strict=True))
     control = rounds[-1][0] / rounds[-2][0]

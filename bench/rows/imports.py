@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from itertools import count
@@ -12,6 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench import result, scene
+from bench.engine import Plain
 from bench.result import Result
 from bench.size import Size
 from bench.timing import compare
@@ -27,9 +27,7 @@ def measure(size: Size) -> Iterator[Result]:
     rows = _ROWS[size.rounds < 5]
     begin = count(1)
     with tempfile.TemporaryDirectory(prefix="fieldgrant-bench-") as place, scene.opened(Path(place), 0) as made:
-        database = sqlite3.connect(Path(place) / "plain.db", isolation_level=None)
-        for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "CREATE TABLE sealed (a, b, c, d, e)"):
-            database.execute(statement)
+        database = Plain(Path(place) / "plain.db", 5)
 
         def ours() -> None:
             report = importer.run(
@@ -56,7 +54,7 @@ def _file(number: int, rows: int) -> bytes:
     return (_HEADINGS + "\n".join(lines)).encode()
 
 
-def _plain(database: sqlite3.Connection, data: bytes) -> None:
+def _plain(database: Plain, data: bytes) -> None:
     key = AESGCM(os.urandom(32))
     batch: list[tuple[bytes, ...]] = []
     for row in csv.reader(io.StringIO(data.decode())):
@@ -65,12 +63,6 @@ def _plain(database: sqlite3.Connection, data: bytes) -> None:
             tuple(nonce + key.encrypt(nonce, cell.encode(), b"") for nonce, cell in zip(nonces, row, strict=True))
         )
         if len(batch) == _BATCH:
-            _insert(database, batch)
-    _insert(database, batch)
-
-
-def _insert(database: sqlite3.Connection, batch: list[tuple[bytes, ...]]) -> None:
-    database.execute("BEGIN IMMEDIATE")
-    database.executemany("INSERT INTO sealed VALUES (?, ?, ?, ?, ?)", batch)
-    database.execute("COMMIT")
-    batch.clear()
+            database.add(batch)
+            batch.clear()
+    database.add(batch)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from bench import load, result, scene, serve
+from bench import engine, load, result, scene, serve
 from bench.load import Server
 from bench.result import Result
 from bench.size import Size
@@ -79,9 +79,9 @@ def _rows(  # noqa: PLR0917 - called twice, just above
 
 def _cpu(server: Server, requests: Sequence[bytes], count: int) -> Callable[[], float]:
     def burst() -> float:
-        before = server.cpu()
+        before = server.cpu() + engine.cpu()
         load.ask(server.port, requests, count)
-        return (server.cpu() - before) / count
+        return (server.cpu() + engine.cpu() - before) / count
 
     return burst
 

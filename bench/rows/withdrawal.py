@@ -1,7 +1,6 @@
 """From a withdrawal's request to its acknowledgement, over HTTP beside 16 readers, against one durable commit."""
 
 import os
-import sqlite3
 import statistics
 import tempfile
 import threading
@@ -13,6 +12,7 @@ from urllib.parse import urlencode
 import httpx
 
 from bench import load, result
+from bench.engine import Plain
 from bench.result import Result
 from bench.size import Size
 
@@ -51,7 +51,7 @@ def measure(size: Size) -> Iterator[Result]:
         readers = threading.Thread(target=read)
         readers.start()
         took, commits = [], []
-        database = _durable(Path(place) / "plain.db")
+        database = Plain(Path(place) / "plain.db", 1)
         try:
             with httpx.Client(timeout=60) as client:
                 for wallet, document in zip(wallets, given, strict=True):
@@ -86,14 +86,7 @@ def measure(size: Size) -> Iterator[Result]:
         )
 
 
-def _durable(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, isolation_level=None)
-    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "CREATE TABLE it (content)"):
-        database.execute(statement)
-    return database
-
-
-def _commit(database: sqlite3.Connection) -> float:
+def _commit(database: Plain) -> float:
     begun = time.perf_counter()
-    database.execute("INSERT INTO it VALUES (?)", (os.urandom(300),))
+    database.add([(os.urandom(300),)])
     return time.perf_counter() - begun

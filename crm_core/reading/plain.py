@@ -49,7 +49,7 @@ class Plans:
         self._kept: OrderedDict[tuple[bool, bytes], Plan] = OrderedDict()
 
     def of(self, text: bytes, *, one: bool) -> Plan | None:
-        """What a query string asks, of one customer or a page; None where it is no plain read. One thread at a time."""
+        """What a query string asks, of one customer or a page; None where it is no plain read. For threads."""
         key = (one, text)
         plan = self._kept.get(key)
         if plan is None:

@@ -8,11 +8,14 @@ those who wait in the order in which they came, and gives up the turn of a proce
 import select as polling
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
 import psycopg
 import psycopg.sql
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 from sqlalchemy import URL, Connection, Engine, Integer, create_engine, event, inspect
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
@@ -86,6 +89,15 @@ class _Long(BigInteger):
 class _Types(PGTypeCompiler):
     def visit_INTEGER(self, type_: Any, **_: Any) -> str:  # noqa: N802 - SQLAlchemy's name
         return "BIGINT"
+
+
+class _Sum(Loader):
+    """A sum of integers is one, as on SQLite; the server widens it to NUMERIC, of which there is no column."""
+
+    def load(self, data: Buffer) -> int | Decimal:
+        """What psycopg does with each value that it reads."""
+        number = Decimal(bytes(data).decode())
+        return int(number) if number == number.to_integral_value() else number
 
 
 class PostgreSQL:
@@ -169,6 +181,8 @@ def _engine(url: URL) -> Engine:
     engine.dialect.colspecs = {**engine.dialect.colspecs, Integer: _Long}
     engine.dialect.type_compiler_instance = _Types(engine.dialect)
     engine.dialect.do_rollback = _leave  # type: ignore[method-assign, assignment]
+    engine.dialect.do_commit = _commit  # type: ignore[method-assign, assignment]
+    event.listen(engine, "connect", _prepare)
     event.listen(engine, "checkout", _alive)
     return engine
 
@@ -190,6 +204,21 @@ def _taking() -> str:
     return psycopg.sql.SQL(_TAKE).format(lock=LOCKS, number=WRITING, tables=tables).as_string()
 
 
+def _commit(raw: Any) -> None:
+    """A server that is told to wait for its standby no longer commits without it, and only warns: to us a failure.
+
+    What is done is done, as after a connection that broke off while it was committing; whoever asked asks again.
+    """
+    warned: list[str | None] = []
+    raw.add_notice_handler(hear := lambda told: warned.append(told.severity_nonlocalized))
+    try:
+        raw.commit()
+    finally:
+        raw.remove_notice_handler(hear)
+    if "WARNING" in warned:
+        raise psycopg.OperationalError("committed, but perhaps not with the standby")
+
+
 def _leave(raw: Any) -> None:
     """A reading transaction has nothing to undo, and psycopg forgets its prepared statements at each rollback."""
     status = raw.pgconn.transaction_status
@@ -197,6 +226,10 @@ def _leave(raw: Any) -> None:
         raw.commit()
     elif status != psycopg.pq.TransactionStatus.IDLE:
         raw.rollback()
+
+
+def _prepare(raw: Any, _record: ConnectionPoolEntry) -> None:
+    raw.adapters.register_loader("numeric", _Sum)
 
 
 def _alive(raw: Any, _record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:

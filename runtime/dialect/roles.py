@@ -45,7 +45,7 @@ _KEPT: Final = {
     "upload_answer": "INSERT, UPDATE, DELETE",
 }
 # Of the statements, the organisation's own, which grant nothing to anybody.
-STATEMENTS: Final = ("certificate", "receipt")
+STATEMENTS: Final = ("certificate", "receipt", "request-receipt")
 POLICIES: Final = ("fieldgrant_all", "fieldgrant_keeper")
 
 

@@ -1,7 +1,7 @@
 """A disk that fails at one step: every write, sync, rename, opening to write and commit of this process passes here.
 
 Only what lies below one directory counts, so that neither a test's own files nor its sockets do. SQLite writes in C
-and does not come by here: its commit is one step, which fails before it was done, or after.
+and does not come by here, nor does PostgreSQL: a commit is one step, which fails before it was done, or after.
 """
 
 import builtins
@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy.engine.default import DefaultDialect
+
+from tests.engine import mapping
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS)
@@ -63,6 +66,8 @@ class Disk:
 
     def _raised(self, what: str) -> Exception:
         if what.startswith("commit"):
+            if mapping.on():
+                return psycopg.OperationalError(os.strerror(self._error))
             return sqlite3.OperationalError(_SAYS.get(self._error, "attempt to write a readonly database"))
         return OSError(self._error, os.strerror(self._error))
 
@@ -108,7 +113,7 @@ def watched(home: Path) -> Iterator[Disk]:
     """The disk below `home`, for this process."""
     disk = Disk(home)
     real = {name: getattr(os, name) for name in ("write", "fsync", "ftruncate", "replace", "rename", "open", "unlink")}
-    opened, commit = io.open, DefaultDialect.do_commit
+    opened, commit, commit_there = io.open, DefaultDialect.do_commit, psycopg.Connection.commit
 
     def write(descriptor: int, data: Any) -> int:
         if not disk.counts(descriptor):
@@ -141,6 +146,14 @@ def watched(home: Path) -> Iterator[Disk]:
     def do_commit(dialect: Any, connection: Any) -> None:
         disk.step("commit", lambda: commit(dialect, connection))
 
+    def there(connection: "psycopg.Connection[Any]") -> None:
+        """On PostgreSQL: a writing transaction of the product's, not of a hand in the database."""
+        ours = connection.info.get_parameters().get("application_name") == "fieldgrant"
+        if not ours or connection.read_only:
+            commit_there(connection)
+            return
+        disk.step("commit", lambda: commit_there(connection))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "write", write)
         patch.setattr(os, "open", open_)
@@ -149,6 +162,7 @@ def watched(home: Path) -> Iterator[Disk]:
         patch.setattr(io, "open", file)
         patch.setattr(builtins, "open", file)
         patch.setattr(DefaultDialect, "do_commit", do_commit)
+        patch.setattr(psycopg.Connection, "commit", there)
         yield disk
 
 

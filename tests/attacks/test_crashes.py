@@ -6,6 +6,7 @@ import random
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from audit.log import Log
 from fieldgrant.cli import build
 from protocol import canonical
+from redaction import fate
 from tests.attacks import forked
 from tests.attacks.house import EMAIL, House, Signed, built
 from tests.engine import hand
@@ -181,10 +183,15 @@ def nothing_doubled(house: House) -> None:
         ("event_id", "outbox"),
         ("about", "credential WHERE kind = 'receipt'"),
         ("outbox_id", "log_entry"),
-        ("subject || field || version || round", "disposition"),
     ):
         doubled = house.sql(f"SELECT {what}, count(*) FROM {where} GROUP BY 1 HAVING count(*) > 1")  # noqa: S608 - ours
         assert doubled == [], what
+    fates = Counter(
+        (subject, one.field, one.action, one.causes)
+        for job, subject, packed in house.sql("SELECT id, subject, fates FROM redaction_job")
+        for one in fate.unpack(job, subject, packed)
+    )
+    assert [one for one, times in fates.items() if times > 1] == []
     ended = {id_ for (id_,) in house.sql("SELECT id FROM credential WHERE kind = 'consent' AND ended_at IS NOT NULL")}
     shut = [
         one["data"]["credential"]

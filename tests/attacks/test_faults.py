@@ -43,6 +43,7 @@ from runtime.problem import Problem
 from tests.attacks import faults, forked
 from tests.attacks.house import CITY, EMAIL, House, Signed, built
 from tests.attacks.test_crashes import nothing_doubled, restarted, settle
+from tests.engine import hand
 from tests.rounds import rounds
 from verifier.gate import Reader
 from verifier.reconcile import Disagreement
@@ -231,7 +232,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Signed]:
 
 
 def opened(home: Path, source: Path, who: Signed, body: bytes = b"") -> Case:
-    shutil.copytree(source, home)
+    hand.copied_home(source, home)
     house = House(home, NOWHERE, clock=FixedClock(START + timedelta(minutes=1)))
     return Case(house, Signed(house, who.person, who.signer), body)
 
@@ -373,8 +374,6 @@ def reads(case: Case, count: int) -> None:
 def limited(case: Case, pages: int) -> None:
     """From now on the database holds no more pages than that."""
     engine = case.house.platform.database.engine
-    if engine.dialect.name != "sqlite":
-        pytest.skip("another engine's disk")
 
     def limit(connection: Any, _: object) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}")
@@ -383,6 +382,7 @@ def limited(case: Case, pages: int) -> None:
     event.listen(engine, "connect", limit)
 
 
+@pytest.mark.sqlite("its own words for a full disk")
 @pytest.mark.parametrize("name", WAYS)
 def test_a_database_that_can_grow_no_more_fails_closed_and_goes_on_when_it_can(
     name: str, base: tuple[Path, Signed], tmp_path: Path
@@ -467,6 +467,7 @@ def until_full(patrons: list[Patron]) -> None:
     raise AssertionError("the disk was never full")
 
 
+@pytest.mark.sqlite("its write-ahead log")
 def test_a_server_whose_disk_is_full_acknowledges_and_returns_nothing_and_a_new_one_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -474,8 +475,6 @@ def test_a_server_whose_disk_is_full_acknowledges_and_returns_nothing_and_a_new_
         patrons = [Patron(house.enrol_by_hand(house.people.pop()), client) for _ in range(3)]
         assert house.tokens
         log = house.file.with_name(f"{house.file.name}-wal")
-        if not log.exists():
-            pytest.skip("another engine's disk")
         monkeypatch.setenv("FIELDGRANT_TEST_FILE_SIZE", str(log.stat().st_size + (1 << 20)))
         forked.start(house, 0, before=limited_server)
         until_full(patrons)
@@ -492,14 +491,13 @@ def test_a_server_whose_disk_is_full_acknowledges_and_returns_nothing_and_a_new_
         nothing_doubled(house)
 
 
+@pytest.mark.sqlite("tests/postgresql/test_outages.py holds the other")
 def test_a_database_that_somebody_holds_is_waited_for_and_no_longer_than_that(
     base: tuple[Path, Signed], tmp_path: Path
 ) -> None:
     """Slow, then down: first it comes through, then nothing is acknowledged or shown, then it goes on."""
     case = opened(tmp_path / "held", *base)
     _given(case)
-    if case.house.platform.database.engine.dialect.name != "sqlite":
-        pytest.skip("another engine's lock")
     try:
         with closing(sqlite3.connect(case.house.file, isolation_level=None, check_same_thread=False)) as other:
             other.execute("BEGIN IMMEDIATE")

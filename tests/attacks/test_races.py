@@ -166,7 +166,7 @@ def test_no_read_list_filter_or_export_returns_a_value_after_its_withdrawal(
     serve(house, servers)
     try:
         found = race(house, wallets, servers, withdrawals)
-        pressed = race(house, wallets, servers, withdrawals // 4, patient=False)
+        pressed = race(house, wallets, servers, max(WITHDRAWALS, withdrawals // 4), patient=False)
     finally:
         house.stop()
     assert (found.late, pressed.late) == (Late(0, 0), Late(0, 0))

@@ -287,9 +287,12 @@ def test_a_restriction_holds_all_back_but_what_the_law_demands_and_ends_with_not
     path = f"/issuer/requests/{told['id']}"
     assert place.post("dpo", f"{path}/answer").json()["state"] == "answered"
     assert place.shown(held.subject, "service", "administration")["fields"] == {}
+    assert place.get("dpo", path).json()["restricts"] is True
     lifted = place.post("dpo", f"{path}/lifting", {"reason": "It was looked into."}).json()
     assert _receipt(place, lifted["receipts"][-1]).reason == "It was looked into."
     assert place.shown(held.subject, "service", "administration")["fields"][GIVEN]
+    assert place.get("dpo", path).json()["restricts"] is False
+    place.refused("not_restricted", partial(place.post, "dpo", f"{path}/lifting", {"reason": "Once more."}))
 
 
 def test_a_customer_without_a_wallet_gets_a_file_and_its_passphrase_from_two_people(place: Place) -> None:

@@ -74,13 +74,21 @@ class House:
 
         The last of the list: the first has the invitation that was printed, and a new one would end it.
         """
-        for subject in reversed(self._customers()):
+        for subject in self._without_wallet():
             known = self.letters()
-            if self.call("sina", "GET", f"/issuer/enrolments?subject={subject}").json()["enrolled"]:
-                continue  # whoever is invited all the same finds a refused attempt in their history
             if self.call("sina", "POST", "/issuer/invitations", {"subject": subject}).status_code == 201:
                 return self._invited(self.letter(LINK, known))
         raise AssertionError("no customer without a wallet is left")
+
+    def without_wallet(self) -> str:
+        """A customer who has none."""
+        return next(self._without_wallet())
+
+    def _without_wallet(self) -> Iterator[str]:
+        for subject in reversed(self._customers()):
+            # whoever is invited all the same finds a refused attempt in their history
+            if not self.call("sina", "GET", f"/issuer/enrolments?subject={subject}").json()["enrolled"]:
+                yield subject
 
     def invited(self) -> "Invited":
         """The customer of the invitation that was printed."""

@@ -1,6 +1,7 @@
 """A customer asks, an officer answers: between the wallet and the desk, a browser for each."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -197,3 +198,116 @@ def test_a_ground_for_one_customer_is_named_seen_in_the_wallet_and_ended(
     mine.to("home")
     mine.to("history")
     expect(mine.section("place.history")).to_contain_text(mine.words("event.ground.ended"))
+
+
+def test_a_correction_is_accepted_and_then_the_record_says_what_the_customer_wrote(
+    house: House, profile: Profile, kept: Kept
+) -> None:
+    customer, staff = profile(), profile()
+    mine = brought_back(customer, house.wallet, kept)
+    mine.to("requests")
+    mine.section("requests.rights").get_by_role("button", name=mine.words("right.rectification")).click()
+    box = customer.page.get_by_role("dialog")
+    box.get_by_label(mine.words("right.field"), exact=True).select_option("contact.given_name")
+    box.get_by_label(mine.words("right.value"), exact=True).fill("Xiaoyan")
+    box.get_by_role("button", name=mine.words("right.send"), exact=True).click()
+    box.get_by_role("button", name=mine.words("done"), exact=True).click()
+    assert name_of(house, kept.subject) != "Xiaoyan"
+
+    page, words = officer(staff, house, "en-GB")
+    page.goto(f"{house.base}/desk/#/rights")
+    newest(house, page, "rectification").click()
+    page.get_by_role("button", name=words("answer.rectification"), exact=True).click()
+    expect(page.get_by_role("dialog")).not_to_contain_text("Xiaoyan")  # sealed to the record; an officer need not know
+    page.get_by_role("dialog").get_by_role("button", name=words("sign"), exact=True).click()
+    expect(page.locator("main .chip")).to_have_text(words("state.answered"))
+    assert name_of(house, kept.subject) == "Xiaoyan"
+
+    mine.to("home")
+    mine.to("requests")
+    row = mine.section("requests.asked").get_by_role("listitem")
+    expect(row.filter(has_text=mine.words("right.rectification")).first).to_contain_text(mine.words("state.answered"))
+
+
+def test_what_somebody_without_a_wallet_asks_is_recorded_confirmed_by_another_and_granted(
+    house: House, profile: Profile
+) -> None:
+    subject = house.without_wallet()
+    first, second = profile(), profile()
+    page, words = officer(first, house, "en-GB")
+    page.goto(f"{house.base}/desk/#/rights")
+    page.get_by_role("button", name=words("record"), exact=True).click()
+    box = page.get_by_role("dialog")
+    box.get_by_label(words("record.subject"), exact=True).fill(subject)
+    box.get_by_label(words("what"), exact=True).select_option("restriction")
+    box.get_by_label(words("method"), exact=True).select_option("id_document")
+    box.get_by_label(words("evidence"), exact=True).fill("file 2026-117")
+    box.get_by_role("button", name=words("sign"), exact=True).click()
+    expect(page.locator("main .chip")).to_have_text(words("state.received"))
+    expect(page.get_by_role("button", name=words("confirm"), exact=True)).to_be_visible()
+    assert withheld(house, subject) == set()
+
+    page.get_by_role("button", name=words("confirm"), exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name=words("sign"), exact=True).click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()  # nobody confirms what they recorded
+    first.forgive("403")
+
+    other, _ = officer(second, house, "en-GB", "dan")
+    other.goto(f"{house.base}/desk/#/rights")
+    newest(house, other, "restriction").click()
+    other.get_by_role("button", name=words("confirm"), exact=True).click()
+    other.get_by_role("dialog").get_by_role("button", name=words("sign"), exact=True).click()
+    expect(other.locator("main .chip")).to_have_text(words("state.identified"))
+    assert "contact.given_name" in withheld(house, subject)
+    other.get_by_role("button", name=words("answer.restriction"), exact=True).click()
+    other.get_by_role("dialog").get_by_role("button", name=words("sign"), exact=True).click()
+    expect(other.locator("main .chip")).to_have_text(words("state.answered"))
+    other.get_by_role("button", name=words("lift"), exact=True).click()
+    other.get_by_label(words("reason"), exact=True).fill("What was in dispute has been settled.")
+    other.get_by_role("dialog").get_by_role("button", name=words("sign"), exact=True).click()
+    expect(other.get_by_role("button", name=words("lift"), exact=True)).to_have_count(0)
+    assert withheld(house, subject) == set()
+
+
+def test_an_erasure_ends_what_may_end_and_what_an_officer_keeps_shows_with_its_reason(
+    browser: Browser, house: House, profile: Profile, tmp_path: Path
+) -> None:
+    leaving = saved(browser, house, tmp_path)
+    customer, staff = profile(), profile()
+    mine = brought_back(customer, house.wallet, leaving)
+    mine.to("requests")
+    mine.section("requests.rights").get_by_role("button", name=mine.words("right.erasure")).click()
+    box = customer.page.get_by_role("dialog")
+    expect(box.get_by_role("button", name=mine.words("right.send"), exact=True)).to_be_disabled()
+    box.get_by_role("checkbox").check()
+    box.get_by_role("button", name=mine.words("right.send"), exact=True).click()
+    expect(box).to_contain_text(mine.words("state.in_work"))
+    box.get_by_role("button", name=mine.words("done"), exact=True).click()
+    shown = house.call("mei", "GET", f"/crm/customers/{leaving.subject}?purpose=marketing").json()
+    assert "contact.email" in shown["withheld"]
+
+    page, words = officer(staff, house, "en-GB")
+    page.goto(f"{house.base}/desk/#/rights")
+    newest(house, page, "erasure").click()
+    page.get_by_role("button", name=words("answer.erasure"), exact=True).click()
+    page.get_by_role("dialog").get_by_role("textbox").first.fill("The order of 3 May is not paid yet.")
+    page.get_by_role("dialog").get_by_role("button", name=words("sign"), exact=True).click()
+    expect(page.locator("main .chip")).to_have_text(words("state.answered"))
+
+    mine.to("home")
+    mine.to("requests")
+    row = mine.section("requests.asked").get_by_role("listitem").filter(has_text=mine.words("right.erasure")).first
+    expect(row).to_contain_text(mine.words("state.answered"))
+    row.locator("summary").first.click()
+    expect(row).to_contain_text("The order of 3 May is not paid yet.")
+
+
+def name_of(house: House, subject: str) -> object:
+    shown = house.call("sina", "GET", f"/crm/customers/{subject}?purpose=administration").json()
+    return shown["fields"]["contact.given_name"]
+
+
+def withheld(house: House, subject: str) -> set[str]:
+    """What the contract grants to look after the customer, and is held back now."""
+    shown = house.call("sina", "GET", f"/crm/customers/{subject}?purpose=administration").json()
+    return {name for name, why in shown["withheld"].items() if why == "restricted"}

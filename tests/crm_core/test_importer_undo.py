@@ -110,7 +110,7 @@ def test_what_a_killed_import_left_is_taken_back_by_the_next_pass(stage, killed)
     wei = by_run.pop(subject_of(stage, "wei@x.example"))
     assert (wei["fields"], wei["gone"]) == ([CITY], [])
     assert all(data["gone"] == [CITY, EMAIL, "contact.given_name"] for data in by_run.values())
-    assert "wei" not in str(told).lower()
+    assert not any(value in str(told) for value in ("'Wei'", "wei@", "北京", "上海"))  # `wei` alone may be in an id
     assert import_worker.step(stage.platform) == 0
     assert bring(stage, PEOPLE).created == 600
 

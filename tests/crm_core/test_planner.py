@@ -13,6 +13,7 @@ from crm_core import records, writer
 from crm_core.cells import apart, pack, tagged, unpack
 from runtime import outbox
 from runtime.problem import Problem
+from tests.engine import mapping
 
 EMAIL, CITY, NAME = "contact.email", "address.city", "contact.given_name"
 
@@ -155,15 +156,15 @@ def test_an_unfiltered_page_reads_no_more_rows_than_it_shows(stage):
 
     def listen(_connection, _cursor, statement, parameters, _context, _many):
         if "FROM record" in statement:
-            seen.append(parameters)
+            seen.append(list(parameters.values() if isinstance(parameters, dict) else parameters))
 
-    listening.listen(stage.platform.database.engine, "before_cursor_execute", listen)
+    listening.listen(stage.platform.database._dialect.reader, "before_cursor_execute", listen)
     page = stage.page(limit=3)
     after = page.items[-1].subject
     stage.page(limit=3, cursor=page.next)
-    assert [parameters[-2] for parameters in seen] == [4, 4]
-    # Both keys are bound to the cursor: record and allowance.
-    assert [list(parameters).count(after) for parameters in seen] == [0, 2]
+    assert [parameters.count(4) for parameters in seen] == [1, 1]
+    # Both keys are bound to the cursor, record and allowance: on PostgreSQL by one name.
+    assert [parameters.count(after) for parameters in seen] == [0, 1 if mapping.on() else 2]
 
 
 @pytest.mark.parametrize("change", ["reader", "role", "purpose", "query", "byte", "noise", "text"])

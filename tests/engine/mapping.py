@@ -94,7 +94,35 @@ def opened(url: str, others: Mapping[dialect.Role, str]) -> dialect.Dialect:
     return _REAL(url_of(file, NAME), apart)
 
 
+def begin(server: str) -> None:
+    """From here on, in this process and its children; `server`: libpq's words for the database `postgres` of one."""
+    os.environ[SERVER] = server
+    install()
+    _make_template()
+    here = Path(__file__).parent
+    paths = (str(here / "site"), str(here.parent.parent), os.environ.get("PYTHONPATH", ""))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+
+
+def _make_template() -> None:
+    """Every database begins as a copy of this one, whose schema is the newest."""
+    from runtime.session import Database
+
+    with psycopg.connect(os.environ[SERVER], autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    with psycopg.connect(conninfo(TEMPLATE)) as connection:
+        for statement in roles.statements(NAME, TEMPLATE):
+            connection.execute(statement.encode())
+    told = psycopg.conninfo.conninfo_to_dict(os.environ[SERVER])
+    made = Database(f"postgresql+psycopg://{NAME}_{roles.OWNER}@/{TEMPLATE}?host={told['host']}")
+    made.migrate()
+    made.dispose()
+
+
 def install() -> None:
     """From here on, in this process."""
     if on():
         dialect.opened = opened
+
+
+install()  # in a child that imports this before anything of the product (see site/sitecustomize.py)

@@ -32,6 +32,7 @@ _SETTINGS = {
     "autovacuum": "off",
     "log_min_messages": "fatal",
 }
+_DURABLE = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "256MB", "autovacuum": "on"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,10 @@ def run(program: str, *arguments: str) -> None:
         raise AssertionError(f"{program}: {done.stderr}")
 
 
-def place() -> Path:
-    """A new directory of the server's user; short, since it holds a socket."""
+def place(*, durable: bool = False) -> Path:
+    """A new directory of the server's user; short, since it holds a socket. `durable`: on disk."""
     memory = Path("/dev/shm")  # noqa: S108 - a directory of our own in it
-    home = Path(tempfile.mkdtemp(prefix="fgpg-", dir=memory if os.access(memory, os.W_OK) else None))
+    home = Path(tempfile.mkdtemp(prefix="fgpg-", dir=memory if not durable and os.access(memory, os.W_OK) else None))
     if os.geteuid() == 0:
         os.chown(home, _NOBODY, _NOBODY)
     home.chmod(0o755)
@@ -110,9 +111,10 @@ def start(home: Path, data: Path, **settings: str) -> Server:
 
 
 @contextlib.contextmanager
-def running(**settings: str) -> Iterator[Server]:
-    """A new, empty server for the block."""
-    home = place()
+def running(*, durable: bool = False, **settings: str) -> Iterator[Server]:
+    """A new, empty server for the block. `durable`: as an operator has it, for those who measure."""
+    home = place(durable=durable)
+    settings = {**_DURABLE, **settings} if durable else settings
     data = home / "data"
     try:
         run("initdb", "-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
@@ -154,10 +156,12 @@ def connected(server: Server, *, port: int = 5432) -> "psycopg.Connection[tuple[
     return psycopg.connect(server.conninfo, port=port, autocommit=True)
 
 
-def psql(server: Server, *statements: str, database: str = "postgres") -> Sequence[tuple[object, ...]]:
+def psql(
+    server: Server, *statements: str, database: str = "postgres", port: int = 5432
+) -> Sequence[tuple[object, ...]]:
     """Run statements as the superuser, each on its own; the rows of the last one."""
     rows: Sequence[tuple[object, ...]] = ()
-    with psycopg.connect(server.conninfo, autocommit=True, dbname=database) as connection:
+    with psycopg.connect(server.conninfo, autocommit=True, dbname=database, port=port) as connection:
         for one in statements:
             done = connection.execute(one.encode())
             rows = done.fetchall() if done.description else ()

@@ -3,7 +3,6 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,41 +12,8 @@ from sqlalchemy.exc import OperationalError
 from runtime.dialect import DatabaseError
 from runtime.session import Database
 from tests.engine import server
-from tests.engine.server import Server
+from tests.postgresql.pair import Pair
 from verifier.advisory import AdvisoryTurnstile
-
-
-class Pair:
-    """A primary that commits with its standby; two ports of one socket directory."""
-
-    def __init__(self, primary: Server, standby: Server) -> None:
-        self.primary, self.standby = primary, standby
-        self.url = f"postgresql+psycopg://postgres@/postgres?host={primary.home}:5432&host={primary.home}:5433"
-
-    def fail_over(self) -> None:
-        self.primary.kill()
-        with server.connected(self.standby, port=5433) as connection:
-            connection.execute("SELECT pg_promote(true)")
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    with server.running(wal_level="replica", max_wal_senders="4") as primary:
-        second = primary.home / "second"
-        server.run("pg_basebackup", "-D", str(second), "-h", str(primary.home), "-U", "postgres", "-R", "-X", "stream")
-        (second / "postgresql.auto.conf").open("a").write(
-            f"primary_conninfo = 'host={primary.home} user=postgres application_name=second'\n"
-        )
-        standby = server.start(primary.home, second, port="5433")
-        try:
-            server.psql(primary, "ALTER SYSTEM SET synchronous_standby_names = 'second'", "SELECT pg_reload_conf()")
-            until = time.monotonic() + 20
-            while server.psql(primary, "SELECT sync_state FROM pg_stat_replication") != [("sync",)]:
-                assert time.monotonic() < until
-                time.sleep(0.05)
-            yield Pair(primary, standby)
-        finally:
-            server.stop(standby)
 
 
 def test_nothing_that_was_acknowledged_is_lost_and_the_same_process_goes_on(pair: Pair, tmp_path: Path) -> None:
@@ -96,6 +62,28 @@ def test_nothing_that_was_acknowledged_is_lost_and_the_same_process_goes_on(pair
     assert time.monotonic() - begun > 1.0  # readers of other hosts may still be sending what they read of the old one
     turnstile.drain(1.0)
     database.dispose()
+
+
+def test_each_fail_over_is_noticed_and_not_the_first_alone(pair: Pair, tmp_path: Path) -> None:
+    """A server does not tell when it was promoted: whoever drains there first waits, as reads may still be sent."""
+    turnstile = AdvisoryTurnstile(tmp_path, pair.url, 0.5)
+    time.sleep(1.6)  # the primary is older now than a read may take
+    waits = [waited(turnstile)]
+    pair.fail_over()
+    waits += [waited(turnstile), waited(turnstile)]
+    server.psql(pair.primary, "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()", port=5433)
+    third = pair.renewed()
+    try:
+        waits += [waited(turnstile), waited(turnstile)]
+    finally:
+        server.stop(third)
+    assert [wait > 1.0 for wait in waits] == [False, True, False, True, False], waits
+
+
+def waited(turnstile: AdvisoryTurnstile) -> float:
+    begun = time.monotonic()
+    turnstile.drain(20.0)
+    return time.monotonic() - begun
 
 
 def test_a_standby_is_never_asked(pair: Pair) -> None:

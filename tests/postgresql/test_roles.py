@@ -17,25 +17,9 @@ from runtime.session import Database
 from runtime.settings import Settings
 from tests.engine import server
 from tests.engine.server import Server
+from tests.postgresql.roles import of
 from tests.verifier.stage import CITY, Stage, default_catalogue
 from verifier.gate import Gate
-
-
-def of(url: str, role: str) -> str:
-    return url.replace("//postgres@", f"//{role}@")
-
-
-@pytest.fixture
-def apart(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The database as `fieldgrant database roles` and `… migrate` leave it; its superuser's address."""
-    name = url.split("@/")[1].partition("?")[0]
-    words = ["database", "roles", "--name", "shop", "--database", name, "--apply", url]
-    done = CliRunner().invoke(build("database"), words)
-    assert done.exit_code == 0, done.output
-    monkeypatch.setenv("FIELDGRANT_DATABASE_OWNER", of(url, "shop_owner"))
-    done = CliRunner().invoke(build("database"), ["database", "migrate"])
-    assert done.exit_code == 0, done.output
-    return url
 
 
 def opened(url: str) -> Database:
@@ -98,6 +82,7 @@ KEEPER = {
         CREDENTIAL.format("consent"),
         CREDENTIAL.format("enrolment"),
         CREDENTIAL.format("ground"),
+        CREDENTIAL.format("request"),
         "UPDATE credential SET ended_at = NULL",
         "UPDATE credential SET kind = 'consent'",
         "UPDATE standing SET version = 1",

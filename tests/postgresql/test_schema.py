@@ -31,6 +31,17 @@ def test_the_migrated_schema_is_that_of_the_tables_in_the_code_and_whole_numbers
     database.dispose()
 
 
+def test_a_sum_of_whole_numbers_is_one(url: str) -> None:
+    database = Database(url)
+    with database.read() as session:
+        numbers = "(VALUES (9223372036854775807::bigint), (1), (NULL)) AS t(n)"
+        ((whole, none, part),) = session.execute(
+            text(f"SELECT sum(n), sum(n) FILTER (WHERE n < 0), avg(n) FILTER (WHERE n < 2) / 2 FROM {numbers}")  # noqa: S608
+        ).all()
+    assert (type(whole), whole, none, str(part)[:3]) == (int, 2**63, None, "0.5")
+    database.dispose()
+
+
 def _differs(_context: Any, _column: Any, _declared: Any, found: Any, declared: Any) -> bool | None:
     return False if isinstance(found, BIGINT) and isinstance(declared, Integer) else None
 

@@ -138,11 +138,12 @@ def test_a_later_look_takes_only_what_is_new(world: World) -> None:
     def noted(*found: object) -> None:
         seen.append((found[2], found[3]))
 
-    sqlalchemy_event.listen(world.platform.database.engine, "before_cursor_execute", noted)
+    reader = world.platform.database._dialect.reader
+    sqlalchemy_event.listen(reader, "before_cursor_execute", noted)
     look(world, tally)
     emit(world, event.RELEASE)
     look(world, tally)
-    sqlalchemy_event.remove(world.platform.database.engine, "before_cursor_execute", noted)
+    sqlalchemy_event.remove(reader, "before_cursor_execute", noted)
     passes = [said for said, _ in seen if "outbox.at" in str(said) and "SELECT" in str(said)]
     assert len(passes) == 2  # the group and the reading, for the second look alone: nothing new, nothing read
 

@@ -14,6 +14,7 @@ from crm_core import records
 from protocol import event
 from protocol.errors import EvidenceError
 from redaction import replica, rewrapping, rotation, status, worker
+from redaction.archive import Archived
 from redaction.disposition import RESEALED, Job
 from redaction.rotation import Rotation
 from redaction.watch import Watch
@@ -176,6 +177,9 @@ def test_a_step_that_fails_is_noted_and_tried_again_later(
     assert {job.step for job in world.rows(Job)} == {"done"}
     with world.platform.database.read() as session:
         assert status.figures(session, world.now()).failing == 0
+    # what a try that failed had marked as sealed was sealed by the next one
+    assert sorted(one.subject for one in world.rows(Archived)) == sorted([who.subject, other.subject])
+    assert len(world.told("value.sealed")) == 2
 
 
 def test_a_bucket_whose_rotation_fails_keeps_its_keys_and_is_tried_again(
@@ -401,6 +405,7 @@ def test_the_time_from_withdrawal_to_the_destroyed_key_is_measured(world: World,
     assert (done.count, done.longest, done.median, done.open_longest) == (1, 4.0, 4.0, None)
 
 
+@pytest.mark.sqlite("the write-ahead log is a file beside it")
 def test_nothing_waits_in_the_write_ahead_log_afterwards(world: World) -> None:
     who = world.customer()
     world.withdraw(who, world.consent(who, ALL))

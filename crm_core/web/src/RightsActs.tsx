@@ -62,7 +62,7 @@ export function RightsActs({ asked, onDone }: Props) {
             {rsaid(`answer.${asked.kind}`, rt("answer"))}
           </Button>
         )}
-        {asked.kind === "restriction" && asked.state === "answered" && (
+        {asked.restricts && asked.state === "answered" && (
           <Button aria-haspopup="dialog" onClick={ask("lift")}>
             {rt("lift")}
           </Button>

@@ -68,6 +68,8 @@ export interface Receipt {
 /** One request with what was signed for it. */
 export interface Asked extends Listed {
   readonly read?: Read | null;
+  /** Of a restriction: whether it holds anything back now. */
+  readonly restricts?: boolean;
   /** Of an erasure: contract grounds for the officer to decide on. */
   readonly may_stay?: readonly { readonly id: string; readonly citation: string; readonly fields: readonly string[] }[];
   readonly request: {
