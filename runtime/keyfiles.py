@@ -93,8 +93,8 @@ def _side_by_side(act: Callable[..., None], *arguments: Collection[object]) -> N
         return
     shares = [_pool().submit(share, number) for number in range(threads)]
     wait(shares)
-    for one in shares:
-        one.result()
+    for ended in shares:
+        ended.result()
 
 
 @lru_cache(maxsize=1)
