@@ -142,5 +142,6 @@ def _compiled(
     fixed = {key: value for key, value in compiled.params.items() if key not in columns}
     if compiled.positiontup is None:  # a driver that takes parameters by name
         return str(compiled), lambda row: {**row, **fixed}
-    order = itemgetter(*compiled.positiontup)
+    names = tuple(compiled.positiontup)
+    order = itemgetter(*names) if len(names) > 1 else lambda row: tuple(row[name] for name in names)
     return str(compiled), order if not fixed else lambda row: order({**row, **fixed})
