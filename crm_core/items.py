@@ -89,8 +89,9 @@ _OF_THESE = select(TABLE).where(TABLE.c.subject.in_(bulk.these())).order_by(TABL
 def of_subjects(session: Session, subjects: Sequence[SubjectId]) -> dict[SubjectId, list[Sealed]]:
     """All items of some customers (at most 500), by customer; those without any are left out."""
     found: dict[SubjectId, list[Sealed]] = {}
-    for row in bulk.found(session, _OF_THESE, subjects):
-        found.setdefault(SubjectId(row.subject), []).append(_sealed(row))
+    for subject, item, generation, head, cells in bulk.rows(session, _OF_THESE, subjects):
+        one = Sealed(subject=subject, item=item, generation=generation, head=head, cells=cells)
+        found.setdefault(subject, []).append(one)
     return found
 
 

@@ -70,7 +70,7 @@ _THESE = select(TABLE).where(TABLE.c.subject.in_(bulk.these()))
 
 def load_many(session: Session, subjects: Collection[SubjectId]) -> dict[SubjectId, Record]:
     """The records of many subjects (at most 500); unknown ones are left out."""
-    return {SubjectId(row[0]): of_row(row) for row in bulk.found(session, _THESE, subjects)}
+    return {row[0]: Record._make(row) for row in bulk.rows(session, _THESE, subjects)}
 
 
 def of_row(row: Row[Any]) -> Record:
@@ -126,7 +126,12 @@ def boxes(record: Record) -> dict[Field, bytes]:
 
 def stored(record: Record) -> frozenset[Field]:
     """The fields of which the record itself, without items, holds a sealed value. EvidenceError `bad_cells`."""
-    return frozenset(_unchecked(record))
+    return _stored(record.cells)
+
+
+@lru_cache(maxsize=1024)  # each step asks what rests, of the same cells
+def _stored(cells: bytes) -> frozenset[Field]:
+    return frozenset(packing.unpack(packing.apart(cells)[1]))
 
 
 def data_key(platform: Platform, record: Record) -> AESGCM:
@@ -303,8 +308,11 @@ def resealed(
     ]
 
 
-Wrapped = Row[Any, Any, Any, Any]
+Wrapped = tuple[SubjectId, int, int, bytes]
 """One data key of a bucket as it rests: subject, generation, epoch, wrapped. There may be 40,000 of them."""
+
+Move = tuple[int, bytes, SubjectId, bytes]
+"""A data key under its new epoch: the epoch, the key as it rests then, whose it is, and as it rested before."""
 
 _OF_KEY = (TABLE.c.subject, TABLE.c.generation, TABLE.c.epoch, TABLE.c.wrapped)
 
@@ -323,7 +331,7 @@ _ALL = 2**62  # rows: both engines take it as a limit
 
 def behind(session: Session, bucket: int, epoch: int, limit: int) -> list[Wrapped]:
     """At most `limit` data keys of a bucket that are not under this epoch."""
-    return list(session.connection().execute(_BEHIND, {"of": bucket, "under": epoch, "most": limit}).all())
+    return list(bulk.asked(session, _BEHIND, of=bucket, under=epoch, most=limit))
 
 
 _LEFT = union_all(
@@ -386,34 +394,31 @@ _OF_BUCKET = select(*_OF_KEY).where(TABLE.c.bucket == bindparam("of"))
 
 def wrapped_keys(session: Session, bucket: int) -> list[Wrapped]:
     """All data keys of a bucket. At once: to page them in some order would be to sort all of them for each page."""
-    return list(session.connection().execute(_OF_BUCKET, {"of": bucket}).all())
+    return list(bulk.asked(session, _OF_BUCKET, of=bucket))
 
 
-def wrapped_anew(platform: Platform, bucket: int, keys: Sequence[Wrapped], epoch: int) -> list[dict[str, Any]]:
+def wrapped_anew(platform: Platform, bucket: int, keys: Sequence[Wrapped], epoch: int) -> list[Move]:
     """These data keys under another epoch, for `move`. No transaction: this is the long part.
 
     Raises EvidenceError `bad_data_key`, KeyGone: for whoever goes on to destroy the old epoch would destroy what such a
     record still holds.
     """
     new = platform.keyring.opener(bucket, epoch)
-    old = {was: platform.keyring.opener(bucket, was) for was in {one.epoch for one in keys}}
+    old = {was: platform.keyring.opener(bucket, was) for was in {was for _, _, was, _ in keys}}
     anew = seal.rewrap_all(keys, old, (epoch, new), org=platform.controller, bucket=bucket)
-    return [
-        {"moved": subject, "before": before, "now": now, "under": epoch}
-        for (subject, _, _, before), now in zip(keys, anew, strict=True)
-    ]
+    return [(epoch, now, subject, before) for (subject, _, _, before), now in zip(keys, anew, strict=True)]
 
 
 def refuse_foreign(platform: Platform, keys: Sequence[Wrapped], bucket: int, epoch: int) -> None:
     """Refuse data keys that the key of this bucket and epoch does not open. EvidenceError `bad_data_key`, KeyGone."""
     opener = platform.keyring.opener(bucket, epoch)
-    for one in keys:
-        if one.epoch != epoch:
+    for subject, generation, under, wrapped in keys:
+        if under != epoch:
             raise EvidenceError("bad_data_key", "a data key is not under the epoch that its bucket moved to")
         place = DataKeyPlace(
-            org=platform.controller, subject=one.subject, generation=one.generation, bucket=bucket, epoch=epoch
+            org=platform.controller, subject=subject, generation=generation, bucket=bucket, epoch=epoch
         )
-        seal.unwrap(one.wrapped, opener, place)
+        seal.unwrap(wrapped, opener, place)
 
 
 _MOVE = (
@@ -423,9 +428,9 @@ _MOVE = (
 )
 
 
-def move(session: Session, moves: Sequence[Mapping[str, Any]]) -> None:
+def move(session: Session, moves: Sequence[Move]) -> None:
     """Put data keys under their new epoch; one that was changed since it was read stays as it is now."""
-    bulk.execute(session, _MOVE, moves)  # the write lock is held meanwhile
+    bulk.each(session, _MOVE, ("under", "now", "moved", "before"), moves)  # the write lock is held meanwhile
 
 
 def rewrap_bucket(session: Session, platform: Platform, bucket: int, epoch: int) -> int:

@@ -24,7 +24,8 @@ _BRACKETS = re.compile(r"[\[\]{}]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 # Where orjson's sorted form may differ from JCS: keys beyond the basic plane (UTF-16 order) and numbers that are not
 # plain integers; null it also writes for NaN, so that is compared.
-_ASTRAL = re.compile(rb"[\xf0-\xf4]")
+# One by one, for a search for one byte is a hundred times faster than a pattern.
+_ASTRAL = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 # Three patterns, since one that starts with a character class is searched ten times slower than with a character.
 _AFTER_NAME, _AFTER_COMMA, _AFTER_BRACKET = (re.compile(start + rb"-?[0-9]+[.e]") for start in (rb'":', rb",", rb"\["))
 _LONG = 256
@@ -127,7 +128,7 @@ def _is_unsure(data: bytes, bare: bytes) -> bool:
             return True
     elif _AFTER_NAME.search(data) or _AFTER_COMMA.search(data) or _AFTER_BRACKET.search(data):
         return True
-    return not data.isascii() and _ASTRAL.search(data) is not None
+    return not data.isascii() and any(lead in data for lead in _ASTRAL)
 
 
 def _check_depth(text: str) -> None:

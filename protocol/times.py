@@ -10,6 +10,7 @@ _STAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?!24)[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
 )
+_STAMPED, _STAMPED_MS = len("2026-11-22T08:00:00"), len("2026-11-22T08:00:00.000")
 _DURATION = re.compile(
     r"P(?=[0-9T])(?:([0-9]{1,4})Y)?(?:([0-9]{1,4})M)?(?:([0-9]{1,4})W)?(?:([0-9]{1,5})D)?"
     r"(?:T(?=[0-9])(?:([0-9]{1,5})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,8})S)?)?"
@@ -19,14 +20,13 @@ _DURATION = re.compile(
 @lru_cache(maxsize=256)  # one instant is told of many things
 def iso(at: datetime) -> str:
     """Write an aware datetime as `YYYY-MM-DDTHH:MM:SSZ`, cut to the second. ValueError for a naive one."""
-    return f"{_utc(at):%Y-%m-%dT%H:%M:%S}Z"
+    return _utc(at).isoformat(timespec="seconds")[:_STAMPED] + "Z"
 
 
 @lru_cache(maxsize=256)
 def iso_ms(at: datetime) -> str:
     """Write an aware datetime as `YYYY-MM-DDTHH:MM:SS.mmmZ`, cut to the millisecond. ValueError for a naive one."""
-    utc = _utc(at)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return _utc(at).isoformat(timespec="milliseconds")[:_STAMPED_MS] + "Z"
 
 
 def parse(text: object, *, field: str) -> datetime:

@@ -17,8 +17,9 @@ from sqlmodel import Session, col, func, or_, select
 from crm_core.gateway import touchpoints
 from issuer.settling import WITH_RECEIPT, Settling
 from protocol import times
-from redaction.disposition import DONE, STEPS, Job, LapseRow
+from redaction.disposition import DONE, STEPS, Job
 from redaction.downstream import NoticeRow
+from redaction.due import LapseRow
 from redaction.rotation import Rotation
 from redaction.status import BY_AN_ACT
 from redaction.tally import COUNTED, WINDOW, Link, Minute, Tally, between

@@ -15,7 +15,7 @@ from protocol import canonical, certificate, event, proof, times
 from protocol.consent import Reference, SubjectId, fresh_id
 from protocol.did import Did
 from protocol.errors import EvidenceError
-from redaction import crash, disposition, downstream, telling
+from redaction import crash, disposition, downstream, oath, telling
 from redaction.disposition import DONE, DROPPED, Fate, Task
 from redaction.downstream import NoticeRow
 from redaction.pace import Pace
@@ -118,7 +118,7 @@ def _prove(session: Session, platform: Platform, tasks: Sequence[Task]) -> list[
                 raise EvidenceError("not_kept", "nobody told that this field is kept")
             proved.append(task)
             continue
-        dropped = disposition.sworn(task, task.fates, known)
+        dropped = oath.sworn(task, task.fates, known)
         if dropped is None:
             raise _not_dropped()
         keys.add((dropped.bucket, dropped.epoch))
@@ -255,7 +255,7 @@ def supplement(session: Session, platform: Platform, id_: str, at: datetime) -> 
 
 _ENROLLED: Final = (
     select(Credential.subject, Credential.did)
-    .where(col(Credential.subject).in_(bulk.these()), Credential.kind == bindparam("kind"))
+    .where(col(Credential.subject).in_(bulk.these()), bulk.beside(col(Credential.kind)) == bindparam("kind"))
     .order_by(col(Credential.at))
 )
 _TAKEN: Final = select(Credential.id).where(col(Credential.id).in_(bulk.these()))

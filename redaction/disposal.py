@@ -19,11 +19,11 @@ from crm_core.seal import Value
 from issuer.catalogue import Catalogue
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, crash, disposition, judge, looking, plan, seal, shred, survivors
+from redaction import archive, crash, disposition, drafting, judge, looking, plan, seal, shred, survivors
 from redaction.disposition import DROPPED, JOURNALLED, PLANNED, RESEALED, Fate, Task
+from redaction.drafting import Draft
 from redaction.looking import Proofs, Resting
 from redaction.pace import Pace
-from redaction.plan import Draft
 from redaction.seal import Boxes
 from redaction.shred import Losing
 from runtime.keyring import KeyGone
@@ -63,7 +63,7 @@ def at_once(platform: Platform, drafts: Sequence[Draft], proofs: Proofs, *, pace
     known = {one.subject: one for one in drafts}
     ahead = _ahead(platform, [one.task for one in drafts if one.task], {one.subject: one.rest for one in drafts})
     with plan.deciding(platform) as session, (pace or Pace.free()).held(len(drafts)):
-        free, at = plan.free_of(session, list(known)), platform.clock.now()
+        free, at = drafting.free_of(session, list(known)), platform.clock.now()
         tasks, seen = plan.decided(session, platform, proofs, free, at, drafts=known)
         state = State(seen.rest, {whose: [*rows] for whose, rows in seen.archived.items()})
         done = _dispose(session, platform, tasks, (), state=state, ahead=ahead, at=at)
@@ -90,6 +90,7 @@ def dispose(
     with platform.database.read() as session:
         tasks = disposition.at_step(session, jobs, PLANNED)
         rest = looking.resting(session, [task.subject for task in tasks])
+    platform.keyring.warm({task.bucket for task in tasks})
     ahead = _ahead(platform, tasks, rest)
     with platform.database.write("keeper") as session, (pace or Pace.free()).held(len(jobs)):
         planned = disposition.at_step(session, jobs, PLANNED)
@@ -162,7 +163,6 @@ def _after() -> None:
 def _ahead(platform: Platform, tasks: Sequence[Task], rest: Mapping[SubjectId, Resting]) -> Ahead:
     """What fails here is left out: it fails under the lock, if it has to."""
     crash.point("seal.before")
-    platform.keyring.warm({task.bucket for task in tasks})
     wanted: list[seal.Wanted] = []
     left: dict[str, shred.Made] = {}
     for task in tasks:

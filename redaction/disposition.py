@@ -5,15 +5,12 @@ job per subject is open at a time (a partial unique index), and a field has one 
 """
 
 import hashlib
-import json
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from dataclasses import field as member
-from datetime import datetime
 from functools import lru_cache
-from operator import attrgetter
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Index, UniqueConstraint, Update, bindparam, insert, text, update
@@ -21,15 +18,11 @@ from sqlalchemy import select as columns
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, func, select
 
-from issuer.catalogue import Catalogue
-from protocol import canonical, times
 from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
-from redaction import fate, terms
+from redaction import fate
 from redaction.fate import DESTROYED, DONE, PLANNED, RESTORED, Fate
-from redaction.lapse import Lapse, fresh
 from runtime import bulk
-from runtime.journal import Dropped
 from runtime.platform import Platform
 
 __all__ = ["DESTROYED", "DONE", "DROPPED", "JOURNALLED", "PLANNED", "RESEALED", "RESTORED", "STEPS", "Fate"]
@@ -39,20 +32,6 @@ JOURNALLED: Final = "journalled"  # archived; survivors under the next generatio
 DROPPED: Final = "dropped"  # the old bucket key is destroyed and every opener has let go of it
 # PLANNED: decided, nothing done; DONE: certificate issued
 STEPS: Final = (PLANNED, RESEALED, JOURNALLED, DROPPED, DONE)
-
-Action = Literal["keep", "seal", "shred"]
-
-
-class LapseRow(SQLModel, table=True):
-    """How far a subject's standing has been looked at, and when to look again without being told."""
-
-    __tablename__ = "lapse"
-
-    subject: str = Column(primary_key=True)
-    done_version: int  # every change of standing up to this one was looked at, its dispositions planned
-    next_at: str | None = Column(default=None, index=True)  # when a ground runs out by itself
-    retry_at: str | None = None  # not before this: the evidence could not be believed
-    error: str | None = None  # stable code of why
 
 
 class Job(SQLModel, table=True):
@@ -94,75 +73,6 @@ class Job(SQLModel, table=True):
     planned: int = 0  # fields that were not carried out yet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
-    """The disposition of one field.
-
-    `ground` is the credential that holds a kept field; `legal_ground` is the catalogue's: what an archive rests on.
-    """
-
-    field: Field
-    action: Action
-    causes: tuple[GroundId, ...]
-    ground: GroundId | None = None
-    legal_ground: str | None = None
-    period: str | None = None
-    destroy_by: datetime | None = None
-
-
-def decide(
-    found: Lapse, catalogue: Catalogue, told: Mapping[Field, Collection[GroundId]], at: datetime
-) -> tuple[Decided, ...]:
-    """The disposition of each lapsed field as the catalogue says. Pure.
-
-    `told` holds the ended grounds for which a field was already said to be kept: that is said once. Sealing needs a
-    named ground, a period and a destroy-by date, keeping needs a named ground; without them the field is shredded, as
-    is one that the catalogue no longer knows (PIPL art. 47).
-    """
-    decided = [
-        Decided(field=item.field, action="keep", causes=item.causes, ground=item.ground)
-        for item in fresh(found.held, told)
-    ]
-    for bare in found.bare:
-        one = of_bare(bare.field, bare.causes, catalogue, at)
-        if one.action == "keep":
-            news = tuple(cause for cause in bare.causes if cause not in told.get(bare.field, ()))
-            if not news:
-                continue
-            one = replace(one, causes=news)
-        decided.append(one)
-    return tuple(sorted(decided, key=lambda one: one.field))
-
-
-def of_bare(field: Field, causes: tuple[GroundId, ...], catalogue: Catalogue, at: datetime) -> Decided:
-    """What the catalogue says of a field that no living ground covers. Pure."""
-    entry = catalogue.fields.get(field)
-    if entry is None or entry.disposition == "shred" or entry.legal_ground is None:
-        return Decided(field=field, action="shred", causes=causes)
-    if entry.disposition == "keep":
-        return Decided(field=field, action="keep", causes=causes, legal_ground=entry.legal_ground)
-    if entry.period is None or entry.destroy_after is None:
-        return Decided(field=field, action="shred", causes=causes)
-    return Decided(
-        field=field,
-        action="seal",
-        causes=causes,
-        legal_ground=entry.legal_ground,
-        period=entry.period,
-        destroy_by=_destroy_by(entry.destroy_after, at),
-    )
-
-
-@lru_cache(maxsize=64)
-def _instant(at: datetime) -> str:
-    return times.iso_ms(at)
-
-
-@lru_cache(maxsize=64)
-def _destroy_by(after: str, at: datetime) -> datetime:
-    return terms.end_of_quarter(at + times.duration(after))
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """A job as a step needs it, or one that is not stored yet; `fates` in the order of their fields."""
@@ -189,29 +99,6 @@ def id_of(platform: Platform, subject: SubjectId, generation: int) -> str:
     key = platform.keyring.secret("redaction-job")
     said = hashlib.blake2b(orjson.dumps([subject, generation]), key=key, digest_size=16).digest()
     return uuid.UUID(bytes=said, version=4).urn
-
-
-@lru_cache(maxsize=256)  # the same for most fields of a customer
-def _causes(causes: tuple[GroundId, ...]) -> str:
-    return json.dumps(causes)
-
-
-def new_fates(job: str, subject: SubjectId, decided: Iterable[Decided]) -> list[Fate]:
-    """What was decided, as the fates of a job."""
-    return [
-        Fate(
-            job,
-            subject,
-            one.field,
-            one.action,
-            _causes(one.causes),
-            ground=one.ground,
-            legal_ground=one.legal_ground,
-            period=one.period,
-            destroy_by=None if one.destroy_by is None else _instant(one.destroy_by),
-        )
-        for one in decided
-    ]
 
 
 _JOB: Final = SQLModel.metadata.tables["redaction_job"]
@@ -267,17 +154,8 @@ def told(session: Session, subject: SubjectId) -> dict[Field, frozenset[GroundId
     causes: dict[Field, frozenset[GroundId]] = {}
     for one in of_subject(session, subject):
         if one.action == "keep":
-            causes[one.field] = causes.get(one.field, frozenset()) | frozenset(map(GroundId, said(one.causes)))
+            causes[one.field] = causes.get(one.field, frozenset()) | frozenset(map(GroundId, fate.said(one.causes)))
     return causes
-
-
-def said(causes: str) -> list[Any]:
-    """The grounds that a row names as its causes."""
-    try:
-        told = json.loads(causes)
-    except (ValueError, TypeError):
-        return []
-    return told if isinstance(told, list) else []
 
 
 _SAYING_KEPT: Final = select(Job.subject).where(col(Job.subject).in_(bulk.these()), Job.kept > bindparam("least"))
@@ -313,7 +191,7 @@ def open_job(session: Session, subject: SubjectId) -> Job | None:
 
 _TASKS: Final = (
     columns(*(_JOB.c[name] for name in _OF_TASK), _JOB.c.fates)
-    .where(_JOB.c.id.in_(bulk.these()), _JOB.c.step == bindparam("at"))
+    .where(_JOB.c.id.in_(bulk.these()), bulk.beside(_JOB.c.step) == bindparam("at"))
     .order_by(_JOB.c.id)
 )
 
@@ -363,76 +241,6 @@ def rewrite(session: Session, job: Job, fates: Collection[Fate]) -> None:
     for name, count in fate.counts(fates).items():
         setattr(job, name, count)
     session.add(job)
-
-
-_by_field: Final = attrgetter("field")
-_facts: Final = attrgetter("ground", "legal_ground", "period", "destroy_by", "digest")
-
-
-def facts(task: Task | Job, rows: Iterable[Fate]) -> dict[str, Any]:
-    """What the certificate of a job that drops a data key is to say, as the journal keeps it: rows are only a copy.
-
-    An empty text stands for what there is not.
-    """
-    items = [
-        [one.field, one.action, one.causes, *(text or "" for text in _facts(one))]
-        for one in sorted(rows, key=_by_field)
-    ]
-    return {"cause": task.cause, "cause_id": task.cause_id, "items": items}
-
-
-def digest_of(told: Mapping[str, Any]) -> str:
-    """The digest of what a job's certificate is to say."""
-    return _digest(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
-
-
-@lru_cache(maxsize=4096)  # who drops a key soon looks whether its row still says so
-def _digest(data: bytes) -> str:
-    return canonical.digest(data)
-
-
-def sworn(task: Task | Job, rows: Iterable[Fate], dropped: Sequence[Dropped]) -> Dropped | None:
-    """Which of what the journal knows of the job the rows say, the newest first; None: none of it."""
-    if not dropped:
-        return None
-    said = digest_of(facts(task, rows))
-    return next((one for one in dropped if (one.subject, one.facts) == (task.subject, said)), None)
-
-
-def put_back(session: Session, claim: Mapping[str, Any]) -> None:
-    """A job with its dispositions as the journal's entry of what it dropped has them; resealed, no further."""
-    version = int(claim["version"])
-    taken = select(func.max(Job.round)).where(Job.subject == claim["subject"], Job.version == version)
-    last = session.exec(taken).one()
-    job = Job(
-        id=claim["job"],
-        subject=claim["subject"],
-        version=version,
-        round=0 if last is None else last + 1,
-        step=RESEALED,
-        cause=claim["told"]["cause"],
-        cause_id=claim["told"]["cause_id"],
-        ended_at=claim["ended_at"],
-        planned_at=claim["planned_at"],
-        bucket=claim["bucket"],
-        generation=claim["generation"],
-        epoch=claim["epoch"],
-        fates="{}",
-    )
-    fates = [
-        Fate(
-            job.id,
-            SubjectId(job.subject),
-            Field(field),
-            action,
-            causes,
-            PLANNED if action == "shred" else DONE,
-            *(text or None for text in more),
-        )
-        for field, action, causes, *more in claim["told"]["items"]
-    ]
-    rewrite(session, job, fates)
-    session.flush()
 
 
 def of_job(session: Session, job_id: str) -> list[Fate]:

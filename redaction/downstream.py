@@ -199,7 +199,7 @@ def every(session: Session, platform: Platform, at: datetime, *, open_only: bool
 
 
 _UNNAMED: Final = select(NoticeRow.subject).where(
-    col(NoticeRow.subject).in_(bulk.these()), col(NoticeRow.certificate).is_(None)
+    col(NoticeRow.subject).in_(bulk.these()), bulk.beside(col(NoticeRow.certificate)).is_(None)
 )
 
 

@@ -1,11 +1,14 @@
 """Fates: what becomes of each lapsed field of a job. They rest packed in the job's own row, one JSON object by field.
 
-A row's word is never believed (`judge`, `disposition.sworn`); so what is unreadable here is read as what does no harm:
+A row's word is never believed (`judge`, `oath.sworn`); so what is unreadable here is read as what does no harm:
 a field that is still to be shredded, which the evidence then confirms or puts right.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from dataclasses import fields as members
+from operator import attrgetter
 from typing import Any, Final
 
 import orjson
@@ -49,17 +52,25 @@ _NAMES: Final = frozenset(
     {"action", "state", "causes", "ground", "legal_ground", "period", "destroy_by", "digest", "at", "event"}
 )
 _MORE: Final = ("ground", "legal_ground", "period", "destroy_by", "digest", "at", "event")
+_more: Final = attrgetter(*_MORE)
+
+
+_all: Final = attrgetter(*(one.name for one in members(Fate)))
+
+
+def copies(fates: Iterable[Fate]) -> list[Fate]:
+    """Others that say the same."""
+    return [Fate(*_all(one)) for one in fates]
 
 
 def pack(fates: Iterable[Fate]) -> str:
     """The fates of a job as they rest."""
     packed: dict[str, dict[str, str]] = {}
     for one in fates:
-        packed[one.field] = told = {"action": one.action, "state": one.state, "causes": one.causes}
-        for name in _MORE:
-            value = getattr(one, name)
-            if value is not None:
-                told[name] = value
+        told = {"action": one.action, "state": one.state, "causes": one.causes}
+        packed[one.field] = told | {
+            name: text for name, text in zip(_MORE, _more(one), strict=True) if text is not None
+        }
     return orjson.dumps(packed).decode()
 
 
@@ -91,3 +102,12 @@ def counts(fates: Iterable[Fate]) -> dict[str, int]:
     for one in fates:
         found["planned" if one.state == PLANNED else _COUNTED[one.action]] += 1
     return found
+
+
+def said(causes: str) -> list[Any]:
+    """The grounds that a row names as its causes."""
+    try:
+        told = json.loads(causes)
+    except (ValueError, TypeError):
+        return []
+    return told if isinstance(told, list) else []

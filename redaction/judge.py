@@ -18,8 +18,11 @@ from issuer.settling import Settling
 from protocol import times
 from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, disposition, lapse, plan
-from redaction.disposition import DONE, PLANNED, Decided, Fate, Task, said
+from redaction import archive, deciding, drafting, lapse
+from redaction.deciding import Decided
+from redaction.disposition import DONE, PLANNED, Fate, Task
+from redaction.drafting import UNCLAIMED
+from redaction.fate import said
 from redaction.looking import Proof, Proofs
 from runtime.platform import Platform
 from verifier.grant import Grant
@@ -64,7 +67,7 @@ class _Rules:
         """What becomes of a field that no living ground covers."""
         known = self._known.get(name)
         if known is None:
-            known = self._known[name] = disposition.of_bare(name, (), self.catalogue, self.at)
+            known = self._known[name] = deciding.of_bare(name, (), self.catalogue, self.at)
         return replace(known, causes=causes)
 
 
@@ -94,18 +97,18 @@ class _Judge:
             return None
         holder = self._holder(fate)
         if holder is not None:
-            news = _news(fate, causes) or (plan.UNCLAIMED,)
+            news = _news(fate, causes) or (UNCLAIMED,)
             return _set(fate, Decided(field=fate.field, action="keep", causes=news, ground=holder))
         if causes:
             decided = self.rules.of_bare(fate.field, causes)
             if fate.action == "keep" != decided.action:
                 _refuse_in_flight(self.session, self.task.subject)
             return _set(fate, decided)
-        return _set(fate, Decided(field=fate.field, action="shred", causes=(plan.UNCLAIMED,)))
+        return _set(fate, Decided(field=fate.field, action="shred", causes=(UNCLAIMED,)))
 
     def _unclaimed(self, fate: Fate) -> bool:
         """Whether the row says that no ground ever came, and the value's day has come: by the event that brought it."""
-        told = said(fate.causes) == [plan.UNCLAIMED]
+        told = said(fate.causes) == [UNCLAIMED]
         return told and fate.field in recall.due(self.session, self.task.subject, self.rules.at)
 
     def _holder(self, fate: Fate) -> GroundId | None:
@@ -119,11 +122,11 @@ class _Judge:
 
 def _named(task: Task, proof: Proof, fates: Sequence[Fate], at: datetime) -> Task:
     """The job with the ground that ended last, as the evidence tells it."""
-    lost = {GroundId(cause) for told in {fate.causes for fate in fates} for cause in said(told)} - {plan.UNCLAIMED}
+    lost = {GroundId(cause) for told in {fate.causes for fate in fates} for cause in said(told)} - {UNCLAIMED}
     if lost:
-        ended_at, cause_id, cause = plan.ending(proof.evidence, proof.grants, lost, at)
+        ended_at, cause_id, cause = drafting.ending(proof.evidence, proof.grants, lost, at)
     else:
-        ended_at, cause_id, cause = at, plan.UNCLAIMED, plan.UNCLAIMED
+        ended_at, cause_id, cause = at, UNCLAIMED, UNCLAIMED
     if (cause, cause_id) == (task.cause, task.cause_id) or not fates:
         return task
     return replace(task, cause=cause, cause_id=cause_id, ended_at=times.iso_ms(ended_at))

@@ -19,8 +19,8 @@ from issuer.credentials import Standing
 from issuer.evidence import Evidence
 from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, disposition, downstream, lapse
-from redaction.disposition import Decided
+from redaction import archive, deciding, disposition, downstream, lapse
+from redaction.deciding import Decided
 from redaction.lapse import Lapse
 from runtime import bulk
 from runtime.platform import Platform
@@ -182,7 +182,7 @@ def look(
     return Look(
         version=evidence.version,
         found=found,
-        decided=disposition.decide(found, catalogue, told, at),
+        decided=deciding.decide(found, catalogue, told, at),
         wanted=_wanted(catalogue, seen.archived.get(subject, ()), stored, grants, at),
         evidence=evidence,
         grants=grants,

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, delete, select
 
 from crm_core.records import RecordRow
 from protocol.consent import SubjectId
-from redaction import certificate, disposition
+from redaction import certificate, disposition, oath
 from redaction.disposition import DONE, Job
 from runtime.journal import Dropped
 from runtime.platform import Platform
@@ -56,7 +56,7 @@ def _missing(platform: Platform, known: Mapping[str, Sequence[Dropped]]) -> froz
 
 def _sworn(session: Session, id_: str, dropped: Sequence[Dropped]) -> bool:
     job = session.get_one(Job, id_)
-    return disposition.sworn(job, disposition.fates_of(job), dropped) is not None
+    return oath.sworn(job, disposition.fates_of(job), dropped) is not None
 
 
 def _revived(platform: Platform, id_: str, dropped: Sequence[Dropped]) -> bool:
@@ -76,7 +76,7 @@ def _revived(platform: Platform, id_: str, dropped: Sequence[Dropped]) -> bool:
             return False  # it did not come to that: what is lapsed is planned and carried out
         session.exec(delete(Job).where(col(Job.id) == id_))
         session.expire_all()
-        disposition.put_back(session, told)
+        oath.put_back(session, told)
     LOG.warning("a job that had vanished is there again")
     return True
 

@@ -14,7 +14,7 @@ from crm_core.items import Sealed
 from crm_core.records import Record
 from crm_core.seal import Value
 from protocol.consent import Field
-from redaction import disposition
+from redaction import oath
 from redaction.disposition import Fate, Task
 from redaction.looking import Resting
 from runtime.journal import DROPPED as DROPPED_ENTRY
@@ -86,7 +86,7 @@ def drop(
 
 def claim(task: Task, record: Record, gone: frozenset[Field], fates: Sequence[Fate]) -> dict[str, Any]:
     """The journal's entry of a job that drops a data key: which, of what, and what is to be certified then."""
-    told = disposition.facts(task, fates)
+    told = oath.facts(task, fates)
     return {
         "kind": DROPPED_ENTRY,
         "job": task.id,
@@ -99,7 +99,7 @@ def claim(task: Task, record: Record, gone: frozenset[Field], fates: Sequence[Fa
         "ended_at": task.ended_at,
         "planned_at": task.planned_at,
         "told": told,
-        "facts": disposition.digest_of(told),
+        "facts": oath.digest_of(told),
     }
 
 

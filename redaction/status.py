@@ -11,10 +11,11 @@ from sqlmodel import Session, col, func, select
 from crm_core.records import RecordRow
 from protocol import times
 from protocol.consent import Field, SubjectId
-from redaction import archive, disposition, downstream
+from redaction import archive, disposition, downstream, fate
 from redaction.archive import Archived
-from redaction.disposition import DESTROYED, DONE, DROPPED, RESTORED, Fate, Job, LapseRow
+from redaction.disposition import DESTROYED, DONE, DROPPED, RESTORED, Fate, Job
 from redaction.downstream import NoticeRow
+from redaction.due import LapseRow
 from redaction.officers import ArchiveRequest
 from redaction.rotation import Rotation
 from runtime.keyring import BUCKETS
@@ -111,7 +112,7 @@ def _standing(row: Fate, job: Job, archived: Archived | None) -> FieldStanding:
         disposition=row.action,
         at=row.at,
         certificate=job.id if job.step == DONE else None,
-        causes=tuple(map(str, disposition.said(row.causes))),
+        causes=tuple(map(str, fate.said(row.causes))),
         ground=row.ground,
         legal_ground=row.legal_ground,
         period=row.period,

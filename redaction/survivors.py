@@ -7,6 +7,7 @@ and those of before the shred do not. Of a customer the newest entry counts.
 import base64
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlmodel import Session, select
@@ -16,11 +17,14 @@ from crm_core.items import ItemId, Sealed
 from crm_core.records import Record
 from protocol import times
 from protocol.consent import SubjectId
+from redaction import archive
 from redaction.archive import Archived
 from runtime.platform import Platform
 
 KIND = "survivors"
 _NOT_KEPT = {"id", "wanted_by", "wanted_at", "waiting"}
+_KEPT = tuple(name for name in archive.COLUMNS if name not in _NOT_KEPT)
+_kept = itemgetter(*_KEPT)
 
 
 def entry(record: Record, own: Iterable[Sealed], archived: Iterable[Mapping[str, Any]], at: datetime) -> dict[str, Any]:
@@ -100,8 +104,8 @@ def put(session: Session, record: Record, sealed: list[Sealed] | None) -> None:
 
 
 def _boxed(row: Mapping[str, Any]) -> dict[str, Any]:
-    told = ((name, value) for name, value in row.items() if name not in _NOT_KEPT)
-    return {name: _text(value) if isinstance(value, bytes) else value for name, value in told}
+    values = zip(_KEPT, _kept(row), strict=True)
+    return {name: _text(value) if type(value) is bytes else value for name, value in values}
 
 
 def _binary() -> set[str]:

@@ -22,7 +22,7 @@ from issuer.settling import Settling
 from protocol import times
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from redaction import disposition, looking, plan, retell, revive
+from redaction import disposition, due, looking, plan, retell, revive
 from redaction.disposition import (
     DONE,
     DROPPED,
@@ -32,8 +32,8 @@ from redaction.disposition import (
     STEPS,
     Fate,
     Job,
-    LapseRow,
 )
+from redaction.due import LapseRow
 from redaction.looking import Proof
 from runtime import keyring
 from runtime.platform import Platform
@@ -104,7 +104,7 @@ def _hidden(
 ) -> list[SubjectId]:
     """Those of the subjects for whom there is something to do that nobody would look at."""
     at = platform.clock.now()
-    waits = plan.waiting(session)
+    waits = due.waiting(session)
     found = []
     for evidence in grounds.collect(session, subjects):
         row = session.get(LapseRow, evidence.subject)

@@ -23,14 +23,17 @@ def tell(session: Session, kind: str, told: Sequence[Told], at: datetime) -> Non
     by_field: dict[Field, list[Told]] = {}
     for fate, data in told:
         by_field.setdefault(fate.field, []).append((fate, data))
-    for field, ones in sorted(by_field.items()):
+    fields = sorted(by_field)
+    events = []
+    for field in fields:
+        ones = by_field[field]
         records = [
             (fate.subject, {"field": field, "job": fate.job} | {n: v for n, v in data.items() if v is not None})
             for fate, data in ones
         ]
-        key = f"{kind}:{name([fate.job for fate, _ in ones])}:{field}"
-        event = outbox.emit(session, kind, at=at, records=records, key=key)
-        for fate, _ in ones:
+        events.append(outbox.Told(kind, records, f"{kind}:{name([fate.job for fate, _ in ones])}:{field}"))
+    for field, event in zip(fields, outbox.emit_all(session, events, at=at), strict=True):
+        for fate, _ in by_field[field]:
             fate.event = event
 
 

@@ -24,9 +24,9 @@ from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
 from redaction import archive, certificate, disposal, ending, plan, restore, revive, rotation
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job
+from redaction.drafting import Draft
 from redaction.looking import Proofs
 from redaction.pace import Pace
-from redaction.plan import Draft
 from redaction.sweep import Sweep
 from redaction.watch import Watch
 from runtime.clock import ClockError
@@ -179,6 +179,8 @@ def _amass(
     while True:
         proofs = Proofs(platform, catalogue)
         some, drafts, more = plan.look_due(platform, catalogue, proofs) if look else (0, [], False)
+        with suppress(*FAILURES):  # all at once; a key that cannot be had fails where it is needed
+            platform.keyring.warm({one.task.bucket for one in drafts if one.task})
         some += sum(_at_once(platform, catalogue, ones, proofs) for ones in _until(stop, _DISPOSING.some(drafts)))
         failed += _advance(platform, catalogue, proofs, stop)
         planned, looked = planned + some, looked + plan.BATCH

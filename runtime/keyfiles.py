@@ -4,8 +4,9 @@ import fcntl
 import os
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 _THREADS = 8  # that wait for the disk at once: it takes them together
@@ -90,8 +91,19 @@ def _side_by_side(act: Callable[..., None], *arguments: Collection[object]) -> N
         for one in work:
             act(*one)
         return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(share, range(threads)))
+    shares = [_pool().submit(share, number) for number in range(threads)]
+    wait(shares)
+    for ended in shares:
+        ended.result()
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ThreadPoolExecutor:
+    """Threads that live on: to begin and end eight of them costs as much as to write four files."""
+    return ThreadPoolExecutor(_THREADS, "fieldgrant-files")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of these threads
 
 
 def destroy(path: Path) -> None:

@@ -53,6 +53,7 @@ class KeyRing:
         self._directory, self._root = directory, root
         self._buckets = str(directory / "buckets")
         self._mutex = threading.RLock()
+        self._last: dict[int, int] = {}  # by bucket: its newest epoch as we saw it last
         self._secrets: dict[tuple[str, str], bytes] = {}
         self._held: dict[openers.Held, AESGCM] = {}
         self._unwrapped: dict[openers.Held, dict[Hashable, AESGCM]] = {}
@@ -140,12 +141,20 @@ class KeyRing:
     def current(self, bucket: int) -> tuple[int, AESGCM]:
         """The newest epoch of a bucket and its key, which wraps new data keys. Epoch 1 is made at first use."""
         while True:
-            known = self.epochs(bucket)
-            epoch = known[-1] if known else self._make_epoch(bucket, after=0)
+            epoch = self._newest(bucket) or self._make_epoch(bucket, after=0)
             try:
                 return epoch, self.opener(bucket, epoch)
             except KeyGone:
                 continue  # rotated and destroyed between the two looks: there is a newer one
+
+    def _newest(self, bucket: int) -> int:
+        """The newest epoch, 0 before the first. Epochs follow each other: to look for the next one is less than to
+        list all of them, and this is asked for every record that is written.
+        """
+        known = self._last.get(bucket, 0)
+        if not known or exists(self._file(bucket, known + 1)) or not exists(self._file(bucket, known)):
+            known = self._last[bucket] = max(self.epochs(bucket), default=0)
+        return known
 
     def opener(self, bucket: int, epoch: int) -> AESGCM:
         """The key of one epoch. Raises KeyGone when it was destroyed, RootError."""

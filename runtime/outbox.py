@@ -5,15 +5,15 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Column, Integer, LargeBinary, Row, Text, bindparam, insert
-from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from protocol import canonical, event
 from protocol.consent import SubjectId
-from runtime import dialect
+from runtime import bulk, dialect
 from runtime.clock import instant, iso
 from runtime.outbox_chain import AFTER_COMMIT, INFO, START, Chain, Flaw, Link
 
@@ -42,7 +42,8 @@ _TABLE = SQLModel.metadata.tables["outbox"]
 _LINK = "outbox-link"  # in a session: the newest row, as its transaction sees it
 _INSERT = insert(_TABLE).inline()
 _NUMBERED = insert(_TABLE).returning(_TABLE.c.id)
-_KNOWN = select(Outbox.event_id).where(col(Outbox.key) == bindparam("key"))
+_KNOWN = select(Outbox.key, Outbox.event_id).where(col(Outbox.key).in_(bulk.these()))
+_LAST = select(func.last_insert_rowid())
 _NEWEST = select(Outbox.id, Outbox.mac).order_by(col(Outbox.id).desc()).limit(1)
 _MAC = select(Outbox.mac).where(col(Outbox.id) == bindparam("id"))
 _UNTIL = select(Outbox.mac).where(col(Outbox.id) <= bindparam("id")).order_by(col(Outbox.id).desc()).limit(1)
@@ -78,6 +79,15 @@ class Written:
     count: int
 
 
+class Told(NamedTuple):
+    """An event to be emitted, as `emit` takes it."""
+
+    type: str
+    records: Sequence[tuple[SubjectId | None, Mapping[str, Any]]]
+    key: str | None = None
+    header: Mapping[str, Any] = {}
+
+
 def emit(
     session: Session,
     type: str,
@@ -91,28 +101,52 @@ def emit(
 
     With a `key`, only the first emission counts and later ones return its id. ValueError for an unknown type.
     """
-    if type not in event.TYPES:
-        raise ValueError(f"unknown type of event: {type}")
-    if key is not None:
-        # The writing session holds the write lock: nobody can put the same key in between.
-        known = session.connection().execute(_KNOWN, {"key": key}).scalar()
-        if known is not None:
-            return str(known)
-    row: dict[str, Any] = {
-        "event_id": f"urn:uuid:{uuid.uuid4()}",
-        "type": type,
-        "at": iso(at),
-        "header": canonical.jcs(dict(header or {})).decode(),
-        "records": canonical.jcs([{"subject": subject, "data": dict(data)} for subject, data in records]).decode(),
-        "salts": secrets.token_bytes(SALT * len(records)),
-        "key": key,
-    }
-    session.flush()  # what the event tells of comes first: an error there must not look like one of the event
+    return emit_all(session, [Told(type, records, key, header or {})], at=at)[0]
+
+
+def emit_all(session: Session, events: Sequence[Told], *, at: datetime) -> list[str]:
+    """Add several events to the session's transaction, as `emit` does each; their ids."""
+    # The writing session holds the write lock: nobody can put the same key in between.
+    keys = [one.key for one in events if one.key is not None]
+    known: dict[str | None, str] = dict(bulk.rows(session, _KNOWN, keys))
+    session.flush()  # what the events tell of comes first: an error there must not look like one of an event
     chain: Chain | None = session.info.get(INFO)
-    row["prev"] = _before(session, chain, at).mac
-    row["mac"] = (chain or _UNKEYED).mac(row)
-    session.info[_LINK] = Link(_add(session, row), row["mac"])
-    return str(row["event_id"])
+    rows: list[dict[str, Any]] = []
+    ids: list[str] = []
+    for one in events:
+        if one.type not in event.TYPES:
+            raise ValueError(f"unknown type of event: {one.type}")
+        if one.key in known:
+            ids.append(known[one.key])
+            continue
+        row: dict[str, Any] = {
+            "event_id": f"urn:uuid:{uuid.uuid4()}",
+            "type": one.type,
+            "at": iso(at),
+            "header": canonical.jcs(dict(one.header)).decode(),
+            "records": canonical.jcs([{"subject": whose, "data": dict(data)} for whose, data in one.records]).decode(),
+            "salts": secrets.token_bytes(SALT * len(one.records)),
+            "key": one.key,
+            "prev": rows[-1]["mac"] if rows else _before(session, chain, at).mac,
+        }
+        row["mac"] = (chain or _UNKEYED).mac(row)
+        rows.append(row)
+        ids.append(row["event_id"])
+        if one.key is not None:
+            known[one.key] = row["event_id"]
+    if rows:
+        session.info[_LINK] = Link(_add_all(session, rows), rows[-1]["mac"])
+    return ids
+
+
+def _add_all(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
+    """The last one's number."""
+    if not dialect.is_sqlite(session):
+        return [_add(session, row) for row in rows][-1]
+    if bulk.execute(session, _INSERT, rows) != len(rows):
+        raise RuntimeError("the outbox took not every event")
+    ((number,),) = bulk.asked(session, _LAST)
+    return int(number)
 
 
 def _add(session: Session, row: Mapping[str, Any]) -> int:
@@ -133,8 +167,8 @@ def _before(session: Session, chain: Chain | None, at: datetime) -> Link:
     known: Link | None = session.info.get(_LINK)
     if known is not None:
         return known
-    newest = session.connection().execute(_NEWEST).first()
-    link = START if newest is None else Link(newest.id, newest.mac)
+    newest = bulk.asked(session, _NEWEST)
+    link = Link(*newest[0]) if newest else START
     session.info[_LINK] = link
     if chain is None:
         return link
@@ -155,8 +189,7 @@ def _lost(session: Session, chain: Chain, newest: Link) -> Link | None:
     head = chain.head
     if head in (START, newest):
         return None
-    mac = session.connection().execute(_MAC, {"id": head.id}).scalar()
-    return None if mac == head.mac else head
+    return None if list(bulk.asked(session, _MAC, id=head.id)) == [(head.mac,)] else head
 
 
 def lost(session: Session) -> bool:

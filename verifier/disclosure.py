@@ -112,7 +112,8 @@ def of_subject(session: Session, subject: SubjectId, *, untold: bool = False) ->
     ]
 
 
-_UNTOLD = select(TABLE.c.subject).where(TABLE.c.subject.in_(bulk.these()), TABLE.c.told_by.is_(None)).distinct()
+_NOBODY = bulk.beside(TABLE.c.told_by).is_(None)
+_UNTOLD = select(TABLE.c.subject).where(TABLE.c.subject.in_(bulk.these()), _NOBODY).distinct()
 
 
 def untold(session: Session, subjects: Sequence[SubjectId]) -> frozenset[str]:

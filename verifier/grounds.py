@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
+from sqlalchemy import or_
 from sqlalchemy import select as sql_select
 from sqlmodel import Session, SQLModel, col, select
 
@@ -71,7 +72,7 @@ _STANDINGS = select(Standing.subject, Standing.version).where(col(Standing.subje
 # columns, no objects: of each customer there are several
 _OWN = (
     sql_select(*_TABLE.c)
-    .where(_TABLE.c.subject.in_(bulk.these()), _TABLE.c.kind.in_(_OF_A_SUBJECT))
+    .where(_TABLE.c.subject.in_(bulk.these()), or_(*(bulk.beside(_TABLE.c.kind) == kind for kind in _OF_A_SUBJECT)))
     .order_by(_TABLE.c.at, _TABLE.c.id)
 )
 
@@ -82,8 +83,9 @@ def collect(session: Session, subjects: Sequence[SubjectId]) -> list[Evidence]:
     # one that is no number somebody else wrote: it is below every floor
     versions = {subject: version if type(version) is int else -1 for subject, version in standings}
     by_subject: dict[str, dict[str, list[StoredCredential]]] = {}
-    for row in bulk.found(session, _OWN, subjects):
-        by_subject.setdefault(row.subject, {}).setdefault(row.kind, []).append(stored(row))
+    for row in bulk.rows(session, _OWN, subjects):
+        one = StoredCredential._make(row)
+        by_subject.setdefault(one.subject, {}).setdefault(one.kind, []).append(one)
     named = (
         select(GroundSubject.subject, Credential)
         .join(Credential, col(Credential.id) == col(GroundSubject.ground_id))

@@ -53,10 +53,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("job", "field"),
     )
     with op.batch_alter_table("archive", schema=None) as batch_op:
+        batch_op.create_index(
+            "archive_wanted",
+            ["wanted_by"],
+            unique=False,
+            sqlite_where=sa.text("wanted_by IS NOT NULL"),
+            postgresql_where=sa.text("wanted_by IS NOT NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_archive_archive_key"), ["archive_key"], unique=False)
-        batch_op.create_index(batch_op.f("ix_archive_digest"), ["digest"], unique=False)
         batch_op.create_index(batch_op.f("ix_archive_subject"), ["subject"], unique=False)
-        batch_op.create_index(batch_op.f("ix_archive_wanted_by"), ["wanted_by"], unique=False)
 
     op.create_table(
         "archive_request",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from redaction import plan, revive
+from redaction import drafting, revive
 from redaction.disposition import DONE, Job
 from runtime import keyring
 from runtime.clock import FixedClock
@@ -55,7 +55,7 @@ def planted(world: World, who: Customer, kind: str = "certificate") -> str:
 
 def unclaimed() -> str:
     """What a job would say of a value that no ground ever came for."""
-    return json.dumps({"action": "shred", "state": "planned", "causes": json.dumps([plan.UNCLAIMED])})
+    return json.dumps({"action": "shred", "state": "planned", "causes": json.dumps([drafting.UNCLAIMED])})
 
 
 @pytest.mark.parametrize("kind", ["certificate", "ask"])

@@ -13,7 +13,7 @@ import pytest
 from issuer import settling
 from issuer import worker as desk_worker
 from protocol import canonical
-from redaction import plan
+from redaction import due
 from runtime import crash
 from tests.attacks.house import CITY, GIVEN, House, Signed, built
 
@@ -93,7 +93,7 @@ def test_planted_rows_are_put_aside_by_name_and_the_others_are_settled(
     desk_worker.run_once(house.own.registry)
     assert len(refused(house)) == len(SHAPES)
     with house.platform.database.read() as session:
-        assert house.people[0].subject not in plan.waiting(session)
+        assert house.people[0].subject not in due.waiting(session)
 
 
 def test_many_planted_rows_keep_nobody_waiting_for_long(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

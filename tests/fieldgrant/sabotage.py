@@ -31,7 +31,7 @@ from issuer.credentials import Credential
 from issuer.desk import Desk
 from protocol import event
 from protocol.consent import Field, SubjectId
-from redaction import restore, rotation, shred
+from redaction import restore, rewrapping, shred
 from redaction.archive import Archived
 from redaction.looking import Resting
 from redaction.shred import Losing
@@ -298,7 +298,7 @@ def shredding_skipped() -> None:
         return told
 
     # and the rotation wraps the data key anew that the journal says is gone
-    shred.drop, rotation._refuse_dropped = pretend, lambda *_: None
+    shred.drop, rewrapping._refuse_dropped = pretend, lambda *_: None
 
 
 # -- step 7: sealed fields come back, shredded ones never

@@ -21,8 +21,8 @@ from issuer import catalogue as catalogues
 from issuer.credentials import Credential
 from redaction import archive, disposal, revive, worker
 from redaction.archive import Archived
+from redaction.drafting import Draft
 from redaction.looking import Proofs
-from redaction.plan import Draft
 from redaction.rotation import Rotation
 from runtime import crash
 from runtime.platform import Platform

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from crm_core import records
 from protocol.errors import EvidenceError
-from redaction import certificate, disposal, ending, restore, rotation
+from redaction import certificate, disposal, ending, restore, rewrapping, rotation
 from redaction.archive import Archived
 from runtime import crash
 from runtime.clock import FixedClock
@@ -87,7 +87,7 @@ def certifying(home: Path, point: str | None, limit: float = SHORT) -> None:
 def rotating(home: Path, point: str | None, limit: float = SHORT) -> None:
     """Keys are said to be moved; nobody looks again before the old ones are destroyed."""
     moved = "UPDATE rotation SET rewrapped_at = began_at WHERE rewrapped_at IS NULL"
-    marking(rotation, "_rewrap", moved, "rewrap.before")
+    marking(rewrapping, "rewrap", moved, "rewrap.before")
     destroy, behind = rotation._destroy, records.left_behind
 
     records.refuse_foreign = lambda *_: None

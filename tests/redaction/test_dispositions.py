@@ -15,9 +15,10 @@ from protocol import certificate, credential
 from protocol.certificate import Certificate
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, looking, plan, replica, worker
+from redaction import archive, due, looking, plan, replica, worker
 from redaction.archive import Archived
-from redaction.disposition import DONE, Job, LapseRow
+from redaction.disposition import DONE, Job
+from redaction.due import LapseRow
 from redaction.rotation import Rotation
 from runtime.clock import FixedClock
 from runtime.keyring import bucket_of
@@ -164,8 +165,8 @@ def test_a_consent_that_runs_out_lapses_without_anybody_telling(world: World, cl
     who = world.customer()
     world.consent(who, [PHONE], life=timedelta(days=1))
     settle(world)
-    (looked,) = world.rows(LapseRow)
-    assert looked.next_at is not None
+    (row,) = world.rows(LapseRow)
+    assert row.next_at is not None
     clock.advance(timedelta(days=1, seconds=1))
     settle(world)
     assert dispositions(world) == [(PHONE, "shred", DONE)]
@@ -506,5 +507,5 @@ def test_the_standing_and_no_raw_column_decides_which_subject_is_looked_at(world
     settle(world)
     with world.platform.database.read() as session:
         version = session.exec(select(Standing.version)).one()
-        assert plan.due(session, world.now()) == []
+        assert due.due(session, world.now()) == []
     assert [row.done_version for row in world.rows(LapseRow)] == [version]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from issuer.catalogue import Catalogue, FieldEntry
 from protocol.consent import Field, GroundId
-from redaction import disposition, lapse, terms
+from redaction import deciding, lapse, terms
 from redaction.lapse import Bare, Held, Lapse
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -118,7 +118,7 @@ def catalogue(*entries: FieldEntry) -> Catalogue:
 
 def decide(*entries: FieldEntry, told: dict[Field, set[GroundId]] | None = None) -> list[tuple[str, str | None]]:
     found = Lapse((Bare(A, (GroundId("g"),)),), (), None)
-    return [(one.action, one.legal_ground) for one in disposition.decide(found, catalogue(*entries), told or {}, NOW)]
+    return [(one.action, one.legal_ground) for one in deciding.decide(found, catalogue(*entries), told or {}, NOW)]
 
 
 def test_sealing_needs_a_legal_ground_a_period_and_a_destroy_by_date_else_it_is_shredding() -> None:
@@ -143,5 +143,5 @@ def test_keeping_by_catalogue_names_the_law_and_is_told_once() -> None:
 def test_the_destroy_by_date_counts_from_the_lapse() -> None:
     found = Lapse((Bare(A, (GroundId("g"),)),), (), None)
     sealing = entry(A, "seal", legal_ground="law", period="p", destroy_after="P10D")
-    (one,) = disposition.decide(found, catalogue(sealing), {}, NOW)
+    (one,) = deciding.decide(found, catalogue(sealing), {}, NOW)
     assert one.destroy_by == terms.end_of_quarter(NOW + 10 * DAY)

@@ -13,8 +13,9 @@ from sqlmodel import Session
 
 from crm_core import records, seal
 from protocol.consent import SubjectId
-from redaction import replica, rotation, status
-from redaction.rotation import HANDFUL, Rotation
+from redaction import replica, rewrapping, rotation, status
+from redaction.rewrapping import HANDFUL
+from redaction.rotations import Rotation
 from runtime.dialect import Role
 from runtime.keyring import BUCKETS
 from runtime.session import Database
@@ -144,8 +145,8 @@ class Others:
 def test_a_rotation_of_40_000_keys_holds_up_nobody_for_long(
     world: World, monkeypatch: pytest.MonkeyPatch, handful: int
 ) -> None:
-    monkeypatch.setattr(rotation, "HANDFUL", handful)
-    monkeypatch.setattr(rotation, "READ", max(handful, rotation.READ))
+    monkeypatch.setattr(rewrapping, "HANDFUL", handful)
+    monkeypatch.setattr(rewrapping, "READ", max(handful, rewrapping.READ))
     filled(world, MANY)
     epoch, others = begun(world), Others(world)
     with others.working(monkeypatch):
@@ -164,14 +165,14 @@ def test_how_far_a_rotation_has_come_can_be_seen_while_it_goes_on(
 ) -> None:
     filled(world, KEYS)
     begun(world)
-    seen, move = [], rotation._move
+    seen, move = [], rewrapping._move
 
     def looked(*more: object) -> None:
         move(*more)  # type: ignore[arg-type]
         with world.platform.database.read() as session:
             seen.append(status.progress(session).rotating[BUCKET])
 
-    monkeypatch.setattr(rotation, "_move", looked)
+    monkeypatch.setattr(rewrapping, "_move", looked)
     rotation.rotate(world.platform, [BUCKET])
     assert seen == [(moved, KEYS) for moved in range(HANDFUL, KEYS + 1, HANDFUL)]
 
@@ -194,7 +195,7 @@ def test_a_data_key_that_changes_while_it_is_wrapped_anew_stays_as_it_was_change
         new = records.load(session, subject)
     assert new is not None
     assert new.generation == 2
-    assert new.wrapped != moves[0]["now"]
+    assert new.wrapped != moves[0][1]
 
 
 def test_a_broken_replica_is_as_good_as_none(world: World) -> None:

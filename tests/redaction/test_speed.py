@@ -8,24 +8,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 from nacl.public import PrivateKey, SealedBox
-from sqlmodel import Session
+from sqlalchemy import bindparam
+from sqlmodel import Session, col, select
 
 from crm_core import records
 from crm_core.records import RecordRow
+from issuer.credentials import Credential
 from protocol.consent import Field
-from redaction import plan, rotation, status, worker
+from redaction import certificate, disposition, downstream, plan, rotation, status, worker
 from redaction.disposition import Job
 from redaction.pace import HOLD, Pace
-from redaction.rotation import HANDFUL, Rotation, handfuls
+from redaction.rewrapping import HANDFUL, handfuls
+from redaction.rotations import Rotation
+from runtime import bulk
 from runtime.dialect import Role
 from runtime.journal import Journal
 from runtime.keyring import bucket_of
 from runtime.platform import Platform
 from runtime.session import Database
 from tests.redaction.world import CITY, EMAIL, GIVEN, PHONE, VALUES, Customer, World, settle
+from verifier import disclosure, grounds
 
 PEOPLE = 24
 MANY = 60
@@ -226,3 +232,28 @@ def test_progress_is_told_as_how_much_of_how_much(world: World, monkeypatch: pyt
     with world.platform.database.read() as session:
         found = status.progress(session)
     assert (found.rotating, found.dispositions) == ({}, (0, 0))
+
+
+_ASKED = (grounds._OWN, certificate._ENROLLED, downstream._UNNAMED, disclosure._UNTOLD, disposition._TASKS)
+
+
+@pytest.mark.sqlite("EXPLAIN QUERY PLAN")
+@pytest.mark.parametrize("statement", _ASKED, ids=lambda one: str(one.froms[0]))
+def test_a_look_at_some_customers_is_not_one_at_every_row_of_a_kind(world: World, statement: Any) -> None:
+    assert searched(world, statement).partition("(")[2].split("=")[0] in {"subject", "id"}
+
+
+@pytest.mark.sqlite("EXPLAIN QUERY PLAN")
+def test_the_control_would_look_at_every_enrolment(world: World) -> None:
+    columns = Credential.subject, Credential.did
+    some, kind = col(Credential.subject).in_(bulk.these()), Credential.kind == bindparam("kind")
+    plain = select(*columns).where(some, kind).order_by(col(Credential.at))
+    assert searched(world, plain).endswith("(kind=?)"), "or the test could not fail"
+
+
+def searched(world: World, statement: Any) -> str:
+    """The first table that is looked at, by which index and columns."""
+    with world.platform.database.read() as session:
+        text, names, *_ = bulk._selecting(statement, session.get_bind().dialect)
+        looks = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", tuple("[]" for _ in names)).all()
+    return str(looks[0][-1])

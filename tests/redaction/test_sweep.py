@@ -6,7 +6,8 @@ import pytest
 from sqlmodel import Session, delete, select
 
 from redaction import plan, sweep, worker
-from redaction.disposition import DONE, Job, LapseRow
+from redaction.disposition import DONE, Job
+from redaction.due import LapseRow
 from redaction.sweep import Sweep
 from runtime.clock import FixedClock
 from tests.redaction.world import CITY, EMAIL, GIVEN, PHONE, VALUES, Customer, World, settle

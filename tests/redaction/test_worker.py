@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from crm_core import records
 from protocol import event
 from protocol.errors import EvidenceError
-from redaction import replica, rotation, status, worker
+from redaction import replica, rewrapping, rotation, status, worker
 from redaction.archive import Archived
 from redaction.disposition import RESEALED, Job
 from redaction.rotation import Rotation
@@ -66,14 +66,14 @@ def test_a_clock_that_fails_at_the_last_moment_saves_the_bucket_key(
     world, clock = doubtful
     who = world.customer()
     world.withdraw(who, world.consent(who, ALL))
-    rewrap = rotation._rewrap
+    rewrap = rewrapping.rewrap
 
     def then_break(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
         done = rewrap(platform, rows)
         clock.broken = True
         return done
 
-    monkeypatch.setattr(rotation, "_rewrap", then_break)
+    monkeypatch.setattr(rewrapping, "rewrap", then_break)
     with pytest.raises(ClockError):
         worker.run_once(world.platform, world.catalogue)
     assert world.platform.keyring.epochs(bucket_of(who.subject)) == (1, 2)
@@ -239,7 +239,7 @@ def test_a_worker_that_was_overtaken_moves_no_key_back(world: World) -> None:
     (first,) = world.rows(Rotation)
     world.withdraw(who, world.consent(who, [CITY]))
     settle(world)
-    assert rotation._rewrap(world.platform, [first]) == frozenset()
+    assert rewrapping.rewrap(world.platform, [first]) == frozenset()
     assert rotation._destroy(world.platform, [first]) == frozenset()
     with world.platform.database.read() as session:
         record = records.load(session, who.subject)
@@ -258,10 +258,10 @@ def test_a_record_that_was_wrapped_late_with_the_old_epoch_is_moved_before_its_k
     who = world.customer()
     bucket = bucket_of(who.subject)
     world.withdraw(who, world.consent(who, [PHONE]))
-    rewrap, late = rotation._rewrap, world.customer()
+    rewrap, late = rewrapping.rewrap, world.customer()
 
     def then_write(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
-        monkeypatch.setattr(rotation, "_rewrap", rewrap)
+        monkeypatch.setattr(rewrapping, "rewrap", rewrap)
         done = rewrap(platform, rows)
         # a writer that looked up the epoch before the rotation and commits after it
         with platform.database.write("owner") as session:
@@ -283,7 +283,7 @@ def test_a_record_that_was_wrapped_late_with_the_old_epoch_is_moved_before_its_k
             )
         return done
 
-    monkeypatch.setattr(rotation, "_rewrap", then_write)
+    monkeypatch.setattr(rewrapping, "rewrap", then_write)
     settle(world)
     assert world.readable(who) == {field: value for field, value in VALUES.items() if field != PHONE}
     assert world.readable(late) == VALUES
