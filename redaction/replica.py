@@ -3,11 +3,14 @@
 Rotating a bucket kills the wrapped data keys in every older backup, those of customers who withdrew nothing too. So
 before the old bucket key is destroyed, all data keys of the bucket are made durable beside the journal, wrapped under
 the new epoch. An older backup rolled forward takes cells from the journal's survivors and data keys from here.
+
+One worker at a time reads the data keys and writes them: one that stood still in between would put what it read in the
+place of what another has written since, under a key that is destroyed by then.
 """
 
 import base64
 from binascii import b2a_base64
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import orjson
@@ -23,25 +26,22 @@ _AT_ONCE = 8_000_000  # bytes of replicas made before they are written, side by 
 def write_all(platform: Platform, buckets: Sequence[tuple[int, int]], known: Collection[bytes] = ()) -> None:
     """Replace the replicas of these buckets, now under these epochs, by what the database holds; durable on return.
 
-    No lock. Each key that is not among the `known` ones has to open under its epoch: a column that only says so would
-    have the key destroyed that it rests under. Raises OSError, KeyGone, EvidenceError `bad_data_key`.
+    No lock of the database. Each key that is not among the `known` ones has to open under its epoch: a column that only
+    says so would have the key destroyed that it rests under. Raises OSError, KeyGone, EvidenceError `bad_data_key`.
     """
+    directory = _directory(platform)
+    keyfiles.make_directory(directory)
     files: dict[Path, bytes] = {}
     left = list(buckets)
-    while left:
-        with platform.database.read() as session:
-            while left and sum(map(len, files.values())) <= _AT_ONCE:
-                bucket, epoch = left.pop()
-                keys = records.wrapped_keys(session, bucket)
-                files[place(platform, bucket)] = _replica(platform, keys, bucket, epoch, known)
-        _write(files)
-        files.clear()
-
-
-def _write(files: Mapping[Path, bytes]) -> None:
-    for directory in {path.parent for path in files}:
-        keyfiles.make_directory(directory)
-    keyfiles.write_all(files)
+    with keyfiles.locked(directory / ".lock"):
+        while left:
+            with platform.database.read() as session:
+                while left and sum(map(len, files.values())) <= _AT_ONCE:
+                    bucket, epoch = left.pop()
+                    keys = records.wrapped_keys(session, bucket)
+                    files[place(platform, bucket)] = _replica(platform, keys, bucket, epoch, known)
+            keyfiles.write_all(files)
+            files.clear()
 
 
 def _replica(
@@ -79,4 +79,8 @@ def read(platform: Platform, bucket: int) -> dict[SubjectId, tuple[int, int, byt
 
 def place(platform: Platform, bucket: int) -> Path:
     """The file of a bucket: in the journal's failure domain, not the database's."""
-    return platform.settings.journal_dir / "wrapped" / f"{bucket:03d}.json"
+    return _directory(platform) / f"{bucket:03d}.json"
+
+
+def _directory(platform: Platform) -> Path:
+    return platform.settings.journal_dir / "wrapped"
