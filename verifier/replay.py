@@ -20,7 +20,7 @@ from protocol.consent import Ask, Consent, Reference, SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
 from runtime import outbox
-from runtime.journal import NARROWING, Entry
+from runtime.journal import APPROVED, NARROWING, Entry
 from runtime.platform import Platform
 from verifier.verdicts import Verdicts
 
@@ -57,7 +57,7 @@ def replay(session: Session, platform: Platform) -> Replayed:
             if (put_back := _answer(session, platform, subject, entry.body)) is not None:
                 done.given.append(put_back)
                 done.touched.add(subject)
-        elif kind == grounds.APPROVED:
+        elif kind == APPROVED:
             if covered := grounds.put_back(session, platform, entry.body):
                 done.approved.append(str(entry.body["ground"]["id"]))
                 done.touched |= set(map(SubjectId, covered))
