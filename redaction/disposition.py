@@ -19,6 +19,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, func, select
 
+from crm_core.records import Record
 from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
 from redaction import fate
@@ -105,6 +106,11 @@ def ids_of(platform: Platform, subject: SubjectId, generation: int) -> Iterator[
     for number in itertools.count():
         said = hashlib.blake2b(orjson.dumps([subject, generation, number]), key=key, digest_size=16).digest()
         yield uuid.UUID(bytes=said, version=4).urn
+
+
+def dropped(platform: Platform, record: Record) -> bool:
+    """Whether the journal knows the record's data key as dropped: whoever was to do it died, or failed, before that."""
+    return record.generation <= platform.journal.generation(record.subject)
 
 
 _JOB: Final = SQLModel.metadata.tables["redaction_job"]

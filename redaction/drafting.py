@@ -61,7 +61,7 @@ def task(platform: Platform, looked: Look, rest: Resting, ending: Ending, at: da
     ended_at, cause_id, cause = ending
     subject = looked.evidence.subject
     loses = any(one.action != "keep" for one in looked.decided)
-    drops = rest.record is not None and loses
+    drops = rest.record is not None and (loses or disposition.dropped(platform, rest.record))
     id_ = next(disposition.ids_of(platform, subject, rest.existing().generation)) if drops else fresh_id()
     return Task(
         id_,

@@ -182,6 +182,9 @@ def look(
     stored = seen.rest[subject].fields(platform)
     found = lapse.lapse(stored, grants, at)
     told = disposition.told(session, subject) if subject in seen.kept and (found.bare or found.held) else {}
+    record = seen.rest[subject].record
+    if record is not None and disposition.dropped(platform, record):
+        told = {}  # a job has to drop that key, and says of all that it keeps that it is kept
     elsewhere = downstream.due(session, subject, grants, at) if subject in seen.disclosed else []
     return Look(
         version=evidence.version,
