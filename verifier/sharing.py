@@ -1,8 +1,9 @@
-"""One place inside the gate for several reads that came at the same time: it is left when the last of them is done."""
+"""Places inside the gate: one for several reads that came at the same time, and how many reads are at work at once."""
 
 import threading
+from contextlib import suppress
 
-from verifier.drain import Hold
+from verifier.drain import Hold, Turnstile
 
 
 class Common:
@@ -52,3 +53,51 @@ class Share(Hold):
         except IndexError:
             return
         common.leave()
+
+
+class Turns:
+    """How many reads of this process are at work inside at a time; the others wait outside, and nobody for them.
+
+    They all share one interpreter: many at once end no sooner, but all of them late, and a withdrawal waits for the
+    last. Whoever is only waiting for the record's commit, or sending, is not at work. A turn is a courtesy and no lock:
+    after `patience` seconds a read goes in without one, so that reads that take long hold up nobody for longer.
+    """
+
+    def __init__(self, at_once: int, patience: float) -> None:
+        self._free, self._patience = threading.BoundedSemaphore(at_once), patience
+
+    def enter(self, turnstile: Turnstile) -> Hold:
+        """A place inside, with a turn to work in it. Raises what `Turnstile.passage` raises."""
+        free = [self._free] if self._free.acquire(timeout=self._patience) else []
+        try:
+            return _AtWork(turnstile.passage(), free)
+        except BaseException:
+            _give_back(free)
+            raise
+
+
+class _AtWork(Hold):
+    """A place and a turn: the turn ends with the work, the place when the read has been sent."""
+
+    __slots__ = ("_free", "_hold")
+
+    def __init__(self, hold: Hold, free: list[threading.BoundedSemaphore]) -> None:
+        self._places = []  # that of `hold` is its own
+        self._hold, self._free = hold, free
+
+    def held(self) -> bool:
+        return self._hold.held()
+
+    def rest(self) -> None:
+        _give_back(self._free)
+
+    def release(self) -> None:
+        try:
+            self._hold.release()
+        finally:
+            self.rest()
+
+
+def _give_back(free: list[threading.BoundedSemaphore]) -> None:
+    with suppress(IndexError):
+        free.pop().release()  # atomic: nobody gives it back twice
