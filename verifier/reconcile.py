@@ -20,6 +20,7 @@ from runtime import crash
 from runtime.journal import NARROWING, Journal
 from runtime.platform import Platform
 from verifier import allowance, grounds, quarantine, replay
+from verifier.given import KINDS, Giving
 
 _BATCH = 500
 _KINDS = ("consent", "enrolment", "ground")  # what can end, and whose end is in the journal
@@ -73,6 +74,26 @@ def startup_check(platform: Platform) -> None:
         raise Disagreement("journal_ahead", f"{detail}: run fieldgrant reconcile")
 
 
+def refuse_lost(platform: Platform, since: int) -> None:
+    """Disagreement `journal_ahead` where the database lacks answers or approved grounds of after that journal's line.
+
+    Costs what came since. Looked at under the write lock, for an entry is written before its commit.
+    """
+    if not any(one.body.get("kind") in KINDS for one in platform.journal.entries(since)):
+        return
+    lost = 0
+    with suppress(_Undone), platform.database.write() as session:
+        platform.journal.refresh()
+        given = Giving(session, platform, since=since)
+        for entry in platform.journal.entries(since):
+            given.take(entry)
+        lost = len(given.answers) + len(given.approved)
+        raise _Undone
+    if lost:
+        detail = f"the database lacks {lost} answers of customers or approved grounds"
+        raise Disagreement("journal_ahead", f"{detail}: run fieldgrant reconcile")
+
+
 class _Undone(Exception):  # noqa: N818 - rolls a look back
     """Nothing of it is kept."""
 
@@ -99,8 +120,8 @@ def reconcile(platform: Platform, catalogue: Catalogue, *, dry_run: bool = False
         compiled = allowance.compile_all(platform, catalogue)
     return Report(
         ended=tuple(replayed.ended),
-        given=tuple(replayed.given),
-        approved=tuple(replayed.approved),
+        given=tuple(replayed.given.answers),
+        approved=tuple(replayed.given.approved),
         compiled=compiled,
         lifted=tuple(lifted),
         kept=kept,
