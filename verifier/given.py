@@ -24,7 +24,6 @@ from runtime.platform import Platform
 from verifier.verdicts import Verdicts
 
 ANSWER = "answer"
-KINDS = frozenset({ANSWER, grounds.APPROVED})  # of lines that give
 
 
 class Giving:
@@ -58,6 +57,23 @@ class Giving:
         )
 
 
+def known(session: Session, entry: Entry) -> bool:
+    """Does the database have what this entry gave, if it gave anything? Nothing of it is judged."""
+    if entry.body.get("kind") == ANSWER:
+        document = _document(entry.body)
+        return document is None or session.get(Credential, document["id"]) is not None
+    if entry.body.get("kind") == grounds.APPROVED:
+        row = session.get(Credential, entry.body["ground"]["id"])
+        return row is not None and row.kind == "ground"
+    return True
+
+
+def _document(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    evidence: Mapping[str, Any] = body.get("evidence", {})
+    found: Mapping[str, Any] | None = evidence.get("consent", evidence.get("refusal"))
+    return found
+
+
 def _later(entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
     """By ask: what the journal says of it after a first answer."""
     seen, later = set[str](), dict[str, list[Entry]]()
@@ -79,8 +95,7 @@ def _answer(session: Session, platform: Platform, entry: Mapping[str, Any]) -> s
 
     None when it is there, when its customer is not, and when it does not prove itself: then nothing was given.
     """
-    evidence: Mapping[str, Any] = entry.get("evidence", {})
-    document = evidence.get("consent", evidence.get("refusal"))
+    document = _document(entry)
     standing = session.get(Standing, str(entry.get("subject", "")))
     if document is None or standing is None or session.get(Credential, document["id"]) is not None:
         return None
@@ -88,7 +103,7 @@ def _answer(session: Session, platform: Platform, entry: Mapping[str, Any]) -> s
         return None
     row, ask, given = read
     at = times.parse(entry["at"], field="at")
-    _close(session, ask, row, subject=SubjectId(row.subject), asked=evidence["ask"], at=at)
+    _close(session, ask, row, subject=SubjectId(row.subject), asked=entry["evidence"]["ask"], at=at)
     credentials.store(session, row)
     standing.version = max(standing.version, int(entry["version"]))
     session.add(standing)
@@ -105,8 +120,7 @@ def _read(
 ) -> tuple[Credential, Ask, Consent | None] | None:
     """The answer's row as the registry made it, and what it proves; None when it proves nothing."""
     evidence: Mapping[str, Any] = entry.get("evidence", {})
-    kind = "consent" if "consent" in evidence else "refusal"
-    document, asked = evidence.get(kind), evidence.get("ask")
+    kind, document, asked = "consent" if "consent" in evidence else "refusal", _document(entry), evidence.get("ask")
     if document is None or asked is None:
         return None
     subject, did = SubjectId(str(entry.get("subject", ""))), Did(document["issuer"])

@@ -19,8 +19,7 @@ from protocol.consent import SubjectId
 from runtime import crash
 from runtime.journal import NARROWING, Journal
 from runtime.platform import Platform
-from verifier import allowance, grounds, quarantine, replay
-from verifier.given import KINDS, Giving
+from verifier import allowance, given, grounds, quarantine, replay
 
 _BATCH = 500
 _KINDS = ("consent", "enrolment", "ground")  # what can end, and whose end is in the journal
@@ -77,17 +76,18 @@ def startup_check(platform: Platform) -> None:
 def refuse_lost(platform: Platform, since: int) -> None:
     """Disagreement `journal_ahead` where the database lacks answers or approved grounds of after that journal's line.
 
-    Costs what came since. Looked at under the write lock, for an entry is written before its commit.
+    Costs what came since. What seems to be lost is looked at again under the write lock: entries come before commits.
     """
-    if not any(one.body.get("kind") in KINDS for one in platform.journal.entries(since)):
-        return
+    with platform.database.read() as session:
+        if all(given.known(session, entry) for entry in platform.journal.entries(since)):
+            return
     lost = 0
     with suppress(_Undone), platform.database.write() as session:
         platform.journal.refresh()
-        given = Giving(session, platform, since=since)
+        giving = given.Giving(session, platform, since=since)
         for entry in platform.journal.entries(since):
-            given.take(entry)
-        lost = len(given.answers) + len(given.approved)
+            giving.take(entry)
+        lost = len(giving.answers) + len(giving.approved)
         raise _Undone
     if lost:
         detail = f"the database lacks {lost} answers of customers or approved grounds"
