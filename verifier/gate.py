@@ -64,7 +64,7 @@ T = TypeVar("T")
 PATIENCE = 2.0  # seconds that a standing below the journal's floor may be a change in progress
 LONGEST = 10.0  # seconds after which a read that keeps meeting such changes gives up
 AT_WORK = 4  # reads at work inside at a time, of those that a process answers one by one
-COURTESY = 0.25  # seconds that one of them waits for its turn
+COURTESY = 0.5  # seconds that one of them waits for its turn
 _PAUSE = 0.02
 
 _ALLOWANCE = SQLModel.metadata.tables[str(Allowance.__tablename__)]

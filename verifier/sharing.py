@@ -1,6 +1,7 @@
 """Places inside the gate: one for several reads that came at the same time, and how many reads are at work at once."""
 
 import threading
+from collections import deque
 from contextlib import suppress
 
 from verifier.drain import Hold, Turnstile
@@ -59,37 +60,65 @@ class Turns:
     """How many reads of this process are at work inside at a time; the others wait outside, and nobody for them.
 
     They all share one interpreter: many at once end no sooner, but all of them late, and a withdrawal waits for the
-    last. Whoever is only waiting for the record's commit, or sending, is not at work. A turn is a courtesy and no lock:
-    after `patience` seconds a read goes in without one, so that reads that take long hold up nobody for longer.
+    last. Whoever is only waiting for the record's commit, or sending, is not at work; nor, to keep it simple, is one
+    that goes on after its record. Turns are given in the order in which they were asked for. They are a courtesy and no
+    lock: after `patience` seconds a read goes in without one, so that reads that take long hold up nobody for longer.
     """
 
     def __init__(self, at_once: int, patience: float) -> None:
-        self._free, self._patience = threading.BoundedSemaphore(at_once), patience
+        self.free, self._patience = at_once, patience
+        self._waiting: deque[threading.Lock] = deque()
+        self._lock = threading.Lock()
 
     def enter(self, turnstile: Turnstile) -> Hold:
         """A place inside, with a turn to work in it. Raises what `Turnstile.passage` raises."""
-        free = [self._free] if self._free.acquire(timeout=self._patience) else []
+        turn = [self] if self._taken() else []
         try:
-            return _AtWork(turnstile.passage(), free)
+            return _AtWork(turnstile.passage(), turn)
         except BaseException:
-            _give_back(free)
+            _end(turn)
             raise
+
+    def end(self) -> None:
+        """Whoever has waited longest is next."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self.free += 1
+
+    def _taken(self) -> bool:
+        with self._lock:
+            if self.free:  # then nobody waits
+                self.free -= 1
+                return True
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        if mine.acquire(timeout=self._patience):
+            return True
+        with self._lock:
+            try:
+                self._waiting.remove(mine)
+            except ValueError:  # given at the last moment
+                return True
+        return False
 
 
 class _AtWork(Hold):
     """A place and a turn: the turn ends with the work, the place when the read has been sent."""
 
-    __slots__ = ("_free", "_hold")
+    __slots__ = ("_hold", "_turn")
 
-    def __init__(self, hold: Hold, free: list[threading.BoundedSemaphore]) -> None:
+    def __init__(self, hold: Hold, turn: list[Turns]) -> None:
         self._places = []  # that of `hold` is its own
-        self._hold, self._free = hold, free
+        self._hold, self._turn = hold, turn
 
     def held(self) -> bool:
         return self._hold.held()
 
     def rest(self) -> None:
-        _give_back(self._free)
+        _end(self._turn)
 
     def release(self) -> None:
         try:
@@ -98,6 +127,6 @@ class _AtWork(Hold):
             self.rest()
 
 
-def _give_back(free: list[threading.BoundedSemaphore]) -> None:
+def _end(turn: list[Turns]) -> None:
     with suppress(IndexError):
-        free.pop().release()  # atomic: nobody gives it back twice
+        turn.pop().end()  # atomic: nobody ends it twice
