@@ -47,9 +47,6 @@ class Hold:
         """Does a withdrawer still wait for this reader? What the kernel counts is not lost."""
         return True
 
-    def rest(self) -> None:
-        """The work is done: what is left is to wait for the record, and to send. Nobody counts on it here."""
-
     def __del__(self) -> None:
         # The last resort for a response that nobody ever sent: a place must not be kept by garbage.
         self.release()

@@ -53,7 +53,7 @@ from verifier.reading import Reading
 from verifier.recorder import Recorder
 from verifier.rule import Reason
 from verifier.seal import Key, Seal
-from verifier.sharing import Common, Turns
+from verifier.sharing import Common
 
 __all__ = [
     "COLUMNS", "Allowance", "Field", "Gate", "Passage", "Reader", "Reason", "StandingMoved", "Verdict", "Visit",
@@ -63,8 +63,6 @@ __all__ = [
 T = TypeVar("T")
 PATIENCE = 2.0  # seconds that a standing below the journal's floor may be a change in progress
 LONGEST = 10.0  # seconds after which a read that keeps meeting such changes gives up
-AT_WORK = 4  # reads at work inside at a time, of those that a process answers one by one
-COURTESY = 0.5  # seconds that one of them waits for its turn
 _PAUSE = 0.02
 
 _ALLOWANCE = SQLModel.metadata.tables[str(Allowance.__tablename__)]
@@ -107,7 +105,6 @@ class Gate:
     def __init__(self, platform: Platform, catalogue: Catalogue, turnstile: Turnstile, recorder: Recorder) -> None:
         self._platform, self._catalogue = platform, catalogue
         self._turnstile, self._recorder = turnstile, recorder
-        self._turns = Turns(AT_WORK, COURTESY)
         self._reading: Reading | None = None
         self._seal = Seal(platform.keyring.secret("allowance-mac"))
         self._home = Jurisdiction(platform.settings.home_jurisdiction)
@@ -250,7 +247,7 @@ class Gate:
         return Problem(bar.status, bar.code, bar.detail, field=bar.field)
 
     def _enter(self, visit: Visit, waited_for: Collection[SubjectId]) -> Passage:
-        hold = self._turns.enter(self._turnstile)
+        hold = self._turnstile.passage()
         try:
             edition, at = self._now()
             bar = admission.bar(edition, visit, self._us, at)

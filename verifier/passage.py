@@ -173,7 +173,6 @@ class Passage:
         records: list[Entry] = [(verdict.subject, telling.of(verdict, asked)) for verdict, asked in entries]
         # A page without rows is a read too: its record names nobody.
         records = records or [(None, {"released": []})]
-        self._hold.rest()
         event_id = self._bench.recorder.record(event.RELEASE, header=header, records=records)
         self.unlost()
         self._recorded = True

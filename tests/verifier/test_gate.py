@@ -1,8 +1,5 @@
 """The gate: what it releases, why it withholds, what is on record."""
 
-import threading
-import time
-from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -16,9 +13,7 @@ from runtime.problem import Problem
 from tests.verifier.stage import ASKED, CITY, EMAIL, FAMILY, GIVEN, PHONE, Customer, Stage, foreign_did, look
 from verifier import allowance, grounds, quarantine
 from verifier import gate as gates
-from verifier.drain import DrainTimeoutError
 from verifier.gate import StandingMoved
-from verifier.sharing import Turns
 
 
 def test_without_a_ground_nothing_is_released(stage: Stage) -> None:
@@ -261,59 +256,6 @@ def test_an_unforeseen_error_at_the_door_leaves_nothing_locked(stage: Stage, mon
     with pytest.raises(OSError, match="disk"), stage.gate.passage(visit):
         pass
     stage.gate.turnstile.drain(1.0)
-
-
-def test_few_reads_are_at_work_at_a_time_and_one_that_is_on_record_is_not(stage: Stage) -> None:
-    stage.gate._turns = turns = Turns(2, patience=60.0)
-    visit, entered = stage.gate.visit(stage.reader(), "marketing"), threading.Event()
-
-    def another() -> None:
-        with stage.gate.passage(visit):
-            entered.set()
-
-    with ExitStack() as inside:
-        passages = [inside.enter_context(stage.gate.passage(visit)) for _ in range(2)]
-        waiting = threading.Thread(target=another)
-        waiting.start()
-        assert not entered.wait(0.2)
-        stage.gate.turnstile.passage().release()  # who waits for a turn does not wait inside, nor in the door
-        passages[0].record([], query={})
-        passages[0].hand_over()
-        assert entered.wait(60)
-        waiting.join()
-        with pytest.raises(DrainTimeoutError):  # what is being sent is waited for all the same
-            stage.gate.turnstile.drain(0.1)
-        passages[0].release()
-    stage.gate.turnstile.drain(1.0)
-    assert turns.free == 2  # each was given back, and once
-
-
-def test_a_turn_is_a_courtesy_and_whoever_takes_long_locks_nobody_out(stage: Stage) -> None:
-    stage.gate._turns = turns = Turns(1, patience=0.05)
-    visit = stage.gate.visit(stage.reader(), "marketing")
-    with stage.gate.passage(visit), stage.gate.passage(visit), pytest.raises(DrainTimeoutError):
-        stage.gate.turnstile.drain(0.1)
-    stage.gate.turnstile.drain(1.0)
-    assert turns.free == 1  # who had none gave none back
-
-
-def test_whoever_comes_again_at_once_is_behind_those_who_wait(stage: Stage) -> None:
-    turns, order = Turns(1, patience=60.0), list[str]()
-
-    def come(name: str) -> None:
-        hold = turns.enter(stage.gate.turnstile)
-        order.append(name)
-        hold.release()
-
-    first = turns.enter(stage.gate.turnstile)
-    waiting = threading.Thread(target=come, args=("who waited",))
-    waiting.start()
-    while not turns._waiting:
-        time.sleep(0.001)
-    first.release()
-    come("who came again")
-    waiting.join()
-    assert order == ["who waited", "who came again"]
 
 
 def test_in_a_passage_of_its_own_a_moving_standing_fails_closed(stage: Stage, customer: Customer) -> None:
