@@ -23,7 +23,7 @@ from redaction import certificate, disposition, downstream, plan, rotation, stat
 from redaction.disposition import Job
 from redaction.pace import HOLD, Pace
 from redaction.rewrapping import HANDFUL, handfuls
-from redaction.rotations import Rotation
+from redaction.rotations import Going
 from runtime import bulk
 from runtime.dialect import Role
 from runtime.journal import Journal
@@ -172,7 +172,7 @@ def test_a_ground_that_is_given_between_the_steps_saves_a_field_of_one_of_a_grou
 
 
 def test_a_handful_is_never_more_than_what_writers_may_wait_for() -> None:
-    one, two, three = (Rotation(bucket=number, epoch=2, ended="[1]", began_at="") for number in range(3))
+    one, two, three = (Going(number, 2, "[1]") for number in range(3))
     page = [(one, list(range(2 * HANDFUL + 5))), (two, []), (three, list(range(7)))]
     cut = handfuls(page)  # type: ignore[arg-type]  # whatever stands for a key
     assert [sum(len(keys) for _, keys in handful) for handful in cut] == [HANDFUL, HANDFUL, 12]
