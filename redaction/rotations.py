@@ -79,13 +79,13 @@ def begin(session: Session, epochs: dict[int, tuple[int, list[int]]], at: str) -
 
     A row that says that this one is over, while the old key is there, is wrong: it is begun anew.
     """
+    going = [Going(bucket, epoch, json.dumps(old)) for bucket, (epoch, old) in epochs.items()]
     rows = [
-        {"bucket": bucket, "epoch": epoch, "ended": json.dumps(old), "began_at": at, "rewrapped": 0}
-        for bucket, (epoch, old) in epochs.items()
+        {"bucket": one.bucket, "epoch": one.epoch, "ended": one.ended, "began_at": at, "rewrapped": 0} for one in going
     ]
-    bulk.execute(session, _DELETE, [{"of": row["bucket"], "under": row["epoch"]} for row in rows])
+    bulk.execute(session, _DELETE, [{"of": one.bucket, "under": one.epoch} for one in going])
     bulk.execute(session, _INSERT, rows)
-    return [Going(row["bucket"], row["epoch"], row["ended"]) for row in rows]
+    return going
 
 
 _OPEN: Final = columns(_TABLE.c.bucket, _TABLE.c.epoch).where(
