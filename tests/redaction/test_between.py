@@ -94,7 +94,7 @@ def beside(world: World, people: list[Customer]) -> Iterator[threading.Thread]:
     platform = Platform.open(world.settings, world.platform.clock)
 
     def through(who: Customer) -> None:
-        clock, until = world.platform.clock, time.monotonic() + 20
+        clock, until = world.platform.clock, time.monotonic() + 40
         assert isinstance(clock, FixedClock)
         while said(world, who) != TRUE and time.monotonic() < until:
             clock.advance(timedelta(seconds=60))
