@@ -133,6 +133,7 @@ class World:
         with self.platform.database.write("owner") as session:
             given = self._consent(session, who, self._process(fields, purpose), begins, begins + life)
             credentials.raise_versions(session, [who.subject])
+            self._note(session, who.subject, given)
         return given
 
     def withdraw(self, who: Customer, given: Given, *, keep: Iterable[Field] | None = None) -> Given | None:
@@ -185,6 +186,7 @@ class World:
             everyone = list(credentials.subjects(session))
             if everyone:
                 credentials.raise_versions(session, everyone)
+            self.platform.journal.append({"kind": "ground", "ground": document, "at": times.iso_ms(at)})
         return str(document["id"])
 
     def end_ground(self, who: Customer, ground_id: str) -> None:
@@ -283,6 +285,15 @@ class World:
         )  # fmt: skip
         credentials.store(session, row)
         return Given(row.id, row.digest)
+
+    def _note(self, session: Session, subject: SubjectId, given: Given) -> None:
+        """The answer in the journal, as the registry keeps it."""
+        document = signed.document(session.get_one(Credential, given.id))
+        ask = session.get_one(Credential, document["credentialSubject"]["hasConsent"]["ask"]["id"])
+        evidence = {"consent": document, "ask": signed.document(ask)}
+        version = credentials.version(session, subject)
+        entry = {"kind": "answer", "subject": subject, "version": version, "evidence": evidence}
+        self.platform.journal.append({**entry, "at": times.iso_ms(self.now())})
 
     def _narrow(self, session: Session, subject: SubjectId, ended: str, at: datetime) -> None:
         credentials.raise_versions(session, [subject])
