@@ -43,7 +43,7 @@ def judge(
     """The jobs put right: the cause that their evidence names, and each field that counts: kept under a living ground,
     in the archive, or what the catalogue says.
 
-    `rest` is what rests of their customers, `boxes` what of it in the archive. A ground that was given since spares what
+    `rest` is what rests of their customers, `boxes` what lies in the archive. A ground that was given since spares what
     is not archived yet: what is destroyed never comes back. A field that lost nothing is left out. Raises EvidenceError
     as `Proofs.of` does, and `reads_in_flight`: what was kept until now goes after they have ended.
     """
