@@ -8,7 +8,7 @@ came since is compared, and only that. Whoever puts journal, log and database ba
 import hashlib
 import hmac
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -39,6 +39,8 @@ ENDINGS: Final = frozenset({
     event.GROUND_EXCLUDED, event.ENROLMENT_COMPLETED, event.ENROLMENT_ENDED, event.TOUCHPOINT_ENDED,
 })  # fmt: skip
 """Types of events that come with an entry in the journal of the same instant."""
+ANSWERS: Final = frozenset({event.CONSENT_GIVEN, event.CONSENT_REFUSED, event.GROUND_APPROVED})
+"""Types of events that come with one that gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +112,11 @@ def compare(log: Log, *, until: Mark | None = None) -> Compared:
 
 
 def reached(log: Log, session: Session, head: Head) -> Mark | None:
-    """What both have come to, in a write transaction: no ending is between journal and outbox then.
+    """What both have come to, in a write transaction: nothing is between journal and outbox then.
 
-    None while an ending waits to be logged.
+    None while an ending or an answer waits to be logged.
     """
-    if next(_waiting(session, head.size), None) is not None:
+    if next(_waiting(session, head.size, ENDINGS | ANSWERS), None) is not None:
         return None
     log.platform.journal.refresh()
     seq, tag = log.platform.journal.head()
@@ -238,14 +240,14 @@ def _stored(session: Session, since: int, until: int) -> Iterator[Line]:
         yield Line(leaf_index=index, event_id="", type=records[0]["type"], at=records[0]["at"], records=records)
 
 
-def _waiting(session: Session, size: int) -> Iterator[tuple[str, str]]:
+def _waiting(session: Session, size: int, types: Set[str] = ENDINGS) -> Iterator[tuple[str, str]]:
     """Whose ends are not under a head of this size yet, and when they were: of rows of the outbox that we wrote.
 
     A drain may have been killed between its entries and the head that covers them: the next one signs it.
     """
     covered = select(LogEntry.outbox_id).where(col(LogEntry.leaf_index) < size)
     last = session.exec(covered.order_by(col(LogEntry.leaf_index).desc()).limit(1)).first() or 0
-    rows = select(Outbox.event_id).where(col(Outbox.id) > last, col(Outbox.type).in_(ENDINGS))
+    rows = select(Outbox.event_id).where(col(Outbox.id) > last, col(Outbox.type).in_(types))
     for event_id in session.exec(rows):
         one = outbox.told(session, event_id)
         if one is not None:

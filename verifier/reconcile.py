@@ -19,7 +19,7 @@ from protocol.consent import SubjectId
 from runtime import crash
 from runtime.journal import NARROWING, Journal
 from runtime.platform import Platform
-from verifier import allowance, grounds, quarantine, replay
+from verifier import allowance, given, grounds, quarantine, replay
 
 _BATCH = 500
 _KINDS = ("consent", "enrolment", "ground")  # what can end, and whose end is in the journal
@@ -73,6 +73,27 @@ def startup_check(platform: Platform) -> None:
         raise Disagreement("journal_ahead", f"{detail}: run fieldgrant reconcile")
 
 
+def refuse_lost(platform: Platform, since: int) -> None:
+    """Disagreement `journal_ahead` where the database lacks answers or approved grounds of after that journal's line.
+
+    Costs what came since. What seems to be lost is looked at again under the write lock: entries come before commits.
+    """
+    with platform.database.read() as session:
+        if all(given.known(session, entry) for entry in platform.journal.entries(since)):
+            return
+    lost = 0
+    with suppress(_Undone), platform.database.write() as session:
+        platform.journal.refresh()
+        giving = given.Giving(session, platform, since=since)
+        for entry in platform.journal.entries(since):
+            giving.take(entry)
+        lost = len(giving.answers) + len(giving.approved)
+        raise _Undone
+    if lost:
+        detail = f"the database lacks {lost} answers of customers or approved grounds"
+        raise Disagreement("journal_ahead", f"{detail}: run fieldgrant reconcile")
+
+
 class _Undone(Exception):  # noqa: N818 - rolls a look back
     """Nothing of it is kept."""
 
@@ -99,8 +120,8 @@ def reconcile(platform: Platform, catalogue: Catalogue, *, dry_run: bool = False
         compiled = allowance.compile_all(platform, catalogue)
     return Report(
         ended=tuple(replayed.ended),
-        given=tuple(replayed.given),
-        approved=tuple(replayed.approved),
+        given=tuple(replayed.given.answers),
+        approved=tuple(replayed.given.approved),
         compiled=compiled,
         lifted=tuple(lifted),
         kept=kept,

@@ -325,6 +325,19 @@ def test_without_a_mark_all_is_compared(house: House, harm: str) -> None:
     assert refused(house) == "journal_behind"
 
 
+def test_a_consent_that_a_restored_database_lacks_is_missed_although_no_log_tells_of_it(house: House) -> None:
+    wallet = house.enrol_by_hand(house.people.pop())
+    settle(house)
+    copy = backup(house, "copy.db")
+    wallet.give([CITY])  # acknowledged, and not logged yet
+    with house.platform.database.read() as session:
+        assert agreement.reached(Log(house.platform), session, Log(house.platform).head()) is None
+    restore(house, copy)
+    assert refused(house) == "journal_ahead"
+    assert run(house)[1]["given"] == 1
+    assert compose.house(house.platform)
+
+
 def test_what_is_about_to_be_committed_is_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process is between the journal and its commit while this one starts: no disagreement."""
     settle(house)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from issuer import settling, signed
+from issuer import ask_ending, settling, signed
 from issuer.credentials import Credential
 from protocol import event
 from tests.engine import hand
@@ -245,3 +245,67 @@ def test_an_answer_of_a_wallet_that_is_nobodys_gives_nothing(stage: Stage, custo
     stage.sql("DELETE FROM credential WHERE kind = 'enrolment' AND subject = ?", customer.subject)
     reconcile.reconcile(stage.platform, stage.catalogue)
     assert stage.released(other.subject) == set()
+
+
+def unheard(stage: Stage, customer: Customer, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer whose commit fails: it is in the journal, and its wallet was told that nothing came of it."""
+
+    class FullDiskError(Exception):
+        pass
+
+    def appended(entry: dict[str, object]) -> int:
+        append(entry)
+        raise FullDiskError
+
+    append = stage.platform.journal.append
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.platform.journal, "append", appended)
+        with pytest.raises(FullDiskError):
+            stage.registry.consent(body, customer.wallet.did)
+
+
+def test_of_two_answers_to_one_ask_only_the_one_that_was_heard_is_put_back(
+    stage: Stage, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = stage.ask(customer)
+    unheard(stage, customer, stage.answer(customer, ask), monkeypatch)
+    fewer = stage.answer(customer, ask, fields=frozenset({CITY}))
+    stage.registry.consent(fewer, customer.wallet.did)
+    assert reconcile.reconcile(stage.platform, stage.catalogue).given == ()
+    assert stage.released(customer.subject) == {CITY}
+
+
+def test_of_two_lost_answers_to_one_ask_the_last_is_put_back(
+    stage: Stage, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = stage.ask(customer)
+    with restored(stage):
+        unheard(stage, customer, stage.answer(customer, ask), monkeypatch)
+        fewer = stage.answer(customer, ask, fields=frozenset({CITY}))
+        stage.registry.consent(fewer, customer.wallet.did)
+    assert reconcile.reconcile(stage.platform, stage.catalogue).given == (stage.parsed(fewer).id,)
+    assert stage.released(customer.subject) == {CITY}
+
+
+def test_an_answer_that_nobody_heard_to_an_ask_that_was_then_closed_gives_nothing(
+    stage: Stage, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = stage.ask(customer)
+    unheard(stage, customer, stage.answer(customer, ask), monkeypatch)
+    ask_ending.end(stage.registry, stage.staff("mia", "marketing"), ask.id)
+    assert reconcile.reconcile(stage.platform, stage.catalogue).given == ()
+    assert stage.released(customer.subject) == set()
+
+
+def test_a_database_that_lacks_what_was_given_is_not_served(stage: Stage, customer: Customer) -> None:
+    before = stage.platform.journal.head()[0]
+    reconcile.refuse_lost(stage.platform, before)
+    with restored(stage):
+        stage.give(customer)
+        reconcile.refuse_lost(stage.platform, before)
+    with pytest.raises(reconcile.Disagreement, match="lacks 1 answers") as refused:
+        reconcile.refuse_lost(stage.platform, before)
+    assert refused.value.code == "journal_ahead"
+    assert stage.released(customer.subject) == set()  # a look puts nothing back
+    reconcile.reconcile(stage.platform, stage.catalogue)
+    reconcile.refuse_lost(stage.platform, before)
