@@ -149,11 +149,9 @@ def _dispose(
 def _whole(platform: Platform, rest: Resting) -> Resting:
     """What rests of a customer, all of which opens: a restore takes the newest survivors, and would find nothing else.
 
-    Raises EvidenceError, also `dropped_generation` for an older record that somebody put back; KeyGone.
+    Raises EvidenceError, KeyGone.
     """
     record = rest.existing()
-    if record.generation <= platform.journal.generation(record.subject):
-        raise EvidenceError("dropped_generation", "a record rests under a data key that was dropped")
     fields = rest.fields(platform)
     records.check(platform, record)
     records.open_fields(platform, record, records.stored(record))
