@@ -17,6 +17,7 @@ from redaction import replica, rewrapping, rotation, status, worker
 from redaction.archive import Archived
 from redaction.disposition import RESEALED, Job
 from redaction.rotation import Rotation
+from redaction.rotations import Going
 from redaction.watch import Watch
 from runtime import outbox
 from runtime.clock import ClockError, FixedClock
@@ -68,7 +69,7 @@ def test_a_clock_that_fails_at_the_last_moment_saves_the_bucket_key(
     world.withdraw(who, world.consent(who, ALL))
     rewrap = rewrapping.rewrap
 
-    def then_break(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
+    def then_break(platform: Platform, rows: Sequence[Going]) -> frozenset[int]:
         done = rewrap(platform, rows)
         clock.broken = True
         return done
@@ -119,6 +120,25 @@ def test_the_loop_outlives_whatever_a_pass_meets_and_logs_no_text_of_it(
         thread.join()
     assert "ValueError" in caplog.text
     assert "customers.example" not in caplog.text
+
+
+def test_what_a_customer_lost_while_a_job_was_under_way_is_left_to_do_when_that_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = world.customer()
+    first, second = world.consent(who, (PHONE,)), world.consent(who, (CITY,))
+    world.withdraw(who, first)
+    with monkeypatch.context() as patch:
+        patch.setattr(rotation, "rotate", lambda *_: frozenset())
+        worker.run_once(world.platform, world.catalogue)
+    assert [row.step for row in world.rows(Job)] == ["journalled"]
+    world.withdraw(who, second)
+    done = worker.run_once(world.platform, world.catalogue)
+    assert [row.step for row in world.rows(Job)] == ["done"]
+    assert done.more
+    assert done.left
+    assert not worker.run_once(world.platform, world.catalogue).left
+    assert CITY not in world.readable(who)
 
 
 def test_an_idle_worker_looks_only_when_something_other_than_a_read_happened(world: World) -> None:
@@ -260,7 +280,7 @@ def test_a_record_that_was_wrapped_late_with_the_old_epoch_is_moved_before_its_k
     world.withdraw(who, world.consent(who, [PHONE]))
     rewrap, late = rewrapping.rewrap, world.customer()
 
-    def then_write(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
+    def then_write(platform: Platform, rows: Sequence[Going]) -> frozenset[int]:
         monkeypatch.setattr(rewrapping, "rewrap", rewrap)
         done = rewrap(platform, rows)
         # a writer that looked up the epoch before the rotation and commits after it
