@@ -81,8 +81,11 @@ class Sweep:
     def _batch(self, platform: Platform, catalogue: Catalogue) -> bool:
         """The next customers, and after the last of them the releases on record; False at the end of the round."""
         with platform.database.read() as session:
-            statement = select(RecordRow.subject).where(RecordRow.subject > self._after)
-            subjects = [SubjectId(one) for one in session.exec(statement.order_by(col(RecordRow.subject)).limit(BATCH))]
+            statement = select(RecordRow.subject, RecordRow.bucket).where(RecordRow.subject > self._after)
+            found = list(session.exec(statement.order_by(col(RecordRow.subject)).limit(BATCH)))
+        subjects = [SubjectId(one) for one, _ in found]
+        astray = [SubjectId(one) for one, bucket in found if bucket != keyring.bucket_of(SubjectId(one))]
+        self.found += self._try("a record", partial(_housed, platform, astray)) if astray else 0
         for what, act in (("a job", revive.revive), ("a notice", retell.retell)):
             self.found += self._try(what, partial(act, platform, subjects))
         for subject in _hidden(platform, catalogue, subjects):
@@ -106,6 +109,16 @@ class Sweep:
             LOG.error("the sweep could not put right %s: %s", what, type(done.error).__name__)
             return 0
         return done
+
+
+def _housed(platform: Platform, subjects: Sequence[SubjectId]) -> int:
+    """Put right the bucket of records that somebody sent elsewhere: no rotation would find their data keys."""
+    with platform.database.write("keeper") as session:
+        for subject in subjects:
+            row = session.get_one(RecordRow, subject)
+            row.bucket = keyring.bucket_of(subject)
+            session.add(row)
+    return len(subjects)
 
 
 def _hidden(platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId]) -> list[SubjectId]:
