@@ -161,6 +161,14 @@ def open_fields(platform: Platform, record: Record, fields: Collection[Field]) -
     return {field: _open_box(platform, record, key, field, boxes[field]) for field in wanted}
 
 
+def check(platform: Platform, record: Record) -> None:
+    """Refuse cells that were not written together, an empty record's too: somebody may have taken all out of it.
+
+    Raises EvidenceError `bad_data_key`, `bad_cells`; KeyGone.
+    """
+    _check(platform, record, data_key(platform, record))
+
+
 def open_readable(
     platform: Platform, record: Record, fields: Collection[Field]
 ) -> tuple[dict[Field, Value], tuple[Field, ...]]:

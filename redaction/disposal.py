@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from crm_core import archiving, records
+from crm_core import archiving, items, records
 from crm_core.seal import Value
 from issuer.catalogue import Catalogue
 from protocol.consent import Field, SubjectId
@@ -85,7 +85,7 @@ def dispose(
     """Take stored jobs (at most 500) from planned to journalled, or to dropped where all is kept; all or none.
 
     One that was put back from the journal is past its archive and its data key: only its survivors are journalled.
-    Raises EvidenceError, KeyGone, JournalError.
+    Raises EvidenceError, also `quarantined`; KeyGone, JournalError.
     """
     with platform.database.read() as session:
         tasks = disposition.at_step(session, jobs, PLANNED)
@@ -98,10 +98,12 @@ def dispose(
         subjects = [task.subject for task in (*planned, *put_back)]
         if not subjects:
             return
+        if drafting.shut(session, subjects):
+            raise EvidenceError("quarantined", "a customer is under quarantine: nothing is destroyed on suspicion")
         at = platform.clock.now()
         state = State(looking.resting(session, subjects), archive.columns(session, subjects))
         proofs = proofs or Proofs(platform, catalogue)
-        judged = judge.judge(session, platform, proofs, planned, boxes=state.boxes, at=at)
+        judged = judge.judge(session, platform, proofs, planned, rest=state.rest, boxes=state.boxes, at=at)
         done = _dispose(session, platform, judged, put_back, state=state, ahead=ahead, at=at)
         disposition.carry_out(session, done.journalled, PLANNED, JOURNALLED)
         disposition.carry_out(session, done.kept, PLANNED, DROPPED)
@@ -133,7 +135,7 @@ def _dispose(
     crash.point("reseal.before")
     dropped = shred.drop(session, platform, losing, ahead.left)
     crash.point("reseal.within")
-    left = [resting for resting, _ in dropped] + [rest[task.subject] for task in put_back]
+    left = [resting for resting, _ in dropped] + [_whole(platform, rest[task.subject]) for task in put_back]
     kept = [survivors.entry(one.existing(), one.items, boxes.get(one.existing().subject, ()), at) for one in left]
     crash.point("reseal.after")
     gone = {one.task.id for one in losing}
@@ -142,6 +144,19 @@ def _dispose(
         [task for task in tasks if task.id not in gone],
         [*(entry for _, entry in dropped), *kept],
     )
+
+
+def _whole(platform: Platform, rest: Resting) -> Resting:
+    """What rests of a customer, all of which opens: a restore takes the newest survivors, and would find nothing else.
+
+    Raises EvidenceError, KeyGone.
+    """
+    record = rest.existing()
+    fields = rest.fields(platform)
+    records.check(platform, record)
+    records.open_fields(platform, record, records.stored(record))
+    items.open_these(platform, records.data_key(platform, record), rest.items, fields)
+    return rest
 
 
 def _loses(platform: Platform, task: Task, rest: Resting) -> bool:

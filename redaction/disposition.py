@@ -17,7 +17,7 @@ import orjson
 from sqlalchemy import Index, UniqueConstraint, Update, bindparam, insert, text, update
 from sqlalchemy import select as columns
 from sqlmodel import Field as Column
-from sqlmodel import Session, SQLModel, col, func, select
+from sqlmodel import Session, SQLModel, col, select
 
 from crm_core.records import Record
 from protocol.consent import Field, GroundId, SubjectId
@@ -172,11 +172,7 @@ def told(session: Session, subject: SubjectId) -> dict[Field, frozenset[GroundId
 
 
 _SAYING_KEPT: Final = select(Job.subject).where(col(Job.subject).in_(bulk.these()), Job.kept > bindparam("least"))
-_ROUNDS: Final = (
-    select(Job.subject, Job.version, func.count())
-    .where(col(Job.subject).in_(bulk.these()))
-    .group_by(col(Job.subject), col(Job.version))
-)
+_ROUNDS: Final = select(Job.subject, Job.version, Job.round).where(col(Job.subject).in_(bulk.these()))
 
 
 _KNOWN: Final = select(Job.id).where(col(Job.id).in_(bulk.these()))
@@ -193,8 +189,11 @@ def saying_kept(session: Session, subjects: Collection[SubjectId]) -> frozenset[
 
 
 def rounds(session: Session, subjects: Collection[SubjectId]) -> dict[tuple[str, int], int]:
-    """How often a lapse was planned, by subject and version of the standing."""
-    return {(subject, version): count for subject, version, count in bulk.rows(session, _ROUNDS, subjects)}
+    """The next round in which a lapse may be planned, by subject and version: one that nobody has put a job in."""
+    taken: dict[tuple[str, int], set[int]] = {}
+    for subject, version, number in bulk.rows(session, _ROUNDS, subjects):
+        taken.setdefault((subject, version), set()).add(number)
+    return {of: next(one for one in itertools.count() if one not in known) for of, known in taken.items()}
 
 
 def open_job(session: Session, subject: SubjectId) -> Job | None:

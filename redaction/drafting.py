@@ -18,6 +18,7 @@ from redaction.looking import Look, Proof, Resting
 from runtime import bulk, keyring
 from runtime.platform import Platform
 from verifier.grant import Grant
+from verifier.quarantine import Quarantine
 
 UNCLAIMED: Final = GroundId("unclaimed")  # in the place of a ground that ended: there never was one
 
@@ -48,13 +49,20 @@ _IN_FLIGHT: Final = select(Settling.subject).where(
     col(Settling.subject).in_(bulk.these()), col(Settling.settled_at).is_(None)
 )
 _UNDER_WAY: Final = select(Job.subject).where(col(Job.subject).in_(bulk.these()), Job.step != bindparam("done"))
+_SHUT: Final = select(Quarantine.subject).where(col(Quarantine.subject).in_(bulk.these()))
 
 
 def free_of(session: Session, subjects: Sequence[SubjectId]) -> list[SubjectId]:
-    """Those without an open job, and of whom no narrowing still waits for its reads."""
-    found = (*bulk.rows(session, _IN_FLIGHT, subjects), *bulk.rows(session, _UNDER_WAY, subjects, done=DONE))
-    taken = {subject for (subject,) in found}
+    """Those without an open job, under no quarantine, and of whom no narrowing still waits for its reads."""
+    taken = shut(session, subjects)
+    for found in (bulk.rows(session, _IN_FLIGHT, subjects), bulk.rows(session, _UNDER_WAY, subjects, done=DONE)):
+        taken |= {subject for (subject,) in found}
     return [subject for subject in subjects if subject not in taken]
+
+
+def shut(session: Session, subjects: Sequence[SubjectId]) -> set[SubjectId]:
+    """Those under quarantine: nothing is destroyed on suspicion."""
+    return {subject for (subject,) in bulk.rows(session, _SHUT, subjects)}
 
 
 def task(platform: Platform, looked: Look, rest: Resting, ending: Ending, at: datetime) -> Task:

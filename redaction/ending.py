@@ -120,7 +120,7 @@ def untold(platform: Platform) -> list[str]:
 def _ended(platform: Platform, name: str) -> bool:
     try:
         return platform.keyring.archive.ended(name)
-    except ValueError:  # somebody wrote something else there
+    except (ValueError, TypeError):  # somebody wrote something else there
         return False
 
 
@@ -156,7 +156,7 @@ def _end(session: Session, platform: Platform, subject: SubjectId, rows: list[Ar
     for row in rows:
         if row not in ours:
             # whose box it was nobody can say by this row: nobody gets a certificate on its word
-            data = {"code": "bad_archive_row", "digest": row.digest}
+            data = {"code": "bad_archive_row", "digest": str(row.digest)}
             outbox.emit(session, event.ATTEMPT_REFUSED, at=at, records=[(None, data)])
         session.delete(row)
     events = [_destroyed(session, subject, row, at) for row in ours]

@@ -23,7 +23,7 @@ from redaction.deciding import Decided
 from redaction.disposition import DONE, PLANNED, Fate, Task
 from redaction.drafting import UNCLAIMED
 from redaction.fate import said
-from redaction.looking import Proof, Proofs
+from redaction.looking import Proof, Proofs, Resting
 from runtime.platform import Platform
 from verifier.grant import Grant
 
@@ -31,20 +31,29 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]  # of the archive, by customer,
 
 
 def judge(
-    session: Session, platform: Platform, proofs: Proofs, tasks: Sequence[Task], *, boxes: Rows, at: datetime
+    session: Session,
+    platform: Platform,
+    proofs: Proofs,
+    tasks: Sequence[Task],
+    *,
+    rest: Mapping[SubjectId, Resting],
+    boxes: Rows,
+    at: datetime,
 ) -> list[Task]:
     """The jobs put right: the cause that their evidence names, and each field that counts: kept under a living ground,
     in the archive, or what the catalogue says.
 
-    `boxes` is what rests of their customers in the archive. A ground that was given since spares what is not archived
-    yet: what is destroyed never comes back. A field that lost nothing is left out. Raises EvidenceError as `Proofs.of`
-    does, and `reads_in_flight`: what was kept until now goes after they have ended.
+    `rest` is what rests of their customers, `boxes` what lies in the archive. A ground that was given since spares what
+    is not archived yet: what is destroyed never comes back. A field that lost nothing is left out. Raises EvidenceError
+    as `Proofs.of` does, and `reads_in_flight`: what was kept until now goes after they have ended.
     """
     proved = proofs.of(session, [task.subject for task in tasks], at)
     rules, judged = _Rules(proofs.catalogue, at), []
     for task in tasks:
         proof = proved[task.subject]
-        of_task = _Judge(session, rules, task, proof.grants, _ours(platform, boxes.get(task.subject, ()), task))
+        ours = _ours(platform, boxes.get(task.subject, ()), task)
+        newer = _newer(platform, rest[task.subject], ours)
+        of_task = _Judge(session, rules, task, proof.grants, ours, newer)
         fates = [right for one in task.fates if (right := of_task.right(one)) is not None]
         judged.append(replace(_named(task, proof, fates, at), fates=fates))
     return judged
@@ -53,6 +62,16 @@ def judge(
 def _ours(platform: Platform, rows: Iterable[Mapping[str, Any]], task: Task) -> dict[Field, Mapping[str, Any]]:
     """The boxes that this job made; those alone whose rows are as we wrote them."""
     return {row["field"]: row for row in rows if row["job"] == task.id and archive.genuine(platform, row)}
+
+
+def _newer(platform: Platform, rest: Resting, boxes: Mapping[Field, Mapping[str, Any]]) -> frozenset[Field]:
+    """The fields that were archived, and rest again under a later data key: the box says nothing of that value."""
+    record = rest.record
+    if not boxes or record is None:
+        return frozenset()
+    return frozenset(
+        name for name in rest.fields(platform) & boxes.keys() if boxes[name]["generation"] < record.generation
+    )
 
 
 @dataclass(slots=True)
@@ -80,6 +99,7 @@ class _Judge:
     task: Task
     grants: Sequence[Grant]
     boxes: Mapping[Field, Mapping[str, Any]]
+    newer: frozenset[Field]
     _lost: dict[Field, tuple[GroundId, ...]] = field(init=False)
     _living: list[Grant] = field(init=False)
 
@@ -88,7 +108,12 @@ class _Judge:
         self._living = [one for one in self.grants if not lapse.over(one, self.rules.at)]
 
     def right(self, fate: Fate) -> Fate | None:
-        """The fate as it should be, the very one if it is; None for a field that lost nothing."""
+        """The fate as it should be, the very one if it is; None for a field that lost nothing.
+
+        None too for what came anew since this job archived the field: its own lapse gets a job of its own.
+        """
+        if fate.field in self.newer:
+            return None
         causes = self._lost.get(fate.field, ())
         box = self.boxes.get(fate.field)
         if box is not None:

@@ -97,14 +97,16 @@ def view(session: Session, subjects: Sequence[SubjectId]) -> View:
 def proved(platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> tuple[Grant, ...]:
     """The grants that a subject's evidence proves.
 
-    Raises EvidenceError `disputed_evidence` when something of it proves nothing, and `below_floor` when the journal
-    knows a later standing (a restored database): the gate withholds on suspicion, but nothing is destroyed on it.
+    Raises EvidenceError `disputed_evidence` when something of it proves nothing, when a column alone says that a ground
+    has ended, and when one is missing that the journal knows; `below_floor` when the journal knows a later standing (a
+    restored database). The gate withholds on suspicion, but nothing is destroyed on it.
     """
     platform.journal.refresh()
     if evidence.version < platform.journal.floor(evidence.subject):
         raise EvidenceError("below_floor", "the standing is older than the journal knows")
     findings = grounds.examine(platform, catalogue, evidence, at)
-    if findings.complaints:
+    grounds_ = [row.id for row in (*evidence.consents, *evidence.grounds)]
+    if findings.complaints or findings.unproved or platform.journal.lacks(evidence.subject, grounds_):
         raise EvidenceError("disputed_evidence", "stored evidence does not prove what it claims")
     return findings.grants
 

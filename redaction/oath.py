@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import orjson
-from sqlmodel import Session, func, select
+from sqlmodel import Session
 
 from protocol.consent import Field, SubjectId
 from redaction import disposition
@@ -63,13 +63,12 @@ def sworn(task: Task | Job, rows: Iterable[Fate], dropped: Sequence[Dropped]) ->
 def put_back(session: Session, claim: Mapping[str, Any]) -> None:
     """A job with its dispositions as the journal's entry of what it dropped has them; resealed, no further."""
     version = int(claim["version"])
-    taken = select(func.max(Job.round)).where(Job.subject == claim["subject"], Job.version == version)
-    last = session.exec(taken).one()
+    subject = SubjectId(claim["subject"])
     job = Job(
         id=claim["job"],
-        subject=claim["subject"],
+        subject=subject,
         version=version,
-        round=0 if last is None else last + 1,
+        round=disposition.rounds(session, [subject]).get((subject, version), 0),
         step=RESEALED,
         cause=claim["told"]["cause"],
         cause_id=claim["told"]["cause_id"],

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from threading import Event
 from typing import Final
 
@@ -13,8 +14,9 @@ from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from redaction import crash, disposition, downstream, drafting, due, fate, lapse, looking, unclaimed
+from redaction import attempt, crash, disposition, downstream, drafting, due, fate, lapse, looking, unclaimed
 from redaction.archive import Archived
+from redaction.attempt import Failed
 from redaction.disposition import PLANNED, Task
 from redaction.drafting import Draft
 from redaction.looking import Look, Proof, Proofs, View
@@ -76,11 +78,11 @@ def _sorted(
     found, stirred, digest = _Sorted(), [], catalogue.digest
     archived = set(session.exec(select(Archived.subject).where(col(Archived.subject).in_(subjects)).distinct()))
     for evidence in grounds.collect(session, subjects):
-        try:
-            proof = Proof(evidence, looking.proved(platform, catalogue, evidence, at))
-        except EvidenceError as error:
-            found.broken[evidence.subject] = (evidence.version, error.code)
+        grants = attempt.tried(partial(looking.proved, platform, catalogue, evidence, at))
+        if isinstance(grants, Failed):
+            found.broken[evidence.subject] = (evidence.version, _code(grants.error))
             continue
+        proof = Proof(evidence, grants)
         if evidence.subject not in archived and not any(lapse.over(grant, at) for grant in proof.grants):
             # nothing ended and nothing to bring back: no need to read the record
             found.idle[evidence.subject] = (evidence.version, lapse.lapse((), proof.grants, at).next_at)
@@ -89,19 +91,28 @@ def _sorted(
         stirred.append(proof)
     seen = looking.view(session, [one.evidence.subject for one in stirred])
     for proof in stirred:
+        drafted = attempt.tried(partial(_drafted, session, platform, catalogue, proof, at=at, seen=seen))
         subject = proof.evidence.subject
-        try:
-            looked = looking.look(session, platform, catalogue, proof, at, seen=seen)
-        except EvidenceError as error:
-            found.broken[subject] = (proof.evidence.version, error.code)
-            continue
-        if looked.idle:
-            found.idle[subject] = (looked.version, looked.found.next_at)
-            continue
-        rest = seen.rest[subject]
-        task = drafting.task(platform, looked, rest, drafting.ending_of(looked, at), at) if looked.decided else None
-        found.busy.append(Draft(looked=looked, proof=proof, rest=rest, task=task))
+        if isinstance(drafted, Failed):
+            found.broken[subject] = (proof.evidence.version, _code(drafted.error))
+        elif drafted.looked.idle:
+            found.idle[subject] = (drafted.looked.version, drafted.looked.found.next_at)
+        else:
+            found.busy.append(drafted)
     return found
+
+
+def _drafted(
+    session: Session, platform: Platform, catalogue: Catalogue, proof: Proof, *, at: datetime, seen: View
+) -> Draft:
+    looked, rest = looking.look(session, platform, catalogue, proof, at, seen=seen), seen.rest[proof.evidence.subject]
+    task = drafting.task(platform, looked, rest, drafting.ending_of(looked, at), at) if looked.decided else None
+    return Draft(looked=looked, proof=proof, rest=rest, task=task)
+
+
+def _code(error: Exception) -> str:
+    """A stable code, never a text: of a row that is not ours its kind."""
+    return error.code if isinstance(error, EvidenceError) else type(error).__name__
 
 
 def _together(platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId], proofs: Proofs) -> int:

@@ -22,6 +22,7 @@ import orjson
 
 from crm_core import records
 from protocol.consent import SubjectId
+from redaction import missing
 from runtime import keyfiles
 from runtime.platform import Platform
 
@@ -30,24 +31,31 @@ _SMALL = 32  # data keys of a bucket that shares a file: who rotates one alone w
 _TOGETHER = 16  # buckets of a common file
 
 Key = tuple[int, int, bytes]  # generation, epoch, wrapped data key
+Known = tuple[SubjectId, int, bytes]  # whose, of which generation: another's data key does not open what is theirs
 
 
-def write_all(platform: Platform, buckets: Sequence[tuple[int, int]], known: Collection[bytes] = ()) -> None:
+def write_all(platform: Platform, buckets: Sequence[tuple[int, int]], known: Collection[Known] = ()) -> None:
     """Replace the replicas of these buckets, now under these epochs, by what the database holds; durable on return.
 
     No lock of the database. Each key that is not among the `known` ones has to open under its epoch: a column that only
-    says so would have the key destroyed that it rests under. Raises OSError, KeyGone, EvidenceError `bad_data_key`.
+    says so would have the key destroyed that it rests under. The key of a customer whose record has gone is carried on:
+    an older copy of the database has it. Raises OSError, KeyGone, EvidenceError `bad_data_key`, `record_missing`.
     """
     directory = _directory(platform)
     keyfiles.make_directory(directory)
     left = list(buckets)
     with keyfiles.locked(directory / ".lock"):  # also before it is read: see above
+        before = {bucket: read(platform, bucket) for bucket, _ in buckets}
+        with platform.database.read() as session:
+            expected = missing.expected(session, [bucket for bucket, keys in before.items() if not keys])
         while left:
             size, whole, lines = 0, dict[Path, bytes](), dict[Path, dict[int, bytes]]()
             with platform.database.read() as session:
                 while left and size <= _AT_ONCE:
                     bucket, epoch = left.pop()
                     keys = records.wrapped_keys(session, bucket)
+                    missing.refuse(expected.get(bucket, ()), keys)
+                    keys += missing.carried(session, platform, before.pop(bucket), keys, (bucket, epoch))
                     content = _replica(platform, keys, bucket, epoch, known)
                     size += len(content)
                     if len(keys) > _SMALL:
@@ -74,9 +82,9 @@ def _lines(path: Path) -> dict[int, bytes]:
 
 
 def _replica(
-    platform: Platform, keys: Sequence[records.Wrapped], bucket: int, epoch: int, known: Collection[bytes]
+    platform: Platform, keys: Sequence[records.Wrapped], bucket: int, epoch: int, known: Collection[Known]
 ) -> bytes:
-    unknown = [one for one in keys if one[2] != epoch or one[3] not in known]
+    unknown = [one for one in keys if one[2] != epoch or (one[0], one[1], one[3]) not in known]
     records.refuse_foreign(platform, unknown, bucket, epoch)
     # by columns: that is half of the time for 40,000 keys
     subjects, generations, epochs, wrapped = zip(*keys, strict=True) if keys else ((), (), (), ())

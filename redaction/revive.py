@@ -6,13 +6,15 @@ restore of an older database would cost the customer the certificate. A row coun
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from sqlmodel import Session, col, delete, select
 
 from crm_core.records import RecordRow
 from protocol.consent import SubjectId
-from redaction import certificate, disposition, oath
+from redaction import attempt, certificate, disposition, oath
+from redaction.attempt import Failed
 from redaction.disposition import DONE, Job
 from runtime.journal import Dropped
 from runtime.platform import Platform
@@ -27,7 +29,14 @@ def revive(platform: Platform, subjects: Collection[SubjectId] | None = None) ->
     Of these customers alone, or of all. Raises JournalError.
     """
     known = _known(platform, subjects)
-    return sum(_revived(platform, id_, known[id_]) for id_ in sorted(_missing(platform, known)))
+    again = 0
+    for id_ in sorted(_missing(platform, known)):
+        done = attempt.tried(partial(_revived, platform, id_, known[id_]))
+        if isinstance(done, Failed):
+            LOG.error("a job that had vanished could not be put back: %s", type(done.error).__name__)
+        else:
+            again += done
+    return again
 
 
 def missing(platform: Platform, subjects: Collection[SubjectId] | None = None) -> frozenset[str]:

@@ -31,7 +31,7 @@ def rewrap(platform: Platform, rows: Sequence[Going]) -> frozenset[int]:
     crash.point("rewrap.before")
     with platform.database.read() as session:
         going = rotations.ready(session, rows)
-    known: set[bytes] = set()  # what we wrapped ourselves, and need not look at again
+    known: set[replica.Known] = set()  # what we wrapped ourselves, and need not look at again
     with ThreadPoolExecutor(1) as ahead:
         left: Sequence[Going] = going
         while left:
@@ -92,7 +92,7 @@ def handfuls(page: Sequence[Keys]) -> list[list[Keys]]:
     return [one for one in found if one]
 
 
-def _move_page(platform: Platform, page: Sequence[Keys], ahead: Executor, known: set[bytes]) -> None:
+def _move_page(platform: Platform, page: Sequence[Keys], ahead: Executor, known: set[replica.Known]) -> None:
     """Move these keys; while a handful waits for the disk the next one is wrapped. `known` takes what was wrapped."""
 
     def wrap(handful: Sequence[Keys]) -> list[Moves]:
@@ -102,7 +102,8 @@ def _move_page(platform: Platform, page: Sequence[Keys], ahead: Executor, known:
     coming = ahead.submit(wrap, cut[0]) if cut else None
     for number in range(len(cut)):
         moves = coming.result() if coming is not None else []
-        known.update(now for _, ones in moves for _, now, _, _ in ones)
+        for (_, keys), (_, ones) in zip(cut[number], moves, strict=True):
+            known.update((whose, key[1], now) for key, (_, now, whose, _) in zip(keys, ones, strict=True))
         coming = ahead.submit(wrap, cut[number + 1]) if number + 1 < len(cut) else None
         _move(platform, moves)
 

@@ -14,6 +14,7 @@ from sqlmodel import Session, SQLModel, col, select
 
 from redaction.disposition import JOURNALLED, RESEALED, Job
 from runtime import bulk
+from runtime.keyring import BUCKETS
 
 
 class Rotation(SQLModel, table=True):
@@ -56,10 +57,13 @@ _GOING: Final = tuple(_TABLE.c[one.name] for one in members(Going))
 
 
 def buckets(session: Session) -> list[int]:
-    """The buckets in which a job waits for its key to be destroyed, or a rotation was cut off."""
+    """The buckets in which a job waits for its key to be destroyed, or a rotation was cut off.
+
+    There are no others than ours: what else stands in a row is left alone (`sweep.held_back` counts it).
+    """
     waiting = session.exec(select(Job.bucket).where(Job.step == JOURNALLED).distinct())
     pending = session.exec(select(Rotation.bucket).where(col(Rotation.dropped_at).is_(None)).distinct())
-    return sorted({*waiting, *pending})
+    return sorted({*waiting, *pending}.intersection(range(BUCKETS)))
 
 
 _PENDING: Final = columns(*_GOING).where(_TABLE.c.bucket.in_(bulk.these()), _TABLE.c.dropped_at.is_(None))

@@ -110,6 +110,8 @@ def make(
 
     Raises EvidenceError, KeyGone.
     """
+    if not opened:
+        records.check(platform, rest.existing())
     keep = rest.fields(platform) - gone
     record, own = records.resealed(platform, rest.existing(), rest.items, keep, opened=opened)
     return Made(rest, gone, record, own)

@@ -7,22 +7,23 @@ day and one round. It takes a small share of each pass, so that nobody waits for
 
 import logging
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, or_, select
 
 from crm_core.records import RecordRow
 from issuer.catalogue import Catalogue
 from issuer.credentials import Standing
+from issuer.evidence import Evidence
 from issuer.settling import Settling
 from protocol import times
 from protocol.consent import SubjectId
-from protocol.errors import EvidenceError
-from redaction import disposition, due, looking, plan, retell, revive
+from redaction import attempt, disposition, due, looking, plan, retell, revive
+from redaction.attempt import Failed
 from redaction.disposition import (
     DONE,
     DROPPED,
@@ -35,6 +36,7 @@ from redaction.disposition import (
 )
 from redaction.due import LapseRow
 from redaction.looking import Proof
+from redaction.rotations import Rotation
 from runtime import keyring
 from runtime.platform import Platform
 from verifier import disclosure, grounds
@@ -66,7 +68,7 @@ class Sweep:
             return 0
         if self._begun is None or self._resting:
             self._begun, self._resting, self._after, self._outbox = now, False, "", 0
-            unstick(platform)
+            self._try("a job", partial(unstick, platform))
         before = self.found
         while True:
             if not self._batch(platform, catalogue):
@@ -79,14 +81,16 @@ class Sweep:
     def _batch(self, platform: Platform, catalogue: Catalogue) -> bool:
         """The next customers, and after the last of them the releases on record; False at the end of the round."""
         with platform.database.read() as session:
-            statement = select(RecordRow.subject).where(RecordRow.subject > self._after)
-            subjects = [SubjectId(one) for one in session.exec(statement.order_by(col(RecordRow.subject)).limit(BATCH))]
-        self.found += revive.revive(platform, subjects) + retell.retell(platform, subjects)
-        with platform.database.read() as session:
-            hidden = _hidden(session, platform, catalogue, subjects)
-        for subject in hidden:
-            with suppress(EvidenceError):
-                planned = plan.plan(platform, catalogue, [subject])
+            statement = select(RecordRow.subject, RecordRow.bucket).where(RecordRow.subject > self._after)
+            found = list(session.exec(statement.order_by(col(RecordRow.subject)).limit(BATCH)))
+        subjects = [SubjectId(one) for one, _ in found]
+        astray = [SubjectId(one) for one, bucket in found if bucket != keyring.bucket_of(SubjectId(one))]
+        self.found += self._try("a record", partial(_housed, platform, astray)) if astray else 0
+        for what, act in (("a job", revive.revive), ("a notice", retell.retell)):
+            self.found += self._try(what, partial(act, platform, subjects))
+        for subject in _hidden(platform, catalogue, subjects):
+            planned = attempt.tried(partial(plan.plan, platform, catalogue, [subject]))
+            if not isinstance(planned, Failed):
                 LOG.warning("the sweep found what redaction's tables had not: %s", "a job" if planned else "a notice")
                 self.found += 1
         if subjects:
@@ -98,23 +102,45 @@ class Sweep:
         moved, self._outbox = after > self._outbox, after
         return moved
 
+    def _try(self, what: str, act: Callable[[], int]) -> int:
+        """How much a step put right; what fails holds up neither the customers beside it nor the rest of the round."""
+        done = attempt.tried(act)
+        if isinstance(done, Failed):
+            LOG.error("the sweep could not put right %s: %s", what, type(done.error).__name__)
+            return 0
+        return done
 
-def _hidden(
-    session: Session, platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId]
-) -> list[SubjectId]:
+
+def _housed(platform: Platform, subjects: Sequence[SubjectId]) -> int:
+    """Put right the bucket of records that somebody sent elsewhere: no rotation would find their data keys."""
+    with platform.database.write("keeper") as session:
+        for subject in subjects:
+            row = session.get_one(RecordRow, subject)
+            row.bucket = keyring.bucket_of(subject)
+            session.add(row)
+    return len(subjects)
+
+
+def _hidden(platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId]) -> list[SubjectId]:
     """Those of the subjects for whom there is something to do that nobody would look at."""
     at = platform.clock.now()
-    waits = due.waiting(session)
-    found = []
-    for evidence in grounds.collect(session, subjects):
-        row = session.get(LapseRow, evidence.subject)
-        if evidence.subject in waits or row is None or (row.retry_at or "") > times.iso_ms(at):
-            continue  # it is being looked at, or held back for a reason that `held_back` shows
-        with suppress(EvidenceError):
-            proof = Proof(evidence, looking.proved(platform, catalogue, evidence, at))
-            if not looking.look(session, platform, catalogue, proof, at).idle:
-                found.append(evidence.subject)
-    return found
+    with platform.database.read() as session:
+        waits = due.waiting(session)
+        looks = {
+            evidence.subject: partial(_idle, session, platform, catalogue, evidence, at)
+            for evidence in grounds.collect(session, subjects)
+            if evidence.subject not in waits
+        }
+        # where a look fails, what it fails with is what is shown of the customer at the next one
+        return [subject for subject, idle in looks.items() if attempt.tried(idle) is False]
+
+
+def _idle(session: Session, platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> bool:
+    row = session.get(LapseRow, evidence.subject)
+    if row is None or (row.retry_at or "") > times.iso_ms(at):
+        return True  # it is being looked at, or held back for a reason that `held_back` shows
+    proof = Proof(evidence, looking.proved(platform, catalogue, evidence, at))
+    return looking.look(session, platform, catalogue, proof, at).idle
 
 
 def unstick(platform: Platform) -> int:
@@ -127,10 +153,10 @@ def unstick(platform: Platform) -> int:
         at = platform.clock.now()
         latest = times.iso_ms(at + STUCK)
         for job in session.exec(select(Job).where(Job.step != DONE)):
-            bucket = keyring.bucket_of(SubjectId(job.subject))
+            bucket = keyring.bucket_of(SubjectId(str(job.subject)))
             rows = disposition.fates_of(job)
             void = job.step not in STEPS or not rows
-            late = job.next_try_at is not None and job.next_try_at > latest
+            late = job.next_try_at is not None and str(job.next_try_at) > latest
             ahead = not void and _ahead(platform, job, rows)
             if not (void or late or ahead or job.bucket != bucket):
                 continue
@@ -169,10 +195,13 @@ def held_back(session: Session, at: datetime) -> dict[str, int]:
     without = select(func.count()).select_from(RecordRow)
     without = without.where(col(RecordRow.subject).not_in(select(Standing.subject)))
     void = select(func.coalesce(func.sum(Job.planned), 0)).where(Job.step == DONE)
+    beyond = or_(col(Rotation.bucket) < 0, col(Rotation.bucket) >= keyring.BUCKETS)
+    nowhere = select(func.count()).select_from(Rotation).where(beyond)
     return {
         "customers under quarantine": session.exec(select(func.count()).select_from(Quarantine)).one(),
         "withdrawals not shut for an hour": session.exec(unsettled).one(),
         "jobs open for an hour": session.exec(stuck).one(),
         "records without a standing": session.exec(without).one(),
         "fields of jobs that somebody marked as done": session.exec(void).one(),
+        "rotations of a bucket that there is not": session.exec(nowhere).one(),
     }

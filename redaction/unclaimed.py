@@ -1,16 +1,16 @@
 """Unclaimed: imported values whose time has come and for which no ground ever came are destroyed."""
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from crm_core import origin
 from crm_core.imports import recall
 from issuer.catalogue import Catalogue
 from protocol.consent import Field, SubjectId
-from protocol.errors import EvidenceError
-from redaction import disposition, drafting, due, lapse, looking
+from redaction import attempt, disposition, drafting, due, lapse, looking
+from redaction.attempt import Failed
 from redaction.deciding import Decided
 from redaction.disposition import PLANNED
 from redaction.drafting import UNCLAIMED
@@ -27,8 +27,8 @@ def plan(platform: Platform, catalogue: Catalogue, at: datetime) -> int:
         found = [one for one in origin.unclaimed(session, at, _BATCH) if one[0] not in waits]
     planned = 0
     for subject, fields in found:
-        with suppress(EvidenceError):  # evidence that cannot be believed: nothing is destroyed on it
-            planned += _unclaimed(platform, catalogue, subject, fields)
+        done = attempt.tried(partial(_unclaimed, platform, catalogue, subject, fields))
+        planned += 0 if isinstance(done, Failed) else done  # evidence not to be believed: nothing is destroyed on it
     return planned
 
 

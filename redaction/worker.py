@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +21,8 @@ from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, certificate, disposal, due, ending, plan, restore, revive, rotation
+from redaction import archive, attempt, certificate, disposal, due, ending, plan, restore, revive, rotation
+from redaction.attempt import Failed
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job
 from redaction.drafting import Draft
 from redaction.looking import Proofs
@@ -124,22 +124,26 @@ def _revive(platform: Platform, subjects: Sequence[SubjectId]) -> None:
 def run(platform: Platform, catalogue: Catalogue, stop: threading.Event) -> None:
     """Pass after pass, every 0.2 s, until `stop` is set; after an error with pauses that double up to 30 s."""
     errors, watch, slow = 0, Watch(), Sweep()
+    # the sweep comes whatever became of the pass: it puts right what may have stopped it
+    parts = (partial(_pass, platform, catalogue, watch, stop), partial(slow.some, platform, catalogue))
     while not stop.wait(pause(errors)):
         try:
-            look = watch.stirred(platform)
-            done = run_once(platform, catalogue, look=look, stop=stop)
-            if look:
-                watch.looked(more=done.more)
-            slow.some(platform, catalogue)
-            errors = 0
-        except ClockError:
-            errors += 1
-            watch.failed()
+            failed = [one.error for part in parts if isinstance(one := attempt.tried(part), Failed)]
+            for error in failed:
+                LOG.error("a redaction pass failed: %s", code_of(error))  # the kind only: a text could hold a value
+        except ClockError as error:
+            failed = [error]
             LOG.warning("redaction pauses: the clock cannot be believed, or its jump was not confirmed")
-        except Exception as error:  # noqa: BLE001 - the loop must outlive whatever one pass meets
-            errors += 1
+        errors = errors + 1 if failed else 0
+        if failed:
             watch.failed()
-            LOG.error("a redaction pass failed: %s", code_of(error))  # the kind only: a text could hold a value
+
+
+def _pass(platform: Platform, catalogue: Catalogue, watch: Watch, stop: threading.Event) -> None:
+    look = watch.stirred(platform)
+    done = run_once(platform, catalogue, look=look, stop=stop)
+    if look:
+        watch.looked(more=done.more)
 
 
 def _until(stop: threading.Event | None, work: Iterable[T]) -> Iterator[T]:
@@ -181,9 +185,13 @@ def _amass(
     until = time.monotonic() + LOOKING
     while True:
         proofs = Proofs(platform, catalogue)
-        some, drafts, more = plan.look_due(platform, catalogue, proofs) if look else (0, [], False)
-        with suppress(*FAILURES):  # all at once; a key that cannot be had fails where it is needed
-            platform.keyring.warm({one.task.bucket for one in drafts if one.task})
+        found = attempt.tried(partial(plan.look_due, platform, catalogue, proofs)) if look else (0, [], False)
+        if isinstance(found, Failed):
+            failed += 1
+            LOG.error("a look failed: %s", code_of(found.error))
+        some, drafts, more = (0, [], False) if isinstance(found, Failed) else found
+        # all at once; a key that cannot be had fails where it is needed
+        attempt.tried(partial(platform.keyring.warm, {one.task.bucket for one in drafts if one.task}))
         some += sum(_at_once(platform, catalogue, ones, proofs) for ones in _until(stop, _DISPOSING.some(drafts)))
         failed += _advance(platform, catalogue, proofs, stop)
         planned, looked = planned + some, looked + plan.BATCH
@@ -197,19 +205,19 @@ def _at_once(platform: Platform, catalogue: Catalogue, drafts: Sequence[Draft], 
 
     One that fails by itself is planned and no more: `_advance` tries again and notes what fails.
     """
-    try:
-        return disposal.at_once(platform, drafts, proofs, pace=_DISPOSING)
-    except FAILURES:
-        return sum(_alone(platform, catalogue, one, proofs) for one in drafts)
+    done = attempt.tried(partial(disposal.at_once, platform, drafts, proofs, pace=_DISPOSING))
+    return sum(_alone(platform, catalogue, one, proofs) for one in drafts) if isinstance(done, Failed) else done
 
 
 def _alone(platform: Platform, catalogue: Catalogue, draft: Draft, proofs: Proofs) -> int:
-    try:
-        return disposal.at_once(platform, [draft], proofs)
-    except FAILURES:
-        with suppress(EvidenceError):  # it changed since we looked: the next look will say so
-            return plan.plan(platform, catalogue, [draft.subject], proofs)
-    return 0
+    done = attempt.tried(partial(disposal.at_once, platform, [draft], proofs))
+    if isinstance(done, Failed):
+        done = attempt.tried(partial(plan.plan, platform, catalogue, [draft.subject], proofs))
+    if isinstance(done, Failed):
+        if not isinstance(done.error, EvidenceError):  # else it changed since we looked: the next look will say so
+            LOG.error("a disposition could not be planned: %s", code_of(done.error))
+        return 0
+    return done
 
 
 def _advance(platform: Platform, catalogue: Catalogue, proofs: Proofs, stop: threading.Event | None) -> int:
@@ -228,9 +236,7 @@ def _failing(platform: Platform, jobs: Sequence[str], act: Callable[[Sequence[st
 
     What failed is noted on its job. How many did.
     """
-    try:
-        act(jobs)
-    except FAILURES:
+    if isinstance(attempt.tried(partial(act, jobs)), Failed):
         return sum(_fails(platform, job, partial(act, [job])) for job in jobs)
     return 0
 
@@ -248,7 +254,7 @@ def _rotate(platform: Platform, stop: threading.Event | None) -> tuple[int, int]
         waiting = session.exec(columns.order_by(col(Job.planned_at), col(Job.id))).all()
     noted: dict[int, str | None] = {}  # the job on which a failure of its bucket is noted
     for bucket, job, next_try_at in waiting:
-        if next_try_at is None or next_try_at <= at:
+        if bucket in buckets and (next_try_at is None or str(next_try_at) <= at):
             noted.setdefault(bucket, job)
     for bucket in set(buckets) - {bucket for bucket, _, _ in waiting}:
         noted[bucket] = None
@@ -256,9 +262,10 @@ def _rotate(platform: Platform, stop: threading.Event | None) -> tuple[int, int]
     turning = sorted(noted)  # of the others each job failed a moment ago
     for some in _until(stop, _some(turning, rotation.BUCKETS_AT_ONCE)):
         results: list[frozenset[int]] = []
-        try:
-            results.append(rotation.rotate(platform, some))
-        except FAILURES:
+        done = attempt.tried(partial(rotation.rotate, platform, some))
+        if not isinstance(done, Failed):
+            results.append(done)
+        else:
             failed += sum(_fails(platform, noted[bucket], partial(_turn, platform, bucket, results)) for bucket in some)
         ended += sum(len(one) for one in results)
     return ended, failed
@@ -285,25 +292,25 @@ def _restore(platform: Platform, catalogue: Catalogue, *, again: bool, stop: thr
         subjects = archive.wanted(session, again=again)
     restored = failed = 0
     for subject in _until(stop, subjects):
-        try:
-            restored += restore.restore(platform, catalogue, subject)
-        except FAILURES as error:
+        done = attempt.tried(partial(restore.restore, platform, catalogue, subject))
+        if isinstance(done, Failed):
             failed += 1
-            LOG.error("a restore failed: %s", code_of(error))
+            LOG.error("a restore failed: %s", code_of(done.error))
+        else:
+            restored += done
     return restored, failed
 
 
 def _fails(platform: Platform, job_id: str | None, act: Callable[[], None]) -> bool:
     """Act; note a failure on the job, with the time of the next try. True when it failed."""
-    try:
-        act()
-    except FAILURES as error:
-        code = code_of(error)
-        LOG.error("a disposition failed: %s", code)
-        if job_id is not None:
-            _note(platform, job_id, code)
-        return True
-    return False
+    done = attempt.tried(act)
+    if not isinstance(done, Failed):
+        return False
+    code = code_of(done.error)
+    LOG.error("a disposition failed: %s", code)
+    if job_id is not None:
+        attempt.tried(partial(_note, platform, job_id, code))  # the job may have gone, or be no job of ours
+    return True
 
 
 def _note(platform: Platform, job_id: str, code: str) -> None:

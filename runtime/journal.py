@@ -8,7 +8,7 @@ next append; everything else that does not fit raises.
 import fcntl
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,17 @@ from typing import Any
 
 from protocol.consent import SubjectId
 from runtime import journal_line, keyfiles
+from runtime.journal_given import APPROVED, CLOSED, Given
 from runtime.journal_line import JournalError
 
-__all__ = ["FILE", "KEY", "Dropped", "Entry", "Journal", "JournalError"]
+__all__ = ["APPROVED", "CLOSED", "FILE", "KEY", "Dropped", "Entry", "Journal", "JournalError"]
 
 FILE = "journal.jsonl"
 KEY = "journal"  # name of the secret in the key-ring
 ANCHOR = 256  # lines from one remembered place in the file to the next
 NARROWING, DROPPED, CATALOGUE, USED, STAFF = "narrowing", "dropped", "catalogue", "used", "staff"
-APPROVED = "ground"  # a statutory ground that two officers signed
-CLOSED = "closed"  # an ask that can no longer be answered, a draft that can no longer be approved
+# APPROVED: a statutory ground that two officers signed
+# CLOSED: an ask that can no longer be answered, a draft that can no longer be approved
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Journal:
         self._marks: dict[str, int] = {}
         self._named: dict[str, set[str]] = {}
         self._ended: set[str] = set()
+        self._given = Given()
         self._staff: set[tuple[str, str]] = set()
         self._dropped: dict[str, tuple[Dropped, ...]] = {}
         self._jobs: dict[str, dict[str, None]] = {}  # subject → jobs, in their order
@@ -165,6 +167,11 @@ class Journal:
         """The ids of enrolments and consents that the subject's narrowings speak of: whoever judges must have them."""
         return frozenset(self._named.get(subject, ()))
 
+    def lacks(self, subject: SubjectId, known: Collection[str]) -> bool:
+        """Whether a consent that the subject gave, or an approved ground about them, is not among these ids."""
+        grounds = self._given.grounds(subject).difference(known)
+        return self._given.consents_missing(subject, known) or not all(map(self.ended, grounds))
+
     def ended(self, ground: str) -> bool:
         """Has this consent, ground, ask or draft been ended?"""
         return ground in self._ended
@@ -254,6 +261,7 @@ class Journal:
         self._offset += length
         if self._seq % ANCHOR == 0:
             self._anchors.append((self._seq, self._head, self._offset))
+        self._given.take(body)
         if body.get("kind") == NARROWING:
             # The end before the floor: a reader between the two must see the stricter answer.
             ended = {str(ground) for ground in body.get("ended", ())}

@@ -42,7 +42,7 @@ _TABLE = SQLModel.metadata.tables["outbox"]
 _LINK = "outbox-link"  # in a session: the newest row, as its transaction sees it
 _INSERT = insert(_TABLE).inline()
 _NUMBERED = insert(_TABLE).returning(_TABLE.c.id)
-_KNOWN = select(Outbox.key, Outbox.event_id).where(col(Outbox.key).in_(bulk.these()))
+_KNOWN = _TABLE.select().where(_TABLE.c.key.in_(bulk.these()))
 _LAST = select(func.last_insert_rowid())
 _NEWEST = select(Outbox.id, Outbox.mac).order_by(col(Outbox.id).desc()).limit(1)
 _MAC = select(Outbox.mac).where(col(Outbox.id) == bindparam("id"))
@@ -100,6 +100,8 @@ def emit(
     """Add an event to the session's transaction; its id (`urn:uuid:…`).
 
     With a `key`, only the first emission counts and later ones return its id. ValueError for an unknown type.
+
+    A row that somebody else put under the key counts for nothing: the event comes under another one.
     """
     return emit_all(session, [Told(type, records, key, header or {})], at=at)[0]
 
@@ -107,10 +109,9 @@ def emit(
 def emit_all(session: Session, events: Sequence[Told], *, at: datetime) -> list[str]:
     """Add several events to the session's transaction, as `emit` does each; their ids."""
     # The writing session holds the write lock: nobody can put the same key in between.
-    keys = [one.key for one in events if one.key is not None]
-    known: dict[str | None, str] = dict(bulk.rows(session, _KNOWN, keys))
-    session.flush()  # what the events tell of comes first: an error there must not look like one of an event
     chain: Chain | None = session.info.get(INFO)
+    known, taken = _known(session, chain, [one.key for one in events if one.key is not None])
+    session.flush()  # what the events tell of comes first: an error there must not look like one of an event
     rows: list[dict[str, Any]] = []
     ids: list[str] = []
     for one in events:
@@ -126,7 +127,7 @@ def emit_all(session: Session, events: Sequence[Told], *, at: datetime) -> list[
             "header": canonical.jcs(dict(one.header)).decode(),
             "records": canonical.jcs([{"subject": whose, "data": dict(data)} for whose, data in one.records]).decode(),
             "salts": secrets.token_bytes(SALT * len(one.records)),
-            "key": one.key,
+            "key": taken.get(one.key, one.key),
             "prev": rows[-1]["mac"] if rows else _before(session, chain, at).mac,
         }
         row["mac"] = (chain or _UNKEYED).mac(row)
@@ -137,6 +138,28 @@ def emit_all(session: Session, events: Sequence[Told], *, at: datetime) -> list[
     if rows:
         session.info[_LINK] = Link(_add_all(session, rows), rows[-1]["mac"])
     return ids
+
+
+def _known(
+    session: Session, chain: Chain | None, keys: Collection[str]
+) -> tuple[dict[str | None, str], dict[str | None, str]]:
+    """The events under these keys, and of each key under which another's row is the one to use in its place."""
+    known: dict[str | None, str] = {}
+    taken: dict[str | None, str] = {}
+    asked = {key: key for key in keys}  # by the key to look under
+    while asked:
+        found = _TABLE.c.keys()
+        rows = [dict(zip(found, row, strict=True)) for row in bulk.rows(session, _KNOWN, asked)]
+        foreign = {}
+        for row in rows:
+            key = asked[row["key"]]
+            if chain is None or chain.genuine(row):
+                known[key] = row["event_id"]
+            else:
+                taken[key] = f"{row['key']}'"
+                foreign[taken[key]] = key
+        asked = foreign
+    return known, taken
 
 
 def _add_all(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:

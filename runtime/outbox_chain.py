@@ -79,7 +79,10 @@ class Chain:
 
     def genuine(self, row: Mapping[str, Any]) -> bool:
         """Whether a row's content is what we wrote."""
-        return hmac.compare_digest(row["mac"], self.mac(row))
+        try:
+            return hmac.compare_digest(row["mac"], self.mac(row))
+        except (TypeError, ValueError, AttributeError):  # SQLite takes a text, or bytes, in any column
+            return False
 
     def inspect(self, rows: Iterable[Mapping[str, Any]], before: bytes) -> tuple[list[bool], list[Flaw]]:
         """Which rows are as we wrote them, and what is wrong with or just before the others.

@@ -51,10 +51,15 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a subject's evidence proves, and what of it proves nothing."""
+    """What a subject's evidence proves, and what of it proves nothing.
+
+    `unproved` are the rows whose end a column alone tells: neither the journal, nor a withdrawal, nor a date. The end
+    counts, for it only takes away; what cannot be undone must not follow from it.
+    """
 
     grants: tuple[Grant, ...]
     complaints: tuple[Complaint, ...]
+    unproved: tuple[str, ...] = ()
 
 
 def grants(platform: Platform, catalogue: Catalogue, evidence: Evidence) -> tuple[Grant, ...]:
@@ -118,8 +123,9 @@ class _Examination:
         self._platform, self._catalogue, self._evidence = platform, catalogue.current(), evidence
         self._ends = {(one.purpose, one.field): one.at for one in self._catalogue.endings}
         self._journal = platform.journal
-        self._verdicts = Verdicts(platform, at)
+        self._verdicts, self._at = Verdicts(platform, at), at
         self._complaints: list[Complaint] = []
+        self._unproved: list[str] = []
 
     def findings(self) -> Findings:
         missing = self._journal.named(self._evidence.subject) - {
@@ -148,13 +154,14 @@ class _Examination:
                 # Of one that ended nothing is granted: it only says what no ground of law may revive.
                 asked = self._asked(row, consent, once=answers[consent.ask_id] == 1) if ended is None else None
                 if ended is not None or asked is not None:
-                    ended = ended or (None if consent.subject_did == speaks else "revoked")
+                    if ended is None and consent.subject_did != speaks:
+                        ended = self._silenced(row, consent, unended)
                     given += self._grants_of(consent, ended, asked)
         # By the journal alone: an end in a column would open the ground that an enrolment closes.
         enrolled = any(not self._journal.ended(enrolment.id) for _, enrolment in enrolments)
         lifts = [one for _, one in self._read(self._evidence.lifts, self._verdicts.lift)]
         of_law = self._of_law(given, Excluded.of(excluded, lifts), enrolled=enrolled)
-        return Findings((*given, *of_law), tuple(self._complaints))
+        return Findings((*given, *of_law), tuple(self._complaints), tuple(self._unproved))
 
     def _excluded(self) -> list[Exclusion]:
         found = []
@@ -206,9 +213,15 @@ class _Examination:
     ) -> Ended | None:
         if (consent.subject_did, consent.id, consent.digest) in withdrawn:
             return "superseded" if row.ended_kind == "superseded" else "withdrawn"
-        if row.ended_at is not None or row.ended_kind is not None:
+        if self._column_ended(row, consent.id, consent.valid_until):
             return _STORED_ENDS.get(row.ended_kind or "", "revoked")
         return "withdrawn" if self._journal.ended(consent.id) else None
+
+    def _silenced(self, row: StoredCredential, consent: Consent, unended: Sequence[Enrolment]) -> Ended:
+        """Another wallet speaks now, or none; while this one's own enrolment lives, a row alone brought that about."""
+        if any(one.wallet_did == consent.subject_did for one in unended):
+            self._unproved.append(row.id)
+        return "revoked"
 
     def _grants_of(self, consent: Consent, ended: Ended | None, asked: datetime | None) -> list[Grant]:
         """`asked`: when its ask was made; None for one that ended, of which it no longer matters."""
@@ -277,7 +290,7 @@ class _Examination:
             yield from self._by_catalogue(grant, ground.valid_from)
 
     def _ground_end(self, row: StoredCredential, ground: StatutoryGround) -> Ended | None:
-        if not self._row_ended(row, ground.id):
+        if not self._row_ended(row, ground.id, ground.valid_until):
             return None
         return "expired" if row.ended_kind == "expired" else "revoked"
 
@@ -287,8 +300,16 @@ class _Examination:
         except EvidenceError:
             return False  # a purpose that the catalogue does not know opens nothing
 
-    def _row_ended(self, row: StoredCredential, id_: str) -> bool:
-        return row.ended_at is not None or row.ended_kind is not None or self._journal.ended(id_)
+    def _row_ended(self, row: StoredCredential, id_: str, until: datetime | None = None) -> bool:
+        return self._column_ended(row, id_, until) or self._journal.ended(id_)
+
+    def _column_ended(self, row: StoredCredential, id_: str, until: datetime | None) -> bool:
+        """Whether the columns say so; noted where nothing else does."""
+        if row.ended_at is None and row.ended_kind is None:
+            return False
+        if not self._journal.ended(id_) and (until is None or until > self._at):
+            self._unproved.append(row.id)
+        return True
 
     def _read(self, rows: Iterable[StoredCredential], prove: Prove[T]) -> list[tuple[StoredCredential, T]]:
         found = []

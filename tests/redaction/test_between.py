@@ -78,6 +78,7 @@ def test_control_by_its_standing_alone_the_customer_loses_it(
     who = world.customer()
     ended(world, who)
     monkeypatch.setattr(Journal, "approved", 0)
+    monkeypatch.setattr(Journal, "lacks", lambda *_: False)  # nor is a ground missed that the snapshot does not have
     with monkeypatch.context() as patch:
         moment(patch, lambda: world.statutory(HELD, raised=False))
         worker.run_once(world.platform, world.catalogue)

@@ -373,6 +373,8 @@ def test_a_field_that_vanished_before_it_could_be_sealed_is_shredded_not_invente
 @pytest.mark.parametrize("step", ["planned", "resealed"])
 def test_a_record_that_vanished_fails_its_job_and_nothing_else(world: World, step: str) -> None:
     who, other = world.customer(), world.customer()
+    while bucket_of(other.subject) == bucket_of(who.subject):  # a bucket keeps its key while a record of it is missing
+        other = world.customer()
     world.withdraw(who, world.consent(who, ALL))
     worker.plan.plan_due(world.platform, world.catalogue)
     (job,) = world.rows(Job)

@@ -143,6 +143,7 @@ class World:
         with self.platform.database.write("owner") as session:
             given = self._consent(session, who, self._process(fields, purpose), begins, begins + life)
             credentials.raise_versions(session, [who.subject])
+            self._note(session, who.subject, given)
         return given
 
     def withdraw(self, who: Customer, given: Given, *, keep: Iterable[Field] | None = None) -> Given | None:
@@ -294,6 +295,15 @@ class World:
         )  # fmt: skip
         credentials.store(session, row)
         return Given(row.id, row.digest)
+
+    def _note(self, session: Session, subject: SubjectId, given: Given) -> None:
+        """The answer in the journal, as the registry keeps it."""
+        document = signed.document(session.get_one(Credential, given.id))
+        ask = session.get_one(Credential, document["credentialSubject"]["hasConsent"]["ask"]["id"])
+        evidence = {"consent": document, "ask": signed.document(ask)}
+        version = credentials.version(session, subject)
+        entry = {"kind": "answer", "subject": subject, "version": version, "evidence": evidence}
+        self.platform.journal.append({**entry, "at": times.iso_ms(self.now())})
 
     def _narrow(self, session: Session, subject: SubjectId, ended: str, at: datetime) -> None:
         credentials.raise_versions(session, [subject])
