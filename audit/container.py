@@ -2,7 +2,7 @@
 
 Written and read here without `zipfile`: there is one zip for given contents, whatever the Python that made it, and
 reading is to take the entries one after another and to compare all bytes with that zip. So no byte is left that could
-differ (APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12 and 4.3.16).
+differ (APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12 and 4.3.16; with more than 65,534 files 4.3.14 and 4.3.15 too).
 """
 
 import re
@@ -14,12 +14,15 @@ from protocol.errors import EvidenceError
 
 MAX_BUNDLE = 256 << 20
 MAX_FILE = 16 << 20
-MAX_FILES = 60_000
+MAX_FILES = 200_000
 _NAME = re.compile(r"(?:[a-z]{1,20}/)?[A-Za-z0-9-]{1,80}(?:\.[a-z]{1,8}){0,2}")
 
 _LOCAL = struct.Struct("<4sHHHHHLLLHH")
 _CENTRAL = struct.Struct("<4sHHHHHHLLLHHHHHLL")
 _END = struct.Struct("<4sHHHHLLH")
+_END_64 = struct.Struct("<4sQHHLLQQQQ")
+_WHERE_64 = struct.Struct("<4sLQL")
+_MANY = 0xFFFF  # files are counted elsewhere
 _VERSION, _UNIX, _DAY_ONE, _PLAIN_FILE = 20, 3 << 8, 0x21, 0o100644 << 16
 
 
@@ -40,8 +43,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
         offset += _LOCAL.size + len(encoded) + len(content)
         if offset > MAX_BUNDLE:
             raise EvidenceError("too_large", f"a bundle has at most {MAX_BUNDLE} bytes")
-    size = sum(map(len, index))
-    return b"".join([*parts, *index, _END.pack(b"PK\5\6", 0, 0, len(files), len(files), size, offset, 0)])
+    return b"".join([*parts, *index, _end(len(files), sum(map(len, index)), offset)])
 
 
 def unpack(data: bytes) -> dict[str, bytes]:
@@ -70,6 +72,18 @@ def unpack(data: bytes) -> dict[str, bytes]:
     if not files or pack(files) != data:
         raise EvidenceError("not_canonical", "these are not the bytes of a bundle")
     return files
+
+
+def _end(count: int, size: int, offset: int) -> bytes:
+    """What follows the index: how many files it lists, how long it is and where it starts."""
+    if count < _MANY:
+        return _END.pack(b"PK\5\6", 0, 0, count, count, size, offset, 0)
+    version, rest = 45, _END_64.size - 12  # section 4.3.14: without the signature and this length itself
+    return (
+        _END_64.pack(b"PK\6\6", rest, _UNIX | version, version, 0, 0, count, count, size, offset)
+        + _WHERE_64.pack(b"PK\6\7", 0, offset + size, 1)
+        + _END.pack(b"PK\5\6", 0, 0, _MANY, _MANY, size, offset, 0)
+    )
 
 
 def _check(name: str, size: int) -> None:

@@ -97,6 +97,21 @@ def test_a_file_that_claims_to_be_huge_is_refused() -> None:
     assert code(head + b"manifest") == "too_large"
 
 
+@pytest.mark.parametrize("count", [65_534, 65_535, 65_536, 70_000])
+def test_a_bundle_of_more_files_than_an_old_zip_can_count_is_a_zip_all_the_same(count: int) -> None:
+    files = {f"events/{n}": str(n).encode() for n in range(count)}
+    whole = container.pack(files)
+    assert container.unpack(whole) == files
+    with zipfile.ZipFile(io.BytesIO(whole)) as read:
+        assert len(read.namelist()) == count
+        assert read.read("events/65000") == b"65000"
+    for place in (len(whole) - 1, len(whole) - 25, len(whole) - 60):
+        harmed = bytearray(whole)
+        harmed[place] ^= 1
+        with pytest.raises(EvidenceError, match="not_canonical"):
+            container.unpack(bytes(harmed))
+
+
 def test_too_many_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = container.pack({f"events/{i:05d}.json": b"" for i in range(20)})
     monkeypatch.setattr(container, "MAX_FILES", 19)
