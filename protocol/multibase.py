@@ -10,7 +10,7 @@ _PAIRS = [high + low for high in _ALPHABET.decode() for low in _ALPHABET.decode(
 _CHUNK = 10  # digits that stay within a machine word: 58^10 < 2^63
 _WHOLE_CHUNK = 58**_CHUNK
 _HALF_CHUNK = 58**5
-_PAIR = 58**2
+_THREE = 58**3
 _DIGIT = _ALPHABET.decode()
 _BASE58 = re.compile(r"z[1-9A-HJ-NP-Za-km-z]{0,127}")
 
@@ -20,12 +20,16 @@ def encode(data: bytes) -> str:
     number, chunks = int.from_bytes(data, "big"), []
     while number:  # ten digits at a time, written out: each event, receipt and box has a digest
         number, chunk = divmod(number, _WHOLE_CHUNK)
-        high, low = divmod(chunk, _HALF_CHUNK)
-        low, last = divmod(low, _PAIR)
-        fifth, low = divmod(low, _PAIR)
-        high, third = divmod(high, _PAIR)
-        first, second = divmod(high, _PAIR)
-        chunks.append(f"{_DIGIT[first]}{_PAIRS[second]}{_PAIRS[third]}{_DIGIT[fifth]}{_PAIRS[low]}{_PAIRS[last]}")
+        high = chunk // _HALF_CHUNK  # five digits: what is below 2^30 is divided in a third of the time
+        low = chunk - high * _HALF_CHUNK
+        first, fourth = high // _THREE, low // _THREE
+        high -= first * _THREE
+        low -= fourth * _THREE
+        second, fifth = high // 58, low // 58
+        chunks.append(
+            f"{_PAIRS[first]}{_PAIRS[second]}{_DIGIT[high - second * 58]}"
+            f"{_PAIRS[fourth]}{_PAIRS[fifth]}{_DIGIT[low - fifth * 58]}"
+        )
     chunks.reverse()
     return "z" + "1" * (len(data) - len(data.lstrip(b"\0"))) + "".join(chunks).lstrip("1")
 

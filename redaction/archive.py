@@ -42,7 +42,7 @@ class Archived(SQLModel, table=True):
 
     __tablename__ = "archive"
     __table_args__ = (
-        UniqueConstraint("job", "field"),
+        UniqueConstraint("subject", "job", "field"),  # also the index by subject
         Index(  # of the few that are asked for: each other index costs a page for each box
             "archive_wanted",
             "wanted_by",
@@ -53,7 +53,7 @@ class Archived(SQLModel, table=True):
 
     id: int | None = Column(default=None, primary_key=True)
     job: str
-    subject: str = Column(index=True)
+    subject: str
     field: str
     period: str
     ground: str
@@ -130,19 +130,24 @@ def seal(public: bytes, values: Sequence[tuple[Archivable, Context]]) -> list[tu
     return boxes
 
 
+def parted(box: bytes) -> tuple[bytes, bytes]:
+    """A box in two: its envelope, which others of the customer have too, and what is its own."""
+    end = _LENGTH + int.from_bytes(box[:_LENGTH], "big")
+    return box[:end], box[end:]
+
+
 def open_box(private: PrivateKey, box: bytes, expected: Context) -> Archivable:
     """The value of a box. Raises EvidenceError `bad_box` when it was changed, and when its context is another."""
-    end = _LENGTH + int.from_bytes(box[:_LENGTH], "big")
+    envelope, own = parted(box)
     try:
-        inside = orjson.loads(SealedBox(private).decrypt(box[_LENGTH:end]))
+        inside = orjson.loads(SealedBox(private).decrypt(envelope[_LENGTH:]))
         context = inside["context"]
         if {**context, "fields": None} != _shared(expected) | {"fields": None} or expected.field not in context[
             "fields"
         ]:
             raise EvidenceError("bad_box", "an archived box belongs elsewhere", field=expected.field)
-        nonce = box[end : end + _NONCE]
         cipher = AESGCM(base64.b64decode(inside["key"]))
-        (value,) = orjson.loads(cipher.decrypt(nonce, box[end + _NONCE :], _bound(expected)))
+        (value,) = orjson.loads(cipher.decrypt(own[:_NONCE], own[_NONCE:], _bound(expected)))
     except (CryptoError, InvalidTag, ValueError):
         raise EvidenceError("bad_box", "an archived box does not open", field=expected.field) from None
     known: Archivable = value

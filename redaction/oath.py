@@ -20,7 +20,6 @@ from redaction.fate import DONE, PLANNED, Fate
 from runtime.journal import Dropped
 
 _by_field: Final = attrgetter("field")
-_facts: Final = attrgetter("ground", "legal_ground", "period", "destroy_by", "digest")
 
 
 def facts(task: Task | Job, rows: Iterable[Fate]) -> dict[str, Any]:
@@ -29,9 +28,12 @@ def facts(task: Task | Job, rows: Iterable[Fate]) -> dict[str, Any]:
     An empty text stands for what there is not.
     """
     items = [
-        [one.field, one.action, _listed(one.causes), *(text or "" for text in _facts(one))]
+        [
+            one.field, one.action, _listed(one.causes),
+            one.ground or "", one.legal_ground or "", one.period or "", one.destroy_by or "", one.digest or "",
+        ]
         for one in sorted(rows, key=_by_field)
-    ]
+    ]  # fmt: skip
     return {"cause": task.cause, "cause_id": task.cause_id, "items": items}
 
 

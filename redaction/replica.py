@@ -3,11 +3,16 @@
 Rotating a bucket kills the wrapped data keys in every older backup, those of customers who withdrew nothing too. So
 before the old bucket key is destroyed, all data keys of the bucket are made durable beside the journal, wrapped under
 the new epoch. An older backup rolled forward takes cells from the journal's survivors and data keys from here.
+
+Small buckets that lie beside each other have one file together, a line each: where many are rotated at once, most of
+what a replica costs is to make its file durable. A large bucket has a file of its own. One that grew, or shrank, across
+that line may be found in both: of each customer the newest key counts.
 """
 
 import base64
 from binascii import b2a_base64
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -18,6 +23,10 @@ from runtime import keyfiles
 from runtime.platform import Platform
 
 _AT_ONCE = 8_000_000  # bytes of replicas made before they are written, side by side: a bucket of 60,000 keys
+_SMALL = 32  # data keys of a bucket that shares a file: who rotates one alone writes its neighbours' again, some 50 kB
+_TOGETHER = 16  # buckets of a common file
+
+Key = tuple[int, int, bytes]  # generation, epoch, wrapped data key
 
 
 def write_all(platform: Platform, buckets: Sequence[tuple[int, int]], known: Collection[bytes] = ()) -> None:
@@ -26,22 +35,39 @@ def write_all(platform: Platform, buckets: Sequence[tuple[int, int]], known: Col
     No lock. Each key that is not among the `known` ones has to open under its epoch: a column that only says so would
     have the key destroyed that it rests under. Raises OSError, KeyGone, EvidenceError `bad_data_key`.
     """
-    files: dict[Path, bytes] = {}
+    directory = _directory(platform)
+    keyfiles.make_directory(directory)
     left = list(buckets)
-    while left:
-        with platform.database.read() as session:
-            while left and sum(map(len, files.values())) <= _AT_ONCE:
-                bucket, epoch = left.pop()
-                keys = records.wrapped_keys(session, bucket)
-                files[place(platform, bucket)] = _replica(platform, keys, bucket, epoch, known)
-        _write(files)
-        files.clear()
+    with keyfiles.locked(directory / ".lock"):  # of two who write a common file, each keeps what the other wrote
+        while left:
+            size, whole, lines = 0, dict[Path, bytes](), dict[Path, dict[int, bytes]]()
+            with platform.database.read() as session:
+                while left and size <= _AT_ONCE:
+                    bucket, epoch = left.pop()
+                    keys = records.wrapped_keys(session, bucket)
+                    content = _replica(platform, keys, bucket, epoch, known)
+                    size += len(content)
+                    if len(keys) > _SMALL:
+                        whole[place(platform, bucket)] = content
+                    else:
+                        lines.setdefault(common(platform, bucket), {})[bucket] = content
+            keyfiles.write_all(whole | {path: _merged(path, some) for path, some in lines.items()})
 
 
-def _write(files: Mapping[Path, bytes]) -> None:
-    for directory in {path.parent for path in files}:
-        keyfiles.make_directory(directory)
-    keyfiles.write_all(files)
+def _merged(path: Path, lines: Mapping[int, bytes]) -> bytes:
+    """A common file with these lines in the place of earlier ones of their buckets."""
+    kept = _lines(path) | dict(lines)
+    return b"".join(b"%03d %s\n" % (bucket, kept[bucket]) for bucket in sorted(kept))
+
+
+def _lines(path: Path) -> dict[int, bytes]:
+    """The replicas in a common file, by bucket."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    parted = (line.partition(b" ") for line in content.split(b"\n"))
+    return {int(bucket): replica for bucket, _, replica in parted if len(bucket) == 3 and bucket.isdigit()}
 
 
 def _replica(
@@ -61,22 +87,44 @@ def _replica(
     return orjson.dumps(columns)
 
 
-def read(platform: Platform, bucket: int) -> dict[SubjectId, tuple[int, int, bytes]]:
+def read(platform: Platform, bucket: int) -> dict[SubjectId, Key]:
     """(generation, epoch, wrapped data key) of each subject at the bucket's last rotation; empty before the first.
 
     A file that somebody broke is as good as none: what it says has to open anyway.
     """
+    with suppress(FileNotFoundError):
+        alone = _read(place(platform, bucket).read_bytes())
+        return _newest(alone, _read(_lines(common(platform, bucket)).get(bucket, b"")))
+    return _read(_lines(common(platform, bucket)).get(bucket, b""))
+
+
+def _newest(one: dict[SubjectId, Key], other: Mapping[SubjectId, Key]) -> dict[SubjectId, Key]:
+    for subject, key in other.items():
+        one[subject] = max(key, one.get(subject, key))
+    return one
+
+
+def _read(content: bytes) -> dict[SubjectId, Key]:
     try:
-        found = orjson.loads(place(platform, bucket).read_bytes())
+        found = orjson.loads(content)
         columns = (found["subjects"], found["generations"], found["epochs"], found["wrapped"])
         return {
             SubjectId(subject): (int(generation), int(epoch), base64.b64decode(wrapped))
             for subject, generation, epoch, wrapped in zip(*columns, strict=True)
         }
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
 def place(platform: Platform, bucket: int) -> Path:
-    """The file of a bucket: in the journal's failure domain, not the database's."""
-    return platform.settings.journal_dir / "wrapped" / f"{bucket:03d}.json"
+    """The file of a large bucket: in the journal's failure domain, not the database's."""
+    return _directory(platform) / f"{bucket:03d}.json"
+
+
+def common(platform: Platform, bucket: int) -> Path:
+    """The file that a small bucket shares with its neighbours."""
+    return _directory(platform) / f"some-{bucket // _TOGETHER:02d}.txt"
+
+
+def _directory(platform: Platform) -> Path:
+    return platform.settings.journal_dir / "wrapped"

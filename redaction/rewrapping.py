@@ -13,17 +13,17 @@ from crm_core.records import Move, Wrapped
 from protocol import times
 from protocol.errors import EvidenceError
 from redaction import crash, replica, rotations
-from redaction.rotations import Rotation
+from redaction.rotations import Going
 from runtime.platform import Platform
 
 READ: Final = 8_000  # data keys taken into memory at once
 HANDFUL: Final = 1_000  # data keys put in their place in one transaction: about 10 ms
 
-Keys = tuple[Rotation, Sequence[Wrapped]]
-Moves = tuple[Rotation, Sequence[Move]]
+Keys = tuple[Going, Sequence[Wrapped]]
+Moves = tuple[Going, Sequence[Move]]
 
 
-def rewrap(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
+def rewrap(platform: Platform, rows: Sequence[Going]) -> frozenset[int]:
     """Move all data keys of the buckets; which of them are done. Not one with survivors that are not journalled.
 
     Raises EvidenceError (a data key does not open: the bucket keeps its keys), KeyGone.
@@ -33,7 +33,7 @@ def rewrap(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
         going = rotations.ready(session, rows)
     known: set[bytes] = set()  # what we wrapped ourselves, and need not look at again
     with ThreadPoolExecutor(1) as ahead:
-        left: Sequence[Rotation] = going
+        left: Sequence[Going] = going
         while left:
             page, left = _page(platform, left)
             _move_page(platform, page, ahead, known)
@@ -57,7 +57,7 @@ def _refuse_dropped(platform: Platform, keys: Sequence[Wrapped]) -> None:
         raise EvidenceError("dropped_generation", "a record rests under a data key that was dropped")
 
 
-def _page(platform: Platform, rows: Sequence[Rotation]) -> tuple[list[Keys], Sequence[Rotation]]:
+def _page(platform: Platform, rows: Sequence[Going]) -> tuple[list[Keys], Sequence[Going]]:
     """The next data keys to move, at most `READ`, and the rotations that may have more.
 
     Those that are not under way any more are left out: another worker was faster, and a later one may be under way.

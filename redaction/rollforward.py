@@ -151,7 +151,7 @@ def _came_back(session: Session, platform: Platform, subject: SubjectId, kept: M
 
     Their value is among the survivors.
     """
-    known = {(one["job"], one["field"]) for one in kept.get("archived", ())}
+    known = {(one["job"], one["field"]) for one in survivors.archived_of(kept)}
     stored = records.stored_fields(session, platform, subject)
     for box in archive.of_subject(session, subject):
         if (box.job, box.field) in known or box.field_id not in stored:
@@ -167,7 +167,10 @@ def _carried_out(session: Session, subject: SubjectId) -> None:
     job = disposition.open_job(session, subject)
     if job is None or job.step != PLANNED:
         return
-    boxes = {row.field: row for row in session.exec(select(Archived).where(Archived.job == job.id))}
+    boxes = {
+        row.field: row
+        for row in session.exec(select(Archived).where(Archived.subject == subject, Archived.job == job.id))
+    }
     fates = disposition.fates_of(job)
     for one in fates:
         if one.action == "seal" and one.field in boxes:

@@ -14,7 +14,7 @@ from crm_core import records
 from protocol import times
 from redaction import crash, freeing, rewrapping, rotations
 from redaction.disposition import JOURNALLED, Job
-from redaction.rotations import Rotation, buckets
+from redaction.rotations import Going, Rotation, buckets
 from runtime import bulk
 from runtime.platform import Platform
 
@@ -44,7 +44,7 @@ def rotate(platform: Platform, buckets: Sequence[int]) -> frozenset[int]:
     return freeing.let_go(platform, [bucket for bucket in buckets if bucket not in open_])
 
 
-def _begin(platform: Platform, buckets: Sequence[int]) -> dict[int, Rotation]:
+def _begin(platform: Platform, buckets: Sequence[int]) -> dict[int, Going]:
     """The rotations under way, else new ones where a job waits for a key that still exists.
 
     The new keys are made ahead, for that waits for the disk; one that nobody then needs is the next rotation's. Under
@@ -68,9 +68,7 @@ def _begin(platform: Platform, buckets: Sequence[int]) -> dict[int, Rotation]:
     return rows
 
 
-def _pending(
-    session: Session, platform: Platform, buckets: Sequence[int]
-) -> tuple[dict[int, Rotation], list[Rotation]]:
+def _pending(session: Session, platform: Platform, buckets: Sequence[int]) -> tuple[dict[int, Going], list[Going]]:
     """The rotations under way, by bucket, and those to an epoch that is not the newest: none of ours, or over."""
     rows = rotations.pending(session, buckets)
     newest = {row.bucket: max(platform.keyring.epochs(row.bucket), default=row.epoch) for row in rows}
@@ -95,7 +93,7 @@ def _older(platform: Platform, bucket: int, epoch: int) -> list[int]:
     return [one for one in platform.keyring.epochs(bucket) if one < epoch]
 
 
-def _destroy(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
+def _destroy(platform: Platform, rows: Sequence[Going]) -> frozenset[int]:
     """Destroy the old bucket keys; the buckets in which none is needed any more.
 
     Under the write lock, so that no writer can wrap a data key with an old epoch between our look and the end of it.
@@ -119,7 +117,7 @@ def _destroy(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
     return frozenset(row.bucket for row in done)
 
 
-def _dropped(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
+def _dropped(platform: Platform, rows: Sequence[Going]) -> frozenset[int]:
     """The buckets whose old keys every opener has let go of; marks it."""
     old = {row.bucket: [(row.bucket, epoch) for epoch in row.old] for row in rows}
     dropped = platform.keyring.dropped_of(key for keys in old.values() for key in keys)

@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from crm_core import archiving
 from crm_core.archiving import Archivable
+from crm_core.records import Record
 from protocol import event, times
 from protocol.consent import Field, SubjectId
 from redaction import archive, telling, terms
@@ -127,28 +128,29 @@ class Boxes:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._public: dict[str, bytes | None] = {}
-        self._names: dict[tuple[str, str], str] = {}
+        self._org = platform.controller
+        self._places: dict[tuple[str, str], tuple[str, bytes | None]] = {}  # by period and destroy-by date
 
     def of(self, rest: Resting, fates: Sequence[Fate], ahead: Ahead) -> list[tuple[Fate, Made | None]]:
         """Each of these fields of a customer with its box; None where there is nothing to archive, or no right to.
 
         Raises EvidenceError `unknown_subject` and what opening raises, KeyGone.
         """
-        rest.existing()
-        known = {fate.key: self._known(rest, fate, ahead.get(fate.key)) for fate in fates}
-        missing = [fate.field for fate in fates if known[fate.key] is None]
-        values: Opened = {}
+        record, still = rest.existing(), _Still(rest)
+        known = {fate.field: self._known(record, fate, ahead.get(fate.key), still) for fate in fates}
+        missing = [fate for fate in fates if known[fate.field] is None]
         if missing:
-            values = archiving.taken(self._platform, rest.existing(), rest.items, missing)
-        made = self.made([(fate, rest, values[fate.field]) for fate in fates if fate.field in values])
-        return [(fate, known[fate.key] or made.get(fate.key)) for fate in fates]
+            names = [fate.field for fate in missing]
+            values: Opened = archiving.taken(self._platform, record, rest.items, names)
+            made = self.made([(fate, rest, values[fate.field]) for fate in missing if fate.field in values])
+            known |= {fate.field: made.get(fate.key) for fate in missing}
+        return [(fate, known[fate.field]) for fate in fates]
 
     def made(self, wanted: Sequence[Wanted]) -> dict[Key, Made]:
         """Boxes of these values, by disposition; those without a place in the archive are left out."""
         together: dict[tuple[SubjectId, str, str], list[Placed]] = {}
         for fate, rest, value in wanted:
-            place = self._place(rest, fate)
+            place = self._place(rest.existing(), fate)
             if place is not None:
                 name, context, public = place
                 shared = (context.subject, name, context.destroy_by)
@@ -160,36 +162,44 @@ class Boxes:
                 found[fate.key] = Made(rest, name, context, box)
         return found
 
-    def _known(self, rest: Resting, fate: Fate, made: Made | None) -> Made | None:
-        if made is None or (made.rest is not rest and made.rest != rest):
+    def _known(self, record: Record, fate: Fate, made: Made | None, still: "_Still") -> Made | None:
+        if made is None or not still.holds(made.rest):
             return None
-        place = self._place(rest, fate)
+        place = self._place(record, fate)
         return made if place is not None and place[:2] == (made.key, made.context) else None
 
-    def _place(self, rest: Resting, fate: Fate) -> tuple[str, Context, bytes] | None:
+    def _place(self, record: Record, fate: Fate) -> tuple[str, Context, bytes] | None:
         """Archive key, context and public half for a field; None where its row does not name them, or it has ended."""
-        if fate.period is None or not fate.destroy_by or not fate.legal_ground:
+        period, destroy_by, ground = fate.period, fate.destroy_by, fate.legal_ground
+        if period is None or not destroy_by or not ground:
             return None
-        context = Context(
-            org=self._platform.controller,
-            subject=fate.subject,
-            field=fate.field,
-            generation=rest.existing().generation,
-            ground=fate.legal_ground,
-            destroy_by=fate.destroy_by,
-        )
-        name = self._names.get((fate.period, fate.destroy_by))
-        if name is None:
-            name = terms.key_name(fate.period, times.parse(fate.destroy_by, field="destroy_by"))
-            self._names[fate.period, fate.destroy_by] = name
-        public = self._key(name)
-        return None if public is None else (name, context, public)
+        place = self._places.get((period, destroy_by))
+        if place is None:
+            place = self._places[period, destroy_by] = self._key(period, destroy_by)
+        name, public = place
+        if public is None:
+            return None
+        return name, Context(self._org, fate.subject, fate.field, record.generation, ground, destroy_by), public
 
-    def _key(self, name: str) -> bytes | None:
-        """The public half; None where the key has ended."""
-        if name not in self._public:
-            try:
-                self._public[name] = self._platform.keyring.archive.public(name)
-            except KeyGone:
-                self._public[name] = None
-        return self._public[name]
+    def _key(self, period: str, destroy_by: str) -> tuple[str, bytes | None]:
+        """The archive key, and its public half; None where it has ended."""
+        name = terms.key_name(period, times.parse(destroy_by, field="destroy_by"))
+        try:
+            return name, self._platform.keyring.archive.public(name)
+        except KeyGone:
+            return name, None
+
+
+class _Still:
+    """Whether what a box was made of still rests; the fields of a customer were mostly made of the same."""
+
+    def __init__(self, rest: Resting) -> None:
+        self._rest = rest
+        self._same: Resting | None = None
+
+    def holds(self, made_of: Resting) -> bool:
+        if made_of is not self._same:
+            if made_of is not self._rest and made_of != self._rest:
+                return False
+            self._same = made_of
+        return True

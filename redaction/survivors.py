@@ -1,10 +1,12 @@
 """Survivors: what of a customer is left after a shred, as it rests in the journal; and how a restore takes it up.
 
 An entry holds the sealed record, its items and its boxes in the archive: ciphertexts all, which the present keys open
-and those of before the shred do not. Of a customer the newest entry counts.
+and those of before the shred do not. Of a customer the newest entry counts. What the boxes of one envelope share, the
+envelope too, stands there once.
 """
 
 import base64
+from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from operator import itemgetter
@@ -22,9 +24,9 @@ from redaction.archive import Archived
 from runtime.platform import Platform
 
 KIND = "survivors"
-_NOT_KEPT = {"id", "wanted_by", "wanted_at", "waiting"}
-_KEPT = tuple(name for name in archive.COLUMNS if name not in _NOT_KEPT)
-_kept = itemgetter(*_KEPT)
+_SHARED = ("job", "subject", "period", "generation", "archive_key", "destroy_by", "at")
+_OWN = ("field", "ground", "digest")
+_shared, _own = itemgetter(*_SHARED), itemgetter(*_OWN)
 
 
 def entry(record: Record, own: Iterable[Sealed], archived: Iterable[Mapping[str, Any]], at: datetime) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def entry(record: Record, own: Iterable[Sealed], archived: Iterable[Mapping[str,
             {"item": one.item, "generation": one.generation, "head": _text(one.head), "cells": _text(one.cells)}
             for one in own
         ],
-        "archived": [_boxed(row) for row in archived],
+        "archived": _boxed(archived),
         "at": times.iso_ms(at),
     }
 
@@ -84,14 +86,29 @@ def items_of(kept: Mapping[str, Any]) -> list[Sealed]:
     ]
 
 
+def archived_of(kept: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the archive that an entry holds, by their columns; each bears its own MAC, which proves it or not."""
+    return [
+        {
+            **{name: one[name] for name in _SHARED},
+            **dict(zip(_OWN, told, strict=True)),
+            "box": base64.b64decode(one["envelope"]) + base64.b64decode(box),
+            "mac": base64.b64decode(mac),
+        }
+        for one in kept.get("archived", ())
+        for *told, box, mac in one["fields"]
+    ]
+
+
 def put_archived(session: Session, kept: Mapping[str, Any]) -> int:
     """Put boxes back that the database lost; how many. Whose box it is and until when is under its row's own MAC."""
     count = 0
-    for one in kept.get("archived", ()):
-        known = select(Archived.id).where(Archived.job == one["job"], Archived.field == one["field"])
+    for one in archived_of(kept):
+        known = select(Archived.id).where(
+            Archived.subject == one["subject"], Archived.job == one["job"], Archived.field == one["field"]
+        )
         if session.exec(known).first() is None:
-            binary = {name: base64.b64decode(one[name]) for name in _binary()}
-            session.add(Archived(**{**one, **binary}))
+            session.add(Archived(**one))
             count += 1
     session.flush()
     return count
@@ -103,14 +120,16 @@ def put(session: Session, record: Record, sealed: list[Sealed] | None) -> None:
     items.put_back(session, record.subject, sealed)
 
 
-def _boxed(row: Mapping[str, Any]) -> dict[str, Any]:
-    values = zip(_KEPT, _kept(row), strict=True)
-    return {name: _text(value) if type(value) is bytes else value for name, value in values}
-
-
-def _binary() -> set[str]:
-    return {column.name for column in Archived.__table__.columns if column.type.python_type is bytes}  # type: ignore[attr-defined]
+def _boxed(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    together: dict[tuple[Any, ...], list[list[Any]]] = {}
+    for row in rows:
+        envelope, box = archive.parted(row["box"])
+        together.setdefault((*_shared(row), envelope), []).append([*_own(row), _text(box), _text(row["mac"])])
+    return [
+        dict(zip(_SHARED, shared, strict=True)) | {"envelope": _text(envelope), "fields": boxes}
+        for (*shared, envelope), boxes in together.items()
+    ]
 
 
 def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    return b2a_base64(data, newline=False).decode("ascii")

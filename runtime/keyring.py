@@ -25,6 +25,7 @@ __all__ = ["BUCKETS", "KeyGone", "KeyRing", "RingError", "bucket_of"]
 BUCKETS = 256
 _CHECK = b"fieldgrant key-ring"
 _KEY = ".key"
+_TOGETHER = 16  # buckets whose keys lie in one directory: many keys made or destroyed at once share its fsync
 
 
 class RingError(Exception):
@@ -43,7 +44,8 @@ def bucket_of(subject: SubjectId) -> int:
 class KeyRing:
     """Keys of one organisation in one directory, shared by processes. Bucket keys are held unwrapped in memory.
 
-    Layout: `ring.json`, `ring.lock`, `secrets/`, `signers/`, `buckets/<bucket>/<epoch>.key`, `archive/`, `openers/`.
+    Layout: `ring.json`, `ring.lock`, `secrets/`, `signers/`, `buckets/<bucket // 16>/<bucket>-<epoch>.key`, `archive/`,
+    `openers/`. Each key has a file of its own: to destroy it is to overwrite and to unlink that file.
     Do not fork a process that has one open; start a new one.
     """
 
@@ -68,6 +70,9 @@ class KeyRing:
             raise RingError("ring_exists", "there is a key-ring in that directory already")
         for name in ("secrets", "signers", "buckets", "archive", "openers"):
             keyfiles.make_directory(directory / name)
+        for place in range(BUCKETS // _TOGETHER):
+            keyfiles.make_directory(directory / "buckets" / f"{place:02d}")
+        keyfiles.sync_directory(directory / "buckets")
         check = root.wrap(_CHECK, _context(org, "ring"))
         keyfiles.write(directory / "ring.json", orjson.dumps({"v": 1, "org": org, "check": check.hex()}))
         return cls(directory, root, org)
@@ -218,10 +223,11 @@ class KeyRing:
         if not 0 <= bucket < BUCKETS:
             raise ValueError("a bucket is 0..255")
         try:
-            names = listdir(f"{self._buckets}/{bucket:03d}")  # no Path for each: it is asked for every row
+            names = listdir(f"{self._buckets}/{bucket // _TOGETHER:02d}")  # no Path for each: it is asked for every row
         except FileNotFoundError:
             return ()
-        stems = (name[: -len(_KEY)] for name in names if name.endswith(_KEY))
+        own = f"{bucket:03d}-"
+        stems = (name[len(own) : -len(_KEY)] for name in names if name.startswith(own) and name.endswith(_KEY))
         return tuple(sorted(int(stem) for stem in stems if stem.isdigit()))
 
     def begin_rotation(self, bucket: int) -> int:
@@ -300,7 +306,7 @@ class KeyRing:
         return Path(self._file(bucket, epoch))
 
     def _file(self, bucket: int, epoch: int) -> str:
-        return f"{self._buckets}/{bucket:03d}/{epoch}{_KEY}"
+        return f"{self._buckets}/{bucket // _TOGETHER:02d}/{bucket:03d}-{epoch}{_KEY}"
 
 
 def _context(*parts: str | int) -> bytes:

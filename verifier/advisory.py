@@ -125,8 +125,15 @@ class _Lock:
             raise AdvisoryError
 
     def take_if_alive(self) -> bool:
-        """False when the server has closed the connection meanwhile."""
-        return self._settled() and self._ask(_ENTER)
+        """False when the server has closed the connection meanwhile. AdvisoryError: somebody drains for too long."""
+        if not self._settled():
+            return False
+        if self._ask(_ENTER):
+            return True
+        if self.held():  # it answers, and refused: another connection would wait as long for the same
+            self.close()
+            raise AdvisoryError
+        return False
 
     def held(self) -> bool:
         """Is it still ours, as far as this machine knows?"""

@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.Column("wanted_at", sa.String(), nullable=True),
         sa.Column("waiting", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("job", "field"),
+        sa.UniqueConstraint("subject", "job", "field"),
     )
     with op.batch_alter_table("archive", schema=None) as batch_op:
         batch_op.create_index(
@@ -61,7 +61,6 @@ def upgrade() -> None:
             postgresql_where=sa.text("wanted_by IS NOT NULL"),
         )
         batch_op.create_index(batch_op.f("ix_archive_archive_key"), ["archive_key"], unique=False)
-        batch_op.create_index(batch_op.f("ix_archive_subject"), ["subject"], unique=False)
 
     op.create_table(
         "archive_request",

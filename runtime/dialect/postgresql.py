@@ -39,6 +39,8 @@ _SETTINGS: Final = {
     "lock_timeout": f"{int(LOCK_TIMEOUT * 1000)}",
     "statement_timeout": "60000",
     "idle_in_transaction_session_timeout": "60000",  # whoever stands still with the write lock loses it
+    "idle_session_timeout": "0",  # a reader's lock stands still while its reader works: it must not end
+    "client_min_messages": "warning",  # that a commit did not wait for its standby is a warning: it must be heard
     "client_connection_check_interval": "1000",  # a dead client's statement must not go on waiting for the lock
     "search_path": "public,pg_temp",
 }

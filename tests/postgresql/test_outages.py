@@ -364,7 +364,11 @@ def cancelled(pair: Pair, act: Callable[[], None]) -> BaseException | None:
     return found[0]
 
 
-def test_what_is_committed_without_its_standby_is_not_acknowledged(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.parametrize("messages", ["notice", "error"])
+def test_what_is_committed_without_its_standby_is_not_acknowledged(pair: Pair, tmp_path: Path, messages: str) -> None:
+    """Nor where somebody told the server to keep its warnings to itself."""
+    server.psql(pair.primary, f"ALTER SYSTEM SET client_min_messages = {messages}")
+    server.psql(pair.primary, "SELECT pg_reload_conf()")
     stage = stage_at(pair.url, tmp_path)
     customer, given = gave(stage)
     failed = cancelled(pair, lambda: stage.withdraw(customer, given) and None)

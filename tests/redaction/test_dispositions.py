@@ -272,7 +272,7 @@ def test_the_other_customers_of_the_bucket_survive_its_rotation(world: World, mo
     assert [bucket_of(mate.subject) for mate in mates] == [bucket] * 3
     assert [world.readable(mate) for mate in mates] == [VALUES] * 3
     (rotation,) = world.rows(Rotation)
-    assert (rotation.bucket, rotation.old, rotation.epoch, rotation.rewrapped) == (bucket, (1,), 2, 4)
+    assert (rotation.bucket, rotation.ended, rotation.epoch, rotation.rewrapped) == (bucket, "[1]", 2, 4)
 
 
 def test_one_rotation_serves_several_withdrawals_of_its_bucket(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

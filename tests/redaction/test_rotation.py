@@ -201,6 +201,49 @@ def test_a_data_key_that_changes_while_it_is_wrapped_anew_stays_as_it_was_change
 def test_a_broken_replica_is_as_good_as_none(world: World) -> None:
     path = replica.place(world.platform, BUCKETS - 1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for text in ("", "[]", '{"keys": []}', '{"subjects": ["sub_a"], "generations": ["x"]}'):
+    texts = ("", "[]", '{"keys": []}', '{"subjects": ["sub_a"], "generations": ["x"]}')
+    for text in texts:
         path.write_text(text)
         assert replica.read(world.platform, BUCKETS - 1) == {}
+    path.unlink()
+    for text in (*texts, *(f"{BUCKETS - 1} {text}\n" for text in texts)):
+        replica.common(world.platform, BUCKETS - 1).write_text(text)
+        assert replica.read(world.platform, BUCKETS - 1) == {}
+
+
+def test_small_buckets_share_a_replica_and_none_loses_anothers_keys(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(world, 3)
+    assert replica.read(world.platform, BUCKET) == {}
+    neighbour = BUCKET ^ 1
+    world.platform.keyring.current(neighbour)
+    replica.write_all(world.platform, [(neighbour, 1)])
+    replica.write_all(world.platform, [(BUCKET, 1)])
+    kept = replica.read(world.platform, BUCKET)
+    assert len(kept) == 3
+    replica.write_all(world.platform, [(neighbour, 1)])
+    assert replica.read(world.platform, BUCKET) == kept
+    assert replica.common(world.platform, BUCKET) == replica.common(world.platform, neighbour)
+    assert not replica.place(world.platform, BUCKET).exists()
+    monkeypatch.setattr(replica, "_SMALL", 2)  # it has grown, and was never rotated small again
+    replica.common(world.platform, BUCKET).write_text("")
+    replica.write_all(world.platform, [(BUCKET, 1)])
+    assert replica.place(world.platform, BUCKET).exists()
+    assert replica.read(world.platform, BUCKET) == kept
+
+
+def test_of_a_bucket_in_two_replicas_each_customers_newest_key_counts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subjects = filled(world, 3)
+    monkeypatch.setattr(replica, "_SMALL", 0)
+    replica.write_all(world.platform, [(BUCKET, 1)])  # it was large
+    old = replica.read(world.platform, BUCKET)
+    monkeypatch.undo()
+    epoch = begun(world)
+    rotation.rotate(world.platform, [BUCKET])  # and is small now
+    found = replica.read(world.platform, BUCKET)
+    assert set(found) == set(subjects) == set(old)
+    assert {key[1] for key in found.values()} == {epoch}
+    assert {key[1] for key in old.values()} == {1}

@@ -4,7 +4,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -20,10 +20,11 @@ from crm_core.records import RecordRow
 from issuer.credentials import Credential
 from protocol.consent import Field
 from redaction import certificate, disposition, downstream, plan, rotation, status, worker
+from redaction.archive import Archived
 from redaction.disposition import Job
 from redaction.pace import HOLD, Pace
 from redaction.rewrapping import HANDFUL, handfuls
-from redaction.rotations import Rotation
+from redaction.rotations import Going
 from runtime import bulk
 from runtime.dialect import Role
 from runtime.journal import Journal
@@ -43,13 +44,27 @@ FIELDS = {
     Field(name): f"value of {name}"
     for name in ("contact.given_name", "contact.family_name", "identity.customer_number", "contract.number")
 } | {EMAIL: VALUES[EMAIL]}
+# Ten fields of which the catalogue seals nine and shreds one.
+TEN: dict[Field, Any] = {
+    **FIELDS, Field("contract.product"): "a product", Field("contract.amount"): 1234.5,
+    Field("contract.start"): "2024-05-01", Field("contract.end"): "2026-05-01", PHONE: VALUES[PHONE],
+}  # fmt: skip
 
 
-def withdrawn(world: World, count: int) -> list[Customer]:
-    people = [world.customer(FIELDS) for _ in range(count)]
+def withdrawn(world: World, count: int, fields: Mapping[Field, Any] = FIELDS) -> list[Customer]:
+    people = [world.customer(fields) for _ in range(count)]
     for who in people:
-        world.withdraw(who, world.consent(who, FIELDS))
+        world.withdraw(who, world.consent(who, fields))
     return people
+
+
+def verified(world: World, people: Sequence[Customer]) -> None:
+    """What who took the withdrawals has done already: an allowance is compiled of verified evidence."""
+    for start in range(0, len(people), plan.BATCH):
+        subjects = [who.subject for who in people[start : start + plan.BATCH]]
+        with world.platform.database.read() as session:
+            for evidence in grounds.collect(session, subjects):
+                assert not grounds.examine(world.platform, world.catalogue, evidence, world.now()).complaints
 
 
 def boxes_alone(path: Path, count: int) -> float:
@@ -95,6 +110,14 @@ def test_dispositions_keep_a_share_of_the_speed_of_their_sealed_boxes(world: Wor
         ratios.append(alone / took)
         assert all(world.readable(who) == {} for who in people)
     assert median(ratios) > FLOOR
+
+
+def test_of_ten_fields_nine_go_into_the_archive_and_one_is_shredded(world: World) -> None:
+    people = withdrawn(world, 2, TEN)
+    verified(world, people)
+    settle(world)
+    assert len(world.rows(Archived)) == 2 * (len(TEN) - 1)
+    assert [len(one.records) for one in world.events("value.shredded")] == [2]
 
 
 def test_a_group_shares_its_transactions_its_journal_entries_and_its_events(
@@ -172,7 +195,7 @@ def test_a_ground_that_is_given_between_the_steps_saves_a_field_of_one_of_a_grou
 
 
 def test_a_handful_is_never_more_than_what_writers_may_wait_for() -> None:
-    one, two, three = (Rotation(bucket=number, epoch=2, ended="[1]", began_at="") for number in range(3))
+    one, two, three = (Going(number, 2, "[1]") for number in range(3))
     page = [(one, list(range(2 * HANDFUL + 5))), (two, []), (three, list(range(7)))]
     cut = handfuls(page)  # type: ignore[arg-type]  # whatever stands for a key
     assert [sum(len(keys) for _, keys in handful) for handful in cut] == [HANDFUL, HANDFUL, 12]

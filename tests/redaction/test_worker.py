@@ -17,6 +17,7 @@ from redaction import replica, rewrapping, rotation, status, worker
 from redaction.archive import Archived
 from redaction.disposition import RESEALED, Job
 from redaction.rotation import Rotation
+from redaction.rotations import Going
 from redaction.watch import Watch
 from runtime import outbox
 from runtime.clock import ClockError, FixedClock
@@ -68,7 +69,7 @@ def test_a_clock_that_fails_at_the_last_moment_saves_the_bucket_key(
     world.withdraw(who, world.consent(who, ALL))
     rewrap = rewrapping.rewrap
 
-    def then_break(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
+    def then_break(platform: Platform, rows: Sequence[Going]) -> frozenset[int]:
         done = rewrap(platform, rows)
         clock.broken = True
         return done
@@ -260,7 +261,7 @@ def test_a_record_that_was_wrapped_late_with_the_old_epoch_is_moved_before_its_k
     world.withdraw(who, world.consent(who, [PHONE]))
     rewrap, late = rewrapping.rewrap, world.customer()
 
-    def then_write(platform: Platform, rows: Sequence[Rotation]) -> frozenset[int]:
+    def then_write(platform: Platform, rows: Sequence[Going]) -> frozenset[int]:
         monkeypatch.setattr(rewrapping, "rewrap", rewrap)
         done = rewrap(platform, rows)
         # a writer that looked up the epoch before the rotation and commits after it

@@ -225,7 +225,7 @@ def test_a_key_whose_destruction_was_cut_off_is_gone_and_its_destruction_is_comp
     made.current(7)
     made.begin_rotation(7)
     made.close()
-    place = tmp_path / "cut" / "buckets" / "007" / "1.key"
+    place = tmp_path / "cut" / "buckets" / "00" / "007-1.key"
     place.write_bytes(bytes(place.stat().st_size))
     again = KeyRing.open(tmp_path / "cut", FileRoot(tmp_path / "cut.key"))
     again.warm([7])
