@@ -21,13 +21,13 @@ from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
 from protocol.times import iso, iso_ms, parse
 from runtime import outbox
+from runtime.journal import APPROVED
 from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.staff import Staff
 
 LONGEST = timedelta(days=3650)
 BATCH = 200
-APPROVED = "ground"  # the journal's kind of entry for one that two officers signed
 MAX_EVIDENCE = 4000  # characters
 BASES = frozenset({"dpv:Contract", "dpv:LegalObligation", "dpv:VitalInterest", "dpv:PublicInterest"})
 

@@ -128,7 +128,7 @@ def _dispose(
     for row in seal.settle(session, platform, tasks, rest, at, ahead=ahead.boxes):
         boxes.setdefault(row["subject"], []).append(row)
     crash.point("seal.within")
-    losing = [Losing(task, rest[task.subject]) for task in tasks if shred.gone(task.fates)]
+    losing = [Losing(task, rest[task.subject]) for task in tasks if _loses(platform, task, rest[task.subject])]
     crash.point("seal.after")
     crash.point("reseal.before")
     dropped = shred.drop(session, platform, losing, ahead.left)
@@ -142,6 +142,14 @@ def _dispose(
         [task for task in tasks if task.id not in gone],
         [*(entry for _, entry in dropped), *kept],
     )
+
+
+def _loses(platform: Platform, task: Task, rest: Resting) -> bool:
+    """Whether the data key goes: with a field, or because the journal has told so, before a kill, of a key whose fields
+    are all kept now. An older copy of what rests must not be what lives on, nor a restore go by what was told then.
+    """
+    told = rest.record is not None and task.fates and disposition.dropped(platform, rest.record)
+    return bool(shred.gone(task.fates) or told)
 
 
 def _giving_up(one: Losing) -> Task:

@@ -5,8 +5,9 @@ job per subject is open at a time (a partial unique index), and a field has one 
 """
 
 import hashlib
+import itertools
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from dataclasses import field as member
 from functools import lru_cache
@@ -18,6 +19,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel, col, func, select
 
+from crm_core.records import Record
 from protocol.consent import Field, GroundId, SubjectId
 from protocol.errors import EvidenceError
 from redaction import fate
@@ -91,14 +93,25 @@ class Task:
     fates: list[Fate] = member(default_factory=list, compare=False)
 
 
-def id_of(platform: Platform, subject: SubjectId, generation: int) -> str:
-    """The id of the job that drops a generation of a customer's data key: there is one, whatever is killed when.
+def ids_of(platform: Platform, subject: SubjectId, generation: int) -> Iterator[str]:
+    """The ids for the job that drops a generation of a customer's data key, without end: the first that no row bears.
 
-    The journal is told before the commit: whoever tries again after a kill must not be taken for another job.
+    It is the same one whatever is killed when: the journal is told before the commit, and whoever tries again must not
+    be taken for another job. So what the journal knows comes first. An earlier job may bear an id of these: it was to
+    drop the generation, and all of it was kept in the end.
     """
+    told = platform.journal.dropped_of(subject).items()
+    yield from (job for job, dropped in told if any(one.generation == generation for one in dropped))
     key = platform.keyring.secret("redaction-job")
-    said = hashlib.blake2b(orjson.dumps([subject, generation]), key=key, digest_size=16).digest()
-    return uuid.UUID(bytes=said, version=4).urn
+    for number in itertools.count():
+        said = hashlib.blake2b(orjson.dumps([subject, generation, number]), key=key, digest_size=16).digest()
+        yield uuid.UUID(bytes=said, version=4).urn
+
+
+def dropped(platform: Platform, record: Record) -> bool:
+    """Whether the journal knows the record's data key as dropped: whoever was to do it died, or failed, before that."""
+    generation: object = record.generation  # somebody may have written a text there
+    return isinstance(generation, int) and generation <= platform.journal.generation(record.subject)
 
 
 _JOB: Final = SQLModel.metadata.tables["redaction_job"]

@@ -1,6 +1,6 @@
 """Drafting: the job that would follow from a look at a customer, before it is confirmed under the write lock."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -60,8 +60,9 @@ def free_of(session: Session, subjects: Sequence[SubjectId]) -> list[SubjectId]:
 def task(platform: Platform, looked: Look, rest: Resting, ending: Ending, at: datetime) -> Task:
     ended_at, cause_id, cause = ending
     subject = looked.evidence.subject
-    drops = rest.record is not None and any(one.action != "keep" for one in looked.decided)
-    id_ = disposition.id_of(platform, subject, rest.existing().generation) if drops else fresh_id()
+    loses = any(one.action != "keep" for one in looked.decided)
+    drops = rest.record is not None and (loses or disposition.dropped(platform, rest.record))
+    id_ = next(disposition.ids_of(platform, subject, rest.existing().generation)) if drops else fresh_id()
     return Task(
         id_,
         subject,
@@ -76,10 +77,12 @@ def task(platform: Platform, looked: Look, rest: Resting, ending: Ending, at: da
     )
 
 
-def numbered(session: Session, tasks: Sequence[Task]) -> list[Task]:
+def numbered(
+    session: Session, platform: Platform, tasks: Sequence[Task], rest: Mapping[SubjectId, Resting]
+) -> list[Task]:
     """The jobs in their rounds: a lapse may be planned more than once at one version.
 
-    One whose id is taken (all of it was kept in the end, and its generation lives on) gets another.
+    One whose id is taken (all of it was kept in the end, and its generation lives on) gets the next one.
     """
     rounds = disposition.rounds(session, [one.subject for one in tasks])
     taken = disposition.known(session, [one.id for one in tasks])
@@ -88,7 +91,8 @@ def numbered(session: Session, tasks: Sequence[Task]) -> list[Task]:
         number = rounds.get((task.subject, task.version), 0)
         one = replace(task, round=number) if number else task
         if one.id in taken:
-            id_ = fresh_id()
+            ids = disposition.ids_of(platform, one.subject, rest[one.subject].existing().generation)
+            id_ = next(id_ for id_ in ids if not disposition.known(session, [id_]))
             one = replace(one, id=id_, fates=[replace(fate, job=id_) for fate in one.fates])
         found.append(one)
     return found

@@ -2,16 +2,19 @@
 
 Which key is due is read off the key-ring, never off a row: whoever edits dates in the database neither hastens nor
 delays anything. Destroying the key comes first, under the write lock (no restore and no opening is then under way);
-the rows, the events and the certificates follow in batches. Killed in between, the next pass finds rows whose key has
-ended and goes on.
+the rows, the events and the certificates follow in batches. Killed in between, the next pass finds what is not erased
+yet and rows whose key has ended, and goes on. A mark that a key ended is no proof that it is gone: nothing is certified
+before `destroy` has returned. Why it ended, and who approved it, rests with that mark.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Final
 
+import orjson
 from sqlmodel import Session, col, select
 
 from protocol import certificate as certificates
@@ -44,12 +47,29 @@ def due(platform: Platform, at: datetime) -> list[str]:
 def end_due(platform: Platform) -> int:
     """Destroy every key that is due and tell of all that ended with one; how many boxes ended.
 
-    Raises ClockError when the clock cannot be believed: then nothing is destroyed.
+    Raises ClockError when the clock cannot be believed: then nothing is destroyed; OSError where a file cannot be
+    erased, once the others have come to their end.
     """
     at = platform.clock.now()
-    for name in due(platform, at):
-        end_key(platform, name)
-    return sum(_tell(platform, name) for name in untold(platform))
+    failed: list[OSError] = []
+    told = 0
+    for name in (*platform.keyring.archive.unfinished(), *due(platform, at)):
+        with _collected(failed):
+            _erase(platform, name)
+    for name in untold(platform):
+        with _collected(failed):
+            told += _tell(platform, name)
+    if failed:
+        raise failed[0]
+    return told
+
+
+@contextmanager
+def _collected(failed: list[OSError]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        failed.append(error)
 
 
 def end_key(platform: Platform, name: str, cause: Cause | None = None) -> None:
@@ -59,13 +79,32 @@ def end_key(platform: Platform, name: str, cause: Cause | None = None) -> None:
     platform.clock.settled()
     with platform.database.write("keeper") as session:
         at = platform.clock.now()
-        platform.keyring.archive.destroy(name)
-        _ended_event(session, name, why, at)
+        platform.keyring.archive.destroy(name, orjson.dumps([why.id, why.by]))
+        _ended_event(session, platform, name, at)
         crash.point("period.within")
     crash.point("period.after")
 
 
-def _ended_event(session: Session, name: str, why: Cause, at: datetime) -> str:
+def _erase(platform: Platform, name: str) -> None:
+    """End a key that is due, or whose end was cut off. Others, who tell of theirs themselves, name no cause."""
+    ring = platform.keyring.archive
+    if ring.ended(name) and not ring.why(name):
+        ring.destroy(name)
+    else:
+        end_key(platform, name)
+
+
+def _why(platform: Platform, name: str) -> Cause:
+    """Why a key ended: as it was said first, also by whoever was killed over it."""
+    said = platform.keyring.archive.why(name)
+    if not said:
+        return Cause()
+    id_, by = orjson.loads(said)
+    return Cause(id=id_, by=tuple((member, value) for member, value in by))
+
+
+def _ended_event(session: Session, platform: Platform, name: str, at: datetime) -> str:
+    why = _why(platform, name)
     data = {"archive_key": name, "cause": why.id}
     key = f"{event.ARCHIVE_ENDED}:{name}"
     return outbox.emit(session, event.ARCHIVE_ENDED, at=at, header=dict(why.by), records=[(None, data)], key=key)
@@ -97,7 +136,9 @@ def _tell(platform: Platform, name: str) -> int:
             if not subjects:
                 return done
             at = platform.clock.now()
-            _ended_event(session, name, Cause(), at)  # in case whoever destroyed it died before the commit
+            if not done:
+                platform.keyring.archive.destroy(name)  # whoever marked it may have died before it was erased
+            _ended_event(session, platform, name, at)  # in case they died before the commit
             rows = session.exec(
                 select(Archived)
                 .where(Archived.archive_key == name, col(Archived.subject).in_(subjects))

@@ -1,7 +1,8 @@
 """Looking: what a customer's evidence says of the fields that rest with us, at one instant. Nothing is changed here.
 
 Evidence is examined once for as long as it stays the same: a step that follows soon asks `Proofs`, which examines anew
-when the standing, what the journal knows of it or the catalogue has moved.
+when the standing, what the journal knows of it or the catalogue has moved, and when a statutory ground was approved:
+that is committed, and covers, before the standing of each customer is raised.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -115,6 +116,7 @@ class _State:
     version: int
     floor: int
     catalogue: str
+    approved: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +136,16 @@ class Proofs:
     def __init__(self, platform: Platform, catalogue: Catalogue) -> None:
         self._platform, self._catalogue = platform, catalogue
         self._known: dict[SubjectId, tuple[_State, Proof]] = {}
+        platform.journal.refresh()
+        self._approved = platform.journal.approved  # before any snapshot that `keep` is told of
 
     def of(self, session: Session, subjects: Sequence[SubjectId], at: datetime) -> Mapping[SubjectId, Proof]:
-        """The proof of each of these (at most 500), in the caller's snapshot. Raises EvidenceError as `proved`.
+        """The proof of each of these (at most 500), under the caller's write lock. Raises EvidenceError as `proved`.
 
         Without a standing there is no proof: EvidenceError `unknown_subject`.
         """
         self._platform.journal.refresh()
-        catalogue = self._catalogue.digest
+        catalogue, self._approved = self._catalogue.digest, self._platform.journal.approved
         versions: dict[str, int] = dict(bulk.rows(session, _STANDING, subjects))
         if len(versions) < len(set(subjects)):
             raise EvidenceError("unknown_subject", "there is no such customer")
@@ -162,7 +166,7 @@ class Proofs:
         self._known[subject] = (self._state(subject, version, catalogue), proof)
 
     def _state(self, subject: SubjectId, version: int, catalogue: str) -> _State:
-        return _State(version, self._platform.journal.floor(subject), catalogue)
+        return _State(version, self._platform.journal.floor(subject), catalogue, self._approved)
 
 
 def look(
@@ -178,6 +182,9 @@ def look(
     stored = seen.rest[subject].fields(platform)
     found = lapse.lapse(stored, grants, at)
     told = disposition.told(session, subject) if subject in seen.kept and (found.bare or found.held) else {}
+    record = seen.rest[subject].record
+    if record is not None and disposition.dropped(platform, record):
+        told = {}  # a job has to drop that key, and says of all that it keeps that it is kept
     elsewhere = downstream.due(session, subject, grants, at) if subject in seen.disclosed else []
     return Look(
         version=evidence.version,

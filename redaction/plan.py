@@ -166,7 +166,7 @@ def decided(
             tasks.append(drafting.task(platform, looked, seen.rest[subject], drafting.ending_of(looked, at), at))
     due.mark(session, {one: (looked.version, looked.found.next_at) for one, looked in looks.items()})
     _pass_on(session, platform, looks, at)
-    return drafting.numbered(session, tasks), seen
+    return drafting.numbered(session, platform, tasks, seen.rest), seen
 
 
 def _afresh(task: Task) -> Task:

@@ -7,6 +7,9 @@ the new epoch. An older backup rolled forward takes cells from the journal's sur
 Small buckets that lie beside each other have one file together, a line each: where many are rotated at once, most of
 what a replica costs is to make its file durable. A large bucket has a file of its own. One that grew, or shrank, across
 that line may be found in both: of each customer the newest key counts.
+
+One worker at a time reads the data keys and writes them: one that stood still in between would put what it read in the
+place of what another has written since, under a key that is destroyed by then.
 """
 
 import base64
@@ -32,13 +35,13 @@ Key = tuple[int, int, bytes]  # generation, epoch, wrapped data key
 def write_all(platform: Platform, buckets: Sequence[tuple[int, int]], known: Collection[bytes] = ()) -> None:
     """Replace the replicas of these buckets, now under these epochs, by what the database holds; durable on return.
 
-    No lock. Each key that is not among the `known` ones has to open under its epoch: a column that only says so would
-    have the key destroyed that it rests under. Raises OSError, KeyGone, EvidenceError `bad_data_key`.
+    No lock of the database. Each key that is not among the `known` ones has to open under its epoch: a column that only
+    says so would have the key destroyed that it rests under. Raises OSError, KeyGone, EvidenceError `bad_data_key`.
     """
     directory = _directory(platform)
     keyfiles.make_directory(directory)
     left = list(buckets)
-    with keyfiles.locked(directory / ".lock"):  # of two who write a common file, each keeps what the other wrote
+    with keyfiles.locked(directory / ".lock"):  # also before it is read: see above
         while left:
             size, whole, lines = 0, dict[Path, bytes](), dict[Path, dict[int, bytes]]()
             with platform.database.read() as session:

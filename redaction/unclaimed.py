@@ -50,7 +50,7 @@ def _unclaimed(platform: Platform, catalogue: Catalogue, subject: SubjectId, fie
         if gone:
             draft = replace(found, decided=tuple(gone))
             task = drafting.task(platform, draft, seen.rest[subject], (at, UNCLAIMED, UNCLAIMED), at)
-            disposition.add(session, drafting.numbered(session, [task]), PLANNED)
+            disposition.add(session, drafting.numbered(session, platform, [task], seen.rest), PLANNED)
         recall.put_right(session, subject, at)
         origin.settle(session, subject, at)
     return bool(gone)

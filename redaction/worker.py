@@ -22,7 +22,7 @@ from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.consent import SubjectId
 from protocol.errors import EvidenceError
-from redaction import archive, certificate, disposal, ending, plan, restore, revive, rotation
+from redaction import archive, certificate, disposal, due, ending, plan, restore, revive, rotation
 from redaction.disposition import DONE, DROPPED, JOURNALLED, PLANNED, RESEALED, Job
 from redaction.drafting import Draft
 from redaction.looking import Proofs
@@ -87,11 +87,14 @@ def run_once(
     if ended or any(gone):
         platform.database.checkpoint()
     open_ = _open(platform)
+    finished = max(0, before + planned - open_)
     with platform.database.read() as session:
         left = open_ + len(rotation.buckets(session))
+        if look and finished and not more:  # whose job came to its end may have lost more meanwhile
+            more = bool(due.due(session, platform.clock.now(), 1))
     return Pass(
         planned=planned,
-        finished=max(0, before + planned - open_),
+        finished=finished,
         restored=restored,
         failed=failed + unrotated + broken + stuck + unended,
         left=left + more,
@@ -162,8 +165,8 @@ def code_of(error: Exception) -> str:
 
 def _jobs(session: Session, steps: tuple[str, ...], at: datetime) -> list[str]:
     """The jobs that stand at one of these steps and are not to wait, oldest first."""
-    due = or_(col(Job.next_try_at).is_(None), col(Job.next_try_at) <= times.iso_ms(at))
-    statement = select(Job.id).where(col(Job.step).in_(steps), due).order_by(col(Job.planned_at), col(Job.id))
+    waited = or_(col(Job.next_try_at).is_(None), col(Job.next_try_at) <= times.iso_ms(at))
+    statement = select(Job.id).where(col(Job.step).in_(steps), waited).order_by(col(Job.planned_at), col(Job.id))
     return list(session.exec(statement))
 
 
@@ -250,8 +253,8 @@ def _rotate(platform: Platform, stop: threading.Event | None) -> tuple[int, int]
     for bucket in set(buckets) - {bucket for bucket, _, _ in waiting}:
         noted[bucket] = None
     ended = failed = 0
-    due = sorted(noted)  # of the others each job failed a moment ago
-    for some in _until(stop, _some(due, rotation.BUCKETS_AT_ONCE)):
+    turning = sorted(noted)  # of the others each job failed a moment ago
+    for some in _until(stop, _some(turning, rotation.BUCKETS_AT_ONCE)):
         results: list[frozenset[int]] = []
         try:
             results.append(rotation.rotate(platform, some))

@@ -6,10 +6,14 @@ so that once it is destroyed nobody can open anything with it.
 
 It may lie with the data protection officer instead. What they are given is sealed under a half that stays here: their
 file alone opens nothing, nor does the ring alone, and destroying the half here ends every copy of their file as well.
+
+A pair ends by a mark, `<name>.ended`, and is then erased. Whoever is killed between the two leaves a pair that nobody
+opens anything with and that `unfinished` names: only once `destroy` has returned is it gone.
 """
 
 import re
 import secrets
+from collections.abc import Mapping
 from os.path import exists
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -19,7 +23,7 @@ from nacl.public import PrivateKey
 from nacl.secret import SecretBox
 
 from protocol import canonical
-from runtime import keyfiles
+from runtime import crash, keyfiles
 from runtime.root import Root
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(~[0-9]{4}-[0-9]{2}-[0-9]{2})?")
@@ -67,20 +71,27 @@ class ArchiveKeys:
         return public
 
     def private(self, name: str) -> PrivateKey:
-        """The private half. Raises KeyGone when it was destroyed or lies with the officer."""
-        try:
-            data = self._path(name, "key").read_bytes()
-        except FileNotFoundError as error:
-            raise KeyGone(f"the private half of {name} is not here") from error
+        """The private half. Raises KeyGone when the pair has ended, erased or not, or it lies with the officer."""
+        data = None if self.ended(name) else keyfiles.read(self._path(name, "key"))
+        if data is None:
+            raise KeyGone(f"the private half of {name} is not here")
         return PrivateKey(self._root.unwrap(data, self._context("archive", name)))
 
     def names(self) -> tuple[str, ...]:
         """Every key pair that has not ended, by name."""
-        return tuple(sorted(unquote(path.name.removesuffix(".public")) for path in self._directory.glob("*.public")))
+        return tuple(sorted(name for name, kinds in self._here().items() if "public" in kinds and "ended" not in kinds))
+
+    def unfinished(self) -> tuple[str, ...]:
+        """The pairs that have ended and are not erased: who destroyed them was killed, or the disk failed."""
+        return tuple(sorted(name for name, kinds in self._here().items() if "ended" in kinds and len(kinds) > 1))
 
     def ended(self, name: str) -> bool:
-        """Whether the pair was destroyed for good."""
+        """Whether the pair is over for good. That it is erased too, only `destroy` says."""
         return exists(self._path(name, "ended"))
+
+    def why(self, name: str) -> bytes:
+        """What was said as an ended pair was destroyed first. Raises FileNotFoundError while it lives."""
+        return self._path(name, "ended").read_bytes()
 
     def at_hand(self, name: str) -> bool:
         """Whether the private half is here."""
@@ -125,18 +136,35 @@ class ArchiveKeys:
                 raise ValueError("this private half does not belong to the public one")
             keyfiles.write(self._path(name, "key"), self._root.wrap(private, self._context("archive", name)))
 
-    def destroy(self, name: str) -> None:
-        """End a pair: destroy its halves, and never make them again. Idempotent."""
+    def destroy(self, name: str, why: bytes = b"") -> None:
+        """End a pair: destroy its halves, and never make them again. Idempotent; on return nothing of it is left.
+
+        `why` rests beside it in clear, for whoever goes on after a kill; the first one counts.
+        """
         with keyfiles.locked(self._lock):
-            keyfiles.write(self._path(name, "ended"), b"")
+            crash.point("erase.before")
+            if not self.ended(name):
+                keyfiles.write(self._path(name, "ended"), why)
+            crash.point("erase.within")
             for kind in ("key", "away", "public"):
                 keyfiles.destroy(self._path(name, kind))
+            for left in self._directory.glob(f".{quote(name, safe='')}.*"):  # of a write that was killed
+                keyfiles.destroy(left)
+            crash.point("erase.after")
 
     def _make(self, name: str) -> None:
         key = PrivateKey.generate()
         keyfiles.write(self._path(name, "key"), self._root.wrap(bytes(key), self._context("archive", name)))
         public = self._root.wrap(bytes(key.public_key), self._context("archive-public", name))
         keyfiles.write(self._path(name, "public"), public)
+
+    def _here(self) -> Mapping[str, set[str]]:
+        """What there is of each pair: the kinds of its files, and of what a killed write left."""
+        found: dict[str, set[str]] = {}
+        for path in self._directory.glob("*"):
+            name, _, kind = path.name.removeprefix(".").partition(".")
+            found.setdefault(unquote(name), set()).add(kind)
+        return found
 
     def _path(self, name: str, kind: str) -> Path:
         if _NAME.fullmatch(name) is None:

@@ -25,6 +25,7 @@ REDACTION = (
     "certify",
     "restore",
     "period",
+    "erase",
     "due",
 )
 STEPS = (*REDACTION, "withdrawal", "settle", "drain", "publish", "agree", "replay", "rebuild", "rollforward")

@@ -24,6 +24,7 @@ FILE = "journal.jsonl"
 KEY = "journal"  # name of the secret in the key-ring
 ANCHOR = 256  # lines from one remembered place in the file to the next
 NARROWING, DROPPED, CATALOGUE, USED, STAFF = "narrowing", "dropped", "catalogue", "used", "staff"
+APPROVED = "ground"  # a statutory ground that two officers signed
 CLOSED = "closed"  # an ask that can no longer be answered, a draft that can no longer be approved
 
 
@@ -73,6 +74,7 @@ class Journal:
         self._generations: dict[str, int] = {}
         self._used: set[str] = set()
         self._catalogue: tuple[int, str] | None = None
+        self._approved = 0
         if create:
             keyfiles.make_directory(directory)
             os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -192,6 +194,11 @@ class Journal:
         return permission in self._used
 
     @property
+    def approved(self) -> int:
+        """The sequence number of the last statutory ground that was approved; 0: none was. It only rises."""
+        return self._approved
+
+    @property
     def catalogue(self) -> tuple[int, str] | None:
         """Number and digest of the version of the catalogue that was published last; None: none was."""
         return self._catalogue
@@ -265,6 +272,8 @@ class Journal:
             self._used.add(str(body["permission"]))
         elif body.get("kind") == CATALOGUE:
             self._catalogue = (int(body["number"]), str(body["digest"]))
+        elif body.get("kind") == APPROVED:
+            self._approved = self._seq
 
     def _drop(self, body: Mapping[str, Any]) -> None:
         one = Dropped(

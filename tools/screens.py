@@ -282,7 +282,9 @@ def story(browser: Browser, home: House, language: str) -> kept.Kept:
         ask(home, "sina", saved.subject, "service", ["contact.phone", "address.city"])
         mine.button("refresh").click()
         kept.open_ask(mine)
-        for tick in mine.page.get_by_role("checkbox").all():
+        ticks = mine.page.get_by_role("checkbox")
+        ticks.first.wait_for()
+        for tick in ticks.all():
             tick.check()
         mine.page.get_by_role("button", name=re.compile("^Allow")).click()
         mine.heading("ask.given").wait_for()

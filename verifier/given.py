@@ -19,7 +19,7 @@ from protocol.consent import Ask, Consent, Reference, SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
 from runtime import outbox
-from runtime.journal import CLOSED, Entry
+from runtime.journal import APPROVED, CLOSED, Entry
 from runtime.platform import Platform
 from verifier.verdicts import Verdicts
 
@@ -42,7 +42,7 @@ class Giving:
             if not self._was_left(entry) and (known := _answer(self._session, self._platform, entry.body)) is not None:
                 self.answers.append(known)
                 self.touched.add(SubjectId(entry.body["subject"]))
-        elif entry.body.get("kind") == grounds.APPROVED and (
+        elif entry.body.get("kind") == APPROVED and (
             covered := grounds.put_back(self._session, self._platform, entry.body)
         ):
             self.approved.append(str(entry.body["ground"]["id"]))
@@ -62,7 +62,7 @@ def known(session: Session, entry: Entry) -> bool:
     if entry.body.get("kind") == ANSWER:
         document = _document(entry.body)
         return document is None or session.get(Credential, document["id"]) is not None
-    if entry.body.get("kind") == grounds.APPROVED:
+    if entry.body.get("kind") == APPROVED:
         row = session.get(Credential, entry.body["ground"]["id"])
         return row is not None and row.kind == "ground"
     return True

@@ -6,7 +6,7 @@ After every step staff read for both purposes, one by one and as a list; what th
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -137,8 +137,9 @@ class Machine(RuleBasedStateMachine):
     def at(self) -> datetime:
         return self.time.wall
 
-    def pick(self, data: st.DataObject, of: Mapping[Any, Any] | list[Any]) -> Any:
-        return data.draw(st.sampled_from(sorted(of) if isinstance(of, Mapping) else of))
+    def pick(self, data: st.DataObject, of: Collection[Any]) -> Any:
+        # in the order in which they came: ids are random, and a run that is done again must meet the same
+        return data.draw(st.sampled_from(list(of)))
 
     def living(self) -> list[tuple[SubjectId, str]]:
         return [

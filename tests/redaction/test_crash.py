@@ -145,7 +145,7 @@ def _of(counted: Counter[Any], known: Sequence[str]) -> Counter[Any]:
     return Counter({what: count for what, count in counted.items() if what[0] in wanted})
 
 
-ELSEWHERE = ("restore.", "period.", "due.")  # the end of archive keys is in test_ending
+ELSEWHERE = ("restore.", "period.", "erase.", "due.")  # the end of archive keys is in test_ending
 MOMENTS = [f"{step}.{moment}" for step in crash.REDACTION for moment in ("before", "within", "after")]
 ON_THE_WAY = [point for point in MOMENTS if not point.startswith(ELSEWHERE)]
 

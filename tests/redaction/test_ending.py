@@ -1,5 +1,6 @@
 """The destroy-by date: a key whose day has come ends, whatever the database says, and each customer is told, signed."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -17,10 +18,13 @@ from protocol.certificate import Certificate
 from redaction import archive, crash, ending, status, terms, worker
 from redaction import certificate as certificates
 from redaction.archive import Archived
+from redaction.ending import Cause
+from runtime import keyfiles
+from runtime.archivekeys import ArchiveKeys
 from runtime.clock import FixedClock
 from runtime.keyring import KeyGone
 from runtime.platform import Platform
-from tests.redaction.world import CITY, EMAIL, GIVEN, VALUES, Customer, World, settings_in, settle
+from tests.redaction.world import CITY, EMAIL, GIVEN, START, VALUES, Customer, World, settings_in, settle
 
 DUE = datetime(2030, 1, 1, tzinfo=UTC)
 KEY = "P3Y-claims~2030-01-01"
@@ -197,6 +201,37 @@ def test_nothing_is_destroyed_before_its_key(world: World, clock: FixedClock, go
     assert seen == [True, True]
 
 
+def test_a_key_that_cannot_be_erased_opens_nothing_and_nobody_is_told_that_it_is_gone(
+    world: World, clock: FixedClock, gone: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, other, destroy = world.platform.keyring.archive, "P1Y-tax~2030-01-01", keyfiles.destroy
+    keys.public(other)
+
+    def failing(path: Path) -> None:
+        if path.name == f"{KEY}.key":
+            raise OSError(errno.EIO, "input/output error")
+        destroy(path)
+
+    monkeypatch.setattr(keyfiles, "destroy", failing)
+    clock.set(DUE)
+    for _ in range(2):
+        done = worker.run_once(world.platform, world.catalogue)
+        assert (done.failed, done.destroyed, len(world.rows(Archived))) == (1, 0, 2)
+    with pytest.raises(KeyGone):
+        keys.private(KEY)
+    assert (len(certified(world, gone)), world.events("value.destroyed")) == (1, [])
+    assert keys.ended(other), "one that fails holds up no other"
+    monkeypatch.setattr(keyfiles, "destroy", destroy)
+    assert worker.run_once(world.platform, world.catalogue).destroyed == 2
+    assert files(world) == {f"{KEY}.ended", f"{other}.ended"}
+    assert len(certified(world, gone)) == 2
+
+
+def files(world: World) -> set[str]:
+    """What is left of the archive's keys."""
+    return {path.name for path in (world.settings.keys_dir / "archive").iterdir()}
+
+
 def work(home: Path, point: str | None) -> None:
     if point is not None:
         os.environ[crash.VARIABLE] = point
@@ -207,7 +242,7 @@ def work(home: Path, point: str | None) -> None:
     platform.close()
 
 
-ENDS = [point for point in crash.POINTS if point.startswith(("period.", "due."))]
+ENDS = [point for point in crash.POINTS if point.startswith(("period.", "erase.", "due."))]
 
 
 @pytest.mark.parametrize("point", ENDS)
@@ -223,3 +258,54 @@ def test_killed_at_a_point_it_ends_once(world: World, clock: FixedClock, point: 
     assert sorted(data["field"] for one in world.events("value.destroyed") for _, data in one.records) == [EMAIL, GIVEN]
     assert len(certified(world, who)) == 2
     assert ending.untold(world.platform) == []
+
+
+REQUEST = "urn:uuid:two-officers"
+
+
+def early(home: Path, point: str) -> None:
+    """Two officers end the key years before its day."""
+    os.environ[crash.VARIABLE] = point
+    platform = Platform.open(settings_in(home), FixedClock(START))
+    ending.end_key(platform, KEY, Cause(id=REQUEST, by=(("approver", "ada"),)))
+
+
+def killed_early(world: World, point: str) -> None:
+    process = PROCESSES.Process(target=early, args=(world.settings.home, point))
+    process.start()
+    process.join(30)
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("point", [point for point in ENDS if not point.startswith("due.")])
+def test_an_end_before_its_day_that_was_killed_is_carried_out_or_never_was(world: World, point: str) -> None:
+    who = archived(world)
+    killed_early(world, point)
+    settle(world)
+    if point in ("period.before", "erase.before"):
+        assert world.platform.keyring.archive.at_hand(KEY)
+        assert (len(world.rows(Archived)), len(certified(world, who))) == (2, 1)
+        return
+    assert files(world) == {f"{KEY}.ended"}
+    assert (world.rows(Archived), len(certified(world, who))) == ([], 2)
+    (told,) = world.events("archive.ended")
+    assert (told.records[0][1]["cause"], told.header["approver"]) == (REQUEST, "ada"), "who ended it is not lost"
+
+
+def test_an_end_that_was_killed_and_of_which_no_box_tells_is_carried_out_too(world: World) -> None:
+    world.platform.keyring.archive.public(KEY)
+    killed_early(world, "erase.within")
+    settle(world)
+    assert files(world) == {f"{KEY}.ended"}
+    assert len(world.events("archive.ended")) == 1
+
+
+def test_control_who_believes_the_mark_certifies_what_is_still_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = archived(world)
+    killed_early(world, "erase.within")
+    monkeypatch.setattr(ArchiveKeys, "unfinished", lambda _: ())
+    monkeypatch.setattr(ArchiveKeys, "destroy", lambda *_: None)
+    settle(world)
+    assert (len(certified(world, who)), f"{KEY}.key" in files(world)) == (2, True)

@@ -122,6 +122,25 @@ def test_the_loop_outlives_whatever_a_pass_meets_and_logs_no_text_of_it(
     assert "customers.example" not in caplog.text
 
 
+def test_what_a_customer_lost_while_a_job_was_under_way_is_left_to_do_when_that_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = world.customer()
+    first, second = world.consent(who, (PHONE,)), world.consent(who, (CITY,))
+    world.withdraw(who, first)
+    with monkeypatch.context() as patch:
+        patch.setattr(rotation, "rotate", lambda *_: frozenset())
+        worker.run_once(world.platform, world.catalogue)
+    assert [row.step for row in world.rows(Job)] == ["journalled"]
+    world.withdraw(who, second)
+    done = worker.run_once(world.platform, world.catalogue)
+    assert [row.step for row in world.rows(Job)] == ["done"]
+    assert done.more
+    assert done.left
+    assert not worker.run_once(world.platform, world.catalogue).left
+    assert CITY not in world.readable(who)
+
+
 def test_an_idle_worker_looks_only_when_something_other_than_a_read_happened(world: World) -> None:
     watch = Watch()
     assert watch.stirred(world.platform)

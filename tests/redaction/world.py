@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from sqlmodel import Session, select
 
 from crm_core import records, writer
@@ -32,7 +33,8 @@ from protocol.keys import Ed25519Signer
 from redaction import disposition, worker
 from redaction.disposition import Fate, Job
 from runtime.clock import Clocks, FixedClock
-from runtime.keyring import KeyGone
+from runtime.journal import APPROVED
+from runtime.keyring import KeyGone, bucket_of
 from runtime.outbox import OutboxEvent, pending
 from runtime.platform import Platform
 from runtime.session import Database
@@ -103,6 +105,14 @@ class World:
         self.enrol(who)
         return who
 
+    def neighbour(self, who: Customer) -> Customer:
+        """Another customer whose data key lies in the same bucket."""
+        new, bucket = writer.new_subject, bucket_of(who.subject)
+        with pytest.MonkeyPatch.context() as patch:
+            fits = (one for one in iter(new, None) if bucket_of(one) == bucket)
+            patch.setattr(writer, "new_subject", lambda: next(fits))
+            return self.customer()
+
     def enrol(self, who: Customer) -> None:
         at = self.now()
         shown = presentation.present([], who.wallet, challenge=uuid4().hex, domain="localhost", created=at)
@@ -156,8 +166,8 @@ class World:
             credentials.end(session, session.get_one(Credential, given.id), "revoked", by="dpo", at=self.now())
             self._narrow(session, who.subject, given.id, self.now())
 
-    def statutory(self, fields: Iterable[Field], *, life: timedelta = timedelta(days=365)) -> str:
-        """A ground for every customer, declared, approved and confirmed."""
+    def statutory(self, fields: Iterable[Field], *, life: timedelta = timedelta(days=365), raised: bool = True) -> str:
+        """A ground for every customer, declared, approved and confirmed; unless `raised`, no standing knows it yet."""
         at, declaring, approving = self.now(), Ed25519Signer.generate(), Ed25519Signer.generate()
         document = ground.build_ground(
             id=_urn(),
@@ -183,8 +193,9 @@ class World:
             )  # fmt: skip
             session.add(GroundSubject(ground_id=document["id"], subject="*"))
             everyone = list(credentials.subjects(session))
-            if everyone:
+            if everyone and raised:
                 credentials.raise_versions(session, everyone)
+            self.platform.journal.append({"kind": APPROVED, "ground": document, "at": times.iso_ms(at)})
         return str(document["id"])
 
     def end_ground(self, who: Customer, ground_id: str) -> None:

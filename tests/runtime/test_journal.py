@@ -229,6 +229,13 @@ def test_what_a_job_gave_up_is_known_for_each_time(journal: Journal) -> None:
     assert list(journal.dropped_of(ANN)) == ["urn:job"]
 
 
+def test_which_ground_was_approved_last_is_known(journal: Journal, tmp_path: Path) -> None:
+    journal.append_all([narrowing(ANN, 1), {"kind": "ground", "ground": {}}, narrowing(ANN, 2)])
+    assert (journal.approved, Journal(tmp_path, KEY).approved) == (2, 2)
+    journal.append({"kind": "ground", "ground": {}})
+    assert journal.approved == 4
+
+
 def test_a_lost_line_breaks_the_chain(journal: Journal, tmp_path: Path) -> None:
     for version in (1, 2, 3):
         journal.append(narrowing(ANN, version))

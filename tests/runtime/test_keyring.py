@@ -204,6 +204,45 @@ def test_a_period_that_ended_never_comes_back(ring: KeyRing, root: FileRoot) -> 
             mine.archive.public("P3Y-tax")
 
 
+def test_a_pair_that_is_over_and_not_erased_opens_nothing_and_is_named(
+    ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring.archive.public("P3Y-tax")
+
+    def failing(_: Path) -> None:
+        raise OSError("input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keyfiles, "destroy", failing)
+        with pytest.raises(OSError, match="input/output"):
+            ring.archive.destroy("P3Y-tax", b"why")
+    assert (ring.archive.names(), ring.archive.unfinished()) == ((), ("P3Y-tax",))
+    for refused in (ring.archive.private, ring.archive.public, ring.archive.take_out):
+        with pytest.raises(KeyGone):
+            refused("P3Y-tax")
+    ring.archive.destroy("P3Y-tax", b"another")
+    assert (ring.archive.unfinished(), ring.archive.why("P3Y-tax")) == ((), b"why")
+
+
+def test_what_a_killed_write_left_of_a_pair_ends_with_it(ring: KeyRing) -> None:
+    directory = ring._directory / "archive"
+    for name in ("P3Y-tax", "P3Y-tax-old"):
+        ring.archive.public(name)
+        (directory / f".{name}.key.0123456789abcdef").write_bytes((directory / f"{name}.key").read_bytes())
+    ring.archive.destroy("P3Y-tax")
+    assert sorted(path.name for path in directory.iterdir()) == [
+        ".P3Y-tax-old.key.0123456789abcdef", "P3Y-tax-old.key", "P3Y-tax-old.public", "P3Y-tax.ended",
+    ]  # fmt: skip
+
+
+def test_a_private_half_that_was_being_erased_is_gone(ring: KeyRing) -> None:
+    ring.archive.public("P3Y-tax")
+    path = ring._directory / "archive" / "P3Y-tax.key"
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(KeyGone):
+        ring.archive.private("P3Y-tax")
+
+
 def test_an_archive_key_that_lies_elsewhere_still_seals(ring: KeyRing) -> None:
     public = ring.archive.public("P3Y-tax")
     (ring._directory / "archive" / "P3Y-tax.key").unlink()
