@@ -220,9 +220,13 @@ def lift(session: Session, registry: Registry, row: DataRequest, *, staff: Staff
         registry.note(subject, version, {"lift": signed.document(made)}, at=at)
 
 
-def shut_at(session: Session, row: DataRequest, kind: str, *, round_: int = 1) -> datetime | None:
-    """When the last read under way had ended after this exclusion; None while it is not known, or there is none."""
-    work = session.get(settling.Settling, f"excluded:{_id(row, kind, round_)}")
+def shut_at(session: Session, row: DataRequest, kind: str) -> datetime | None:
+    """When the last read under way had ended after this exclusion (after its second round, where there is one).
+
+    None while it is not known, or there is none.
+    """
+    rounds = (session.get(settling.Settling, f"excluded:{_id(row, kind, round_)}") for round_ in (2, 1))
+    work = next((one for one in rounds if one is not None), None)
     return None if work is None or work.settled_at is None else parse(work.settled_at, field="settled_at")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import Field, Session, SQLModel
 
-from issuer import asks, attempts, credentials, enrolment
+from issuer import asks, attempts, credentials, enrolment, settling
 from issuer.invite import Inviting
 from issuer.mail import MailError
 from issuer.registry import Registry
@@ -119,6 +119,7 @@ def confirm(registry: Registry, inviting: Inviting, staff: Staff, id_: str) -> d
         except Problem as problem:
             if problem.code != "not_enrolled" or not again:
                 raise
+            settling.settle_again(registry, subject)
     told = tell(inviting, subject, id_)
     with platform.database.write() as session:
         row = _row(session, platform, id_)

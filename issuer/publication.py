@@ -94,7 +94,7 @@ def approve(desk: Desk, staff: Staff, id_: str) -> Credential:
     """Sign the draft as the second person: it is in effect when this answers. Compiling goes on (`finish`).
 
     Problem 403 `role`, `second_approver`, 404 `unknown_catalogue`, 409 `draft_outdated`, `draft_withdrawn`. Approved
-    before: nothing happens. EvidenceError `foreign_catalogue`.
+    before: it waits for the reads again. EvidenceError `foreign_catalogue`.
     """
     if staff.role not in ("dpo", "admin"):
         raise Problem(403, "role", "Only a data protection officer or an administrator may approve a catalogue.")
@@ -108,7 +108,7 @@ def approve(desk: Desk, staff: Staff, id_: str) -> Credential:
             if row.ended_at is not None or platform.journal.ended(row.id):
                 raise Problem(409, "draft_withdrawn", "This draft was withdrawn.")
             _publish(session, desk, row, said, staff)
-    drained(desk, id_)
+    _drain(desk, id_)  # again, too: what a column says of it anybody may have written
     return row
 
 
@@ -134,16 +134,11 @@ def withdraw(desk: Desk, staff: Staff, id_: str) -> Credential:
 
 
 def drained(desk: Desk, id_: str) -> None:
-    """Wait for the reads that judge by the version before, and note that they have ended. Again: nothing happens."""
-    platform = desk.platform
-    with platform.database.read() as session:
+    """For a worker: wait for the reads that judge by the version before, where that is not noted yet."""
+    with desk.platform.database.read() as session:
         if editions.row_of(session, id_)[1].drained_at is not None:
             return
-    desk.drain()
-    with platform.database.write() as session:
-        said = session.get_one(CatalogueContent, id_)
-        said.drained_at = said.drained_at or iso_ms(platform.clock.now())
-        session.add(said)
+    _drain(desk, id_)
 
 
 def finish(desk: Desk, id_: str, tell: Tell | None = None) -> None:
@@ -189,6 +184,15 @@ def unfinished(session: Session) -> list[str]:
     """Versions under which not every customer has been compiled yet."""
     statement = select(Settling.ended).where(Settling.kind == "catalogue", col(Settling.settled_at).is_(None))
     return list(session.exec(statement))
+
+
+def _drain(desk: Desk, id_: str) -> None:
+    """Wait for the reads that judge by the version before, and note that they have ended."""
+    desk.drain()
+    with desk.platform.database.write() as session:
+        said = session.get_one(CatalogueContent, id_)
+        said.drained_at = said.drained_at or iso_ms(desk.platform.clock.now())
+        session.add(said)
 
 
 def _following(before: Version, written: Mapping[str, Any]) -> bytes:

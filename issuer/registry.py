@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 
 from issuer import answers, asks, attempts, settling, signed
 from issuer.credentials import Credential, enrolled_subject, open_standing, subjects
-from issuer.desk import Desk
+from issuer.desk import Desk, narrowing
 from issuer.evidence import Evidence, evidence
 from issuer.settling import settle
 from protocol import answers as wire
@@ -33,7 +33,7 @@ from runtime.staff import Staff
 
 __all__ = ["Evidence", "Registry", "enrolled_subject", "evidence", "open_standing", "subjects"]
 
-EXPIRY_BATCH = 200
+EXPIRY_BATCH = 25  # whoever is in one cannot be read from its line in the journal until it has committed
 _UUID = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -155,7 +155,10 @@ class Registry(Desk):
         return revocation.id, partial(self.journal, session, subject, version, [row.id], evidence, at=at)
 
     def expire(self, session: Session, at: datetime) -> tuple[str, ...]:
-        """Mark consents (at most 200) that ran out by `at`; the ids to settle after the commit. Idempotent."""
+        """Mark consents (at most EXPIRY_BATCH) that ran out by `at`; the ids to settle after the commit. Idempotent.
+
+        Call it last: only the commit may follow.
+        """
         statement = (
             select(Credential)
             .where(Credential.kind == "consent", col(Credential.ended_at).is_(None))
@@ -164,7 +167,7 @@ class Registry(Desk):
             .limit(EXPIRY_BATCH)
         )
         settled: list[str] = []
-        entries: list[tuple[SubjectId, int, Credential]] = []
+        entries: list[dict[str, Any]] = []
         for row in session.exec(statement).all():
             subject = SubjectId(row.subject)
             answers.end_consent(session, row, "expired", by="time", at=at)
@@ -174,9 +177,9 @@ class Registry(Desk):
             outbox.emit(session, event.CONSENT_EXPIRED, at=at, records=[(subject, data)], key=f"expired:{row.id}")
             done = settling.begin(session, "expired", subject=subject, ended=row.id, by="time", version=version, at=at)
             settled.append(done.id)
-            entries.append((subject, version, row))
-        for subject, version, row in entries:
-            self.journal(session, subject, version, [row.id], {"consent": signed.document(row)}, at=at)
+            entries.append(narrowing(subject, version, [row.id], {"consent": signed.document(row)}, at=at))
+        if entries:
+            self.journal_all(session, entries)
         return tuple(settled)
 
     def _verify(self, body: bytes, type_: str, did: Did) -> VerifiedCredential:

@@ -167,22 +167,27 @@ def answer(
             if keep and row.kind != "erasure":
                 raise Problem(422, "bad_keep", "Only of an erasure may something be kept.", field="keep")
             told = explaining.answer(row.kind, explanation)
-            step, kind, round_ = excluding.Step(), ERASURE, 1
+            step, kind = excluding.Step(), ERASURE
+            narrows, subject = row.kind in taking.NARROWING, SubjectId(row.subject)
             if row.kind == "erasure":
-                step, round_ = _end_contracts(session, registry, row, staff, keep)
-            elif row.kind == "objection" and row.waiting == taking.DPO:
-                _, asked = requests.asked(session, platform, row)
-                pairs = [Excepted(asked.ground or ANY, registry.catalogue.purpose(asked.purpose or "").iri)]
-                step, kind = excluding.exclude(session, registry, row, OBJECTION, pairs, staff=staff), OBJECTION
+                step = _end_contracts(session, registry, row, staff, keep)
+            elif row.kind == "objection":
+                kind = OBJECTION
+                if row.waiting == taking.DPO:
+                    _, asked = requests.asked(session, platform, row)
+                    pairs = [Excepted(asked.ground or ANY, registry.catalogue.purpose(asked.purpose or "").iri)]
+                    step = excluding.exclude(session, registry, row, OBJECTION, pairs, staff=staff)
             requests.wait(session, platform, row, row.waiting, taken_by=staff.account)
             step.commit()
         settling.settle(registry, *step.settle)
+        if narrows and not step.settle:  # what ended, ended before: those reads may not have been waited for
+            settling.settle_again(registry, subject)
         with platform.database.write() as session:
             row = requests.living(session, platform, id_)
             if row.kind == "restriction":
                 told = {"citation": "GDPR art. 18; PIPL art. 44"}
             elif row.kind != "explanation":
-                told = taking.ended(session, registry, row, kind, round_=round_, reasons=keep)
+                told = taking.ended(session, registry, row, kind, reasons=keep)
             requests.move(session, platform, row, "answered", staff=staff, **told)
     return taking.state_of(registry, id_)
 
@@ -239,15 +244,15 @@ def _identified(session: Session, registry: Registry, id_: str) -> DataRequest:
 
 def _end_contracts(
     session: Session, registry: Registry, row: DataRequest, staff: Staff, keep: Mapping[str, str]
-) -> tuple[excluding.Step, int]:
-    """End the contract grounds that the officer does not keep; which round of the erasure that was."""
+) -> excluding.Step:
+    """End the contract grounds that the officer does not keep: the erasure's second round."""
     open_ = {one.id for one in excluding.may_stay(session, registry, SubjectId(row.subject))}
     if not set(keep) <= open_ or not all(reason.strip() for reason in keep.values()):
         raise Problem(422, "bad_keep", "Only contract grounds of this customer, each with its reason.", field="keep")
     ending = [Excepted(one, ANY) for one in sorted(open_ - set(keep))]
     if not ending:
-        return excluding.Step(), 1
-    return excluding.exclude(session, registry, row, exclusion.ERASURE, ending, round_=2, staff=staff), 2
+        return excluding.Step()
+    return excluding.exclude(session, registry, row, exclusion.ERASURE, ending, round_=2, staff=staff)
 
 
 def _sealed(platform: Platform, catalogue: Catalogue, recorded: Recorded) -> tuple[bytes | None, str | None]:

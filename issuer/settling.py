@@ -81,6 +81,19 @@ def settle(desk: Desk, *ids: str) -> dict[str, Any] | None:
     return answer
 
 
+def settle_again(desk: Desk, subject: SubjectId) -> None:
+    """Before something sent again is acknowledged: drain, whatever our columns say, and settle what is open of them.
+
+    The first time may have been committed and then have failed because its reads had not ended.
+    """
+    with desk.platform.database.read() as session:
+        ids = unsettled(session, subject=subject)
+    if ids:
+        settle_each(desk, ids)
+    else:
+        desk.drain()
+
+
 def settle_each(desk: Desk, ids: Sequence[str]) -> int:
     """Settle these together; where that fails each on its own, and put aside what cannot be. How many were settled."""
     try:
@@ -141,13 +154,18 @@ def _there(session: Session, row: Settling) -> bool:
     return found is not None and found.kind == row.kind and (row.kind == "catalogue" or row.subject == EVERYONE)
 
 
-def unsettled(session: Session, limit: int = 100) -> list[str]:
-    """Narrowings whose process ended before it had drained; those of grounds and catalogues are taken up there."""
+def unsettled(session: Session, limit: int = 100, *, subject: SubjectId | None = None) -> list[str]:
+    """Narrowings (of one subject) whose process ended before it had drained, the oldest first.
+
+    Those of grounds and catalogues are taken up there.
+    """
     statement = (
         select(Settling.id)
         .where(col(Settling.settled_at).is_(None), col(Settling.kind).not_in(("ground", "catalogue")))
         .order_by(col(Settling.at))
     )
+    if subject is not None:
+        statement = statement.where(Settling.subject == subject)
     return list(session.exec(statement.limit(limit)))
 
 

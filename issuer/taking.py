@@ -26,6 +26,7 @@ from runtime.problem import Problem
 from runtime.staff import Staff
 
 DPO, WALLET, DRAIN = "dpo", "wallet", "drain"  # for whom or what a request waits
+NARROWING = frozenset({"erasure", "objection", "restriction"})
 
 
 def take(registry: Registry, document: Mapping[str, Any], box: bytes | None, caller: WalletCaller) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def take(registry: Registry, document: Mapping[str, Any], box: bytes | None, cal
         with registry.platform.database.write() as session:
             known = credentials.by_digest(session, sent.verified.digest)
             row = None if known is None else session.get(DataRequest, known.id)
-            step = Step()
+            step, again = Step(), row is not None
             if row is None:
                 row = _keep(session, registry, known, sent, caller)
                 requests.move(session, registry.platform, row, "identified")
@@ -48,6 +49,8 @@ def take(registry: Registry, document: Mapping[str, Any], box: bytes | None, cal
                 step.commit()
             id_ = row.id
     settling.settle(registry, *step.settle)
+    if again and sent.asked.kind in NARROWING:
+        settling.settle_again(registry, caller.subject)
     complete(registry, id_)
     return state_of(registry, id_)
 
@@ -95,11 +98,10 @@ def ended(
     row: DataRequest,
     kind: str,
     *,
-    round_: int = 1,
     reasons: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What the last receipt says of an erasure or an objection: since when it holds, and what stays and why."""
-    told: dict[str, Any] = {"shut_at": excluding.shut_at(session, row, kind, round_=round_)}
+    told: dict[str, Any] = {"shut_at": excluding.shut_at(session, row, kind)}
     if kind == ERASURE:
         stays = excluding.not_excluded(session, registry, SubjectId(row.subject))
         told |= {"kept": excluding.kept(stays, dict(reasons or {})), "citation": "GDPR art. 17; PIPL art. 47"}

@@ -3,12 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import partial
 
 from issuer import credentials, grounds, publication, sealing, settling, taking, wallet_auth
 from issuer.registry import Registry
 from runtime.problem import Problem
 
+EXPIRED = 200  # consents that one round ends at most
 log = logging.getLogger("fieldgrant.issuer")
 
 
@@ -31,8 +33,8 @@ def run_once(registry: Registry) -> int:
     expired: tuple[str, ...] = ()
     over: tuple[str, ...] = ()
     if due:  # else nobody waits for the write lock
+        expired = _expired(registry, at)
         with platform.database.write() as session:
-            expired = registry.expire(session, at)
             over = grounds.expire(session, registry, at)
             wallet_auth.forget(session, at)
     for row in misnamed:
@@ -42,6 +44,18 @@ def run_once(registry: Registry) -> int:
     done += _each(dict.fromkeys([*half_done, *over]), partial(grounds.finish, registry))
     done += _each(half_compiled, partial(publication.finish, registry))
     return done + _each(half_answered, partial(taking.complete, registry))
+
+
+def _expired(registry: Registry, at: datetime) -> tuple[str, ...]:
+    """Mark what ran out, in small changes, so that a customer who is in one can soon be read again."""
+    ended: list[str] = []
+    while len(ended) < EXPIRED:
+        with registry.platform.database.write() as session:
+            some = registry.expire(session, at)
+        ended += some
+        if not some:
+            break
+    return tuple(ended)
 
 
 def _each(ids: Iterable[str], act: Callable[[str], object]) -> int:

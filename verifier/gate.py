@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Boolean, ColumnElement, SQLColumnExpression, and_, bindparam, literal_column
+from sqlalchemy import Boolean, ColumnElement, SQLColumnExpression, String, and_, bindparam, literal_column, select
 from sqlmodel import SQLModel
 
 from issuer import publication
@@ -47,7 +47,7 @@ from verifier.admission import Bar
 from verifier.allowance import Allowance
 from verifier.door import Admitted, Door
 from verifier.drain import Turnstile
-from verifier.passage import Bench, Passage, Reader, StandingMoved, Verdict, Visit
+from verifier.passage import Bench, Passage, Reader, StandingMoved, Stored, Verdict, Visit
 from verifier.quarantine import Cause
 from verifier.reading import Reading
 from verifier.recorder import Recorder
@@ -97,6 +97,9 @@ def place(visit: Visit) -> dict[str, str]:
         "gate_recipient": visit.recipient,
         "gate_jurisdiction": visit.jurisdiction,
     }
+
+
+_ROW = select(*COLUMNS).where(beside(bindparam("gate_subject", type_=String)))
 
 
 class Gate:
@@ -229,7 +232,7 @@ class Gate:
                 return passage, work(passage)
             except StandingMoved as moved:
                 passage.release()
-                met.setdefault(moved.subject, now)
+                met.setdefault(moved.subject, time.monotonic())  # to wait at the turnstile was no patience
                 if now - begun > LONGEST:
                     raise
                 time.sleep(_PAUSE)
@@ -299,6 +302,11 @@ class Gate:
         with self._platform.database.read() as session:
             return bool(publication.unfinished(session))
 
-    def _suspect(self, subject: SubjectId, cause: Cause) -> None:
+    def _suspect(self, visit: Visit, subject: SubjectId, cause: Cause, in_order: Callable[[Stored], bool]) -> bool:
+        # To get the lock may take longer than the change that was met: whoever is in order by now is not put anywhere.
         with self._platform.database.write() as session:
+            row = session.connection().execute(_ROW, {"gate_subject": subject, **place(visit)}).first()
+            if row is not None and in_order(Stored._make(row)):
+                return False
             quarantine.put(session, subject, cause, self._platform.clock.now())
+            return True

@@ -92,7 +92,8 @@ class Bench:
     """What a passage judges with: lent by the gate, of the version of the catalogue that is in effect.
 
     `part` is the digest of what that says of the visit's purpose; `mac` makes the MACs of rows compiled under a part.
-    `settling`: are customers still being compiled under the version in effect?
+    `settling`: are customers still being compiled under the version in effect? `suspect` puts somebody under quarantine
+    unless the row passes now that nobody is changing it; whether it did.
     """
 
     reading: Reading
@@ -101,7 +102,7 @@ class Bench:
     settling: Callable[[], bool]
     journal: Journal
     recorder: Recorder
-    suspect: Callable[[SubjectId, Cause], None]
+    suspect: Callable[[Visit, SubjectId, Cause, Callable[[Stored], bool]], bool]
     at_home: bool
     to_us: bool
     send_deadline: float
@@ -147,7 +148,8 @@ class Passage:
             # Another version of the catalogue says other things of this purpose: nothing until it has been compiled.
             return self._nothing(who, Reason.NO_GROUND)
         if flaw is not None:
-            self._bench.suspect(who, flaw)
+            if not self._bench.suspect(self.visit, who, flaw, lambda now: self._in_order(who, now)):
+                raise StandingMoved(who)  # a change was under way, and has committed by now
             return self._nothing(who, Reason.NO_GROUND)
         return self._read(who, stored)
 
@@ -235,6 +237,12 @@ class Passage:
             if not self._authentic(subject, stored):
                 return "catalogue" if other else "bad_mac"
         return "outdated" if other else None
+
+    def _in_order(self, subject: SubjectId, stored: Stored) -> bool:
+        """Is this what we wrote last, whatever version of the catalogue it was compiled under?"""
+        self._refresh()
+        there = stored.mac is not None and type(stored.version) is int
+        return there and stored.version >= self._journal.floor(subject) and self._authentic(subject, stored)
 
     def _below(self, subject: SubjectId, stored: Stored) -> bool:
         """Is the row older than the subject's last narrowing? Raises StandingMoved unless we have waited for it."""

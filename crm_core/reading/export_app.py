@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from crm_core.reading import asking, export, exporting, exports
 from crm_core.reading import openapi as text
@@ -64,13 +64,15 @@ class ExportResponse(Response):
         gone = asyncio.create_task(_gone(receive))
         whole = False
         try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            # whoever does not take what came before on the connection keeps even the head waiting
+            head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            await self._send(send, head)
             while True:
-                await self._send(send)
                 after = self._chunk.after
                 if after is None or gone.done():
                     break
                 self._passage, self._chunk = await run_in_threadpool(self._run.chunk, after)
+                await self._send(send)
             whole = after is None
             if whole:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -85,10 +87,13 @@ class ExportResponse(Response):
             with anyio.CancelScope(shield=True):
                 await run_in_threadpool(self._run.end, "complete" if whole else "broken")
 
-    async def _send(self, send: Send) -> None:
-        """The chunk's bytes, then an empty part: that is taken only when those before are with the socket."""
+    async def _send(self, send: Send, *before: Message) -> None:
+        """What goes before, the chunk's bytes, an empty part: that is taken only when those are with the socket."""
         try:
+            self._passage.unlost()  # between the record and here the server may have forgotten us
             async with asyncio.timeout(self._passage.send_deadline):
+                for message in before:
+                    await send(message)
                 await send({"type": "http.response.body", "body": self._chunk.content, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
             self._run.rows += self._chunk.rows

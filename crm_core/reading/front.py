@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crm_core.reading import plain
-from crm_core.reading.query import DEFAULT_LIMIT
+from crm_core.reading.query import DEFAULT_LIMIT, MAX_LIMIT
 from crm_core.reading.together import Answer, Asked, Together
 from runtime import staff_session
 from runtime.settings import Settings
@@ -22,7 +22,8 @@ from verifier.response import GatedResponse
 
 # What one round takes on: a withdrawal waits for it as it waits for any read. One customer never waits for a page.
 _READS, _CUSTOMERS = 32, 500
-_LIMIT = re.compile(rb"(?:^|&)limit=(\d{1,4})(?:&|$)")
+_LIMIT = re.compile(rb"(?:^|&)limit=([1-9]\d{0,2})(?:&|$)")
+_ODD = re.compile(rb"(?:^|&)(?:limit|[^&=]*%)")  # a limit otherwise written, or a name that may be one
 _AT_ONCE = 2  # rounds, so that one is worked on while the other's record is on its way to the disk
 _log = logging.getLogger("fieldgrant.front")
 
@@ -98,7 +99,7 @@ class Front:
         with self._lock:
             self._turn ^= 1
             waiting = self._waiting[self._turn] or self._waiting[self._turn ^ 1]
-            while waiting and room > 0 and len(taken) < _READS:
+            while waiting and len(taken) < _READS and (not taken or waiting[0][1] <= room):
                 taken.append(waiting.popleft())
                 room -= taken[-1][1]
             self._rounds -= not taken
@@ -109,7 +110,9 @@ def _size(asked: Asked) -> int:
     if asked.subject is not None:
         return 1
     found = _LIMIT.search(asked.text)
-    return DEFAULT_LIMIT if found is None else int(found[1])
+    if found is not None:
+        return min(int(found[1]), MAX_LIMIT)
+    return DEFAULT_LIMIT if _ODD.search(asked.text) is None else MAX_LIMIT
 
 
 def _deliver(taken: Sequence[_Waiting], answers: Sequence[Answer]) -> None:

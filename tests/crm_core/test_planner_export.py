@@ -1,20 +1,28 @@
 """Exports: three forms, chunks that are each decided anew, the list of the data protection officer."""
 
+import asyncio
+import contextlib
 import csv
 import io
+import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import httpx
 import pytest
 import vobject
+from fastapi import Response
 
 from crm_core import records
 from crm_core.imports import importer
 from crm_core.reading import export, export_app, exporting, exports, vcards
+from crm_core.reading.query import Where
+from crm_core.reading.scan import NOBODY
 from issuer import catalogue as catalogues
 from runtime import serve, staff
 from runtime.problem import Problem
+from verifier.drain import DrainTimeoutError
 
 EMAIL, CITY, NAME, NOTE = "contact.email", "address.city", "contact.given_name", "interaction.note"
 PATH = "/crm/exports"
@@ -376,6 +384,79 @@ def test_an_export_that_breaks_off_is_seen_to_and_listed_as_broken(stage, line, 
     with stage.platform.database.read() as session:
         (listed,) = exports.listed(session)
     assert (listed.state, listed.rows) == ("broken", 2)
+
+
+BIG = 64 * 2**20  # far beyond what sockets buffer
+
+
+def test_a_client_that_takes_nothing_of_what_came_before_is_cut_at_the_deadline(stage, line):
+    """Two requests on one connection: the answer to the first fills it, so the export's head has no room."""
+    people(stage, 2)
+    client = stage.client("marketing")
+    client.app.get("/big")(lambda: Response(b"x" * BIG))
+    body = b'{"purpose": "marketing", "select": ["address.city"], "format": "csv"}'
+    head = f"Authorization: {client.headers['authorization']}\r\nContent-Length: {len(body)}\r\n"
+    served = line(client)
+    with socket.create_connection(("127.0.0.1", int(served.url.split(":")[2].split("/")[0]))) as silent:
+        silent.settimeout(30)
+        silent.sendall(b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        silent.sendall(f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode())
+        silent.sendall(f"{head}\r\n".encode() + body)
+        assert held(stage)
+        begun = time.monotonic()
+        stage.gate.turnstile.drain(20.0)
+        assert time.monotonic() - begun < stage.platform.settings.send_deadline + 2.0
+        got = bytearray()
+        with contextlib.suppress(ConnectionResetError):
+            while data := silent.recv(2**20):
+                got += data
+    assert b"City" not in got
+    served.close()
+    with stage.platform.database.read() as session:
+        (listed,) = exports.listed(session)
+    assert (listed.state, listed.rows) == ("broken", 0)
+
+
+def held(stage):
+    """Does a reader stay inside, before ten seconds are over?"""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            stage.gate.turnstile.drain(0.3)
+        except DrainTimeoutError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_an_export_whose_place_at_the_gate_was_lost_sends_nothing(stage):
+    people(stage, 2)
+    planner, sent = stage.planner, []
+
+    async def never(*_):
+        await asyncio.sleep(60)
+
+    async def send(message):
+        sent.append(message)
+
+    def exported(lost):
+        order = exporting.order(stage.catalogue, (CITY,), Where(), "csv")
+        run = exporting.Run(planner, order, stage.visit)
+        run.begin(stage.visit())
+        passage, chunk = run.chunk(NOBODY)
+        response = export_app.ExportResponse(run, passage, chunk)
+        hold = passage._hold
+        passage._hold = SimpleNamespace(held=lambda: not lost, release=hold.release)
+        asyncio.run(
+            response({"type": "http", "extensions": {"fieldgrant.cut": lambda: sent.append("cut")}}, never, send)
+        )
+
+    exported(lost=True)
+    assert set(sent) == {"cut"}
+    sent.clear()
+    stage.gate.turnstile.drain(5.0)
+    exported(lost=False)
+    assert [message["type"] for message in sent] == ["http.response.start"] + ["http.response.body"] * 3
 
 
 def test_an_export_that_cannot_begin_is_a_problem_and_listed_as_broken(stage, monkeypatch):

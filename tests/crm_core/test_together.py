@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from crm_core import records
+from crm_core.reading import front
 from crm_core.reading.front import Front
+from crm_core.reading.plain import Plans
 from crm_core.reading.together import Asked, Together
 from protocol import event
 from runtime import staff
@@ -233,6 +235,34 @@ def test_a_request_that_is_given_up_leaves_nobody_inside(stage, people, monkeypa
     asyncio.run(given_up())
     assert stage.events(event.RELEASE)
     stage.gate.turnstile.drain(1.0)
+
+
+WRITTEN = [
+    (b"", 50), (b"&limit=7", 7), (b"&limit=500", 500), (b"&limit=00500", 500), (b"&limit=00000500", 500),
+    (b"&%6cimit=500", 500), (b"&li%6Dit=500", 500), (b"&limit=%3500", 500), (b"&limit=5%30%30", 500),
+    (b"&select=address.city%2Ccontact.email", 50), (b"&select=address.city&limit=12", 12),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "most"), WRITTEN)
+def test_however_a_limit_is_written_it_counts_for_no_less_in_its_round(stage, text, most):
+    text = b"purpose=marketing" + text
+    plan = Plans(stage.catalogue).of(text, one=False)
+    assert plan is None or plan.query.limit <= most
+    assert front._size(Asked(Ticket("token", "t"), text, None)) == most
+
+
+def test_a_round_looks_at_no_more_customers_than_its_bound(stage):
+    together = Together(stage.platform, stage.gate, {})
+    layer = Front(lambda *_: None, together, stage.platform.settings)
+    layer._rounds = 1
+    for text in (b"limit=1", b"limit=00500", b"limit=500", b"", b"", b"%6cimit=20"):
+        asked = Asked(Ticket("token", "t"), b"purpose=marketing&" + text, None)
+        layer._waiting[0].append((asked, front._size(asked), None))
+    rounds = []
+    while taken := layer._taken():
+        rounds.append([size for _, size, _ in taken])
+    assert rounds == [[1], [500], [500], [50, 50], [500]]
 
 
 def test_a_cookie_that_another_page_sends_along_is_refused(stage, people, fast):

@@ -21,6 +21,7 @@ from tests.engine import hand
 from tests.issuer.catalogue_stage import Edit, Shelf, open_shelf, with_field, without, without_purpose
 from tests.verifier.stage import CITY, EMAIL, FAMILY, GIVEN, PHONE, Customer, look, make
 from verifier import grounds, reconcile
+from verifier.drain import DrainTimeoutError
 from verifier.reconcile import Disagreement
 
 
@@ -496,6 +497,20 @@ def test_whatever_somebody_wrote_beside_a_draft_everybody_is_waited_for_and_comp
     told: list[int] = []
     publication.finish(registry, id_, lambda done, _total: told.append(done))
     assert (drained, set(told)) == ([1], {1})
+
+
+def test_a_version_is_acknowledged_only_after_a_drain_whatever_somebody_writes_after_its_commit(
+    shelf: Shelf,
+) -> None:
+    def drain() -> None:
+        shelf.sql("UPDATE catalogue_content SET drained_at = '2026-01-01'")
+        raise DrainTimeoutError("reads in flight did not end in time")
+
+    id_ = shelf.draft(without("marketing", PHONE))
+    stuck = Registry(shelf.platform, shelf.catalogue, shelf.compile, drain)
+    for _ in range(2):
+        assert refused(publication.approve, stuck, shelf.admin, id_) == "drain_timeout"
+    publication.approve(shelf.registry, shelf.admin, id_)
 
 
 # -- the race

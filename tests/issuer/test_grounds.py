@@ -150,6 +150,32 @@ def test_a_ground_that_ran_out_is_marked_by_the_worker(world: World, wallet: Wal
     assert len(world.events("ground.ended")) == 1
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "UPDATE settling SET settled_at = '2026-01-01' WHERE kind = 'ground'",
+        "DELETE FROM settling",
+        "UPDATE credential SET ended_at = NULL WHERE kind = 'ground'",
+    ],
+)
+@pytest.mark.parametrize("inside", [True, False])
+def test_whatever_somebody_writes_after_its_commit_the_end_of_a_ground_waits_for_reads(
+    world: World, wallet: Wallet, monkeypatch: pytest.MonkeyPatch, written: str, inside: bool
+) -> None:
+    id_ = _declare(world)
+    _approve(world, id_)
+    finish = grounds.finish
+
+    def meddled(*args: Any) -> bool:
+        _write(world, written)
+        return finish(*args)
+
+    monkeypatch.setattr(grounds, "finish", meddled)
+    world.crash_in = {"reads"} if inside else set()
+    answer = world.post("dpo", f"/issuer/grounds/{id_}/end")
+    assert answer.status_code == (503 if inside else 200), answer.text
+
+
 @pytest.mark.parametrize("place", ["compile", "drain"])
 def test_what_a_crash_left_undone_the_worker_finishes(world: World, wallet: Wallet, place: str) -> None:
     id_ = _declare(world)

@@ -1,6 +1,7 @@
 """What a wallet answers: taken whole or not at all, and the same bytes always get the same receipt."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -242,6 +243,32 @@ def test_expiry_is_marked_once_journaled_and_shut(world: World, wallet: Wallet) 
     assert world.version(wallet.subject) == version + 1
     assert world.platform.journal.ended(document["id"])
     assert world.rows("consent")[0].ended_kind == "expired"
+
+
+def test_what_runs_out_together_ends_in_small_changes_each_with_its_lines_in_the_journal_last(
+    world: World, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from issuer import registry, worker
+
+    monkeypatch.setattr(registry, "EXPIRY_BATCH", 2)
+    wallets = [wallet, *(world.enrolled() for _ in range(4))]
+    for one in wallets:
+        one.give(world.asked(one), until=world.now + timedelta(days=2))
+    world.clock.advance(timedelta(days=2))
+    world.compiled.clear()
+    told: list[tuple[int, int]] = []
+    append = type(world.platform.journal).append_all
+
+    def append_all(self: Any, entries: Any) -> int:
+        told.append((len(entries), len(world.compiled)))
+        return append(self, entries)
+
+    monkeypatch.setattr(type(world.platform.journal), "append_all", append_all)
+    worker.run_once(world.registry)
+    assert told == [(2, 0), (2, 2), (1, 4)]  # lines, and who had been compiled before them
+    assert sorted(world.compiled) == sorted(one.subject for one in wallets)
+    assert {row.ended_kind for row in world.rows("consent")} == {"expired"}
+    assert len(world.events("consent.shut")) == 5
 
 
 def test_the_officer_revokes_without_the_wallet(world: World, wallet: Wallet) -> None:

@@ -31,6 +31,7 @@ from runtime.platform import Platform
 from runtime.settings import Settings
 from runtime.staff import Staff, StaffAccount, StaffSession
 from runtime.staff_session import Ticket
+from verifier.drain import DrainTimeoutError
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 EMAIL, CITY, GIVEN, PHONE = "contact.email", "address.city", "contact.given_name", "contact.phone"
@@ -153,6 +154,8 @@ class World:
     def _drain(self) -> None:
         if "drain" in self.crash_in:
             raise Crash
+        if "reads" in self.crash_in:
+            raise DrainTimeoutError("reads in flight did not end in time")
         self.drains += 1
 
     def _channels(self, subject: SubjectId) -> Channels:

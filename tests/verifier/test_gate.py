@@ -1,6 +1,11 @@
 """The gate: what it releases, why it withholds, what is on record."""
 
+import contextlib
+import threading
+import time
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -231,6 +236,112 @@ def test_a_change_in_progress_is_waited_for_and_not_taken_for_a_rollback(stage: 
         assert verdict.released == frozenset()  # type: ignore[attr-defined]
     assert len(seen) == 2
     assert stage.sql("SELECT * FROM quarantine") == []
+
+
+class Failed(RuntimeError):  # noqa: N818 - not an error of ours
+    """The commit fails here."""
+
+
+@pytest.fixture
+def met(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a read has lost its patience with somebody."""
+    monkeypatch.setattr(gates, "PATIENCE", 0.05)
+    suspect, event_ = gates.Gate._suspect, threading.Event()
+
+    def suspected(*args: Any) -> Any:
+        event_.set()
+        return suspect(*args)
+
+    monkeypatch.setattr(gates.Gate, "_suspect", suspected)
+    return event_
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_change_that_takes_longer_than_patience_puts_nobody_in_doubt_once_it_has_committed(
+    stage: Stage, customer: Customer, met: threading.Event, commits: bool
+) -> None:
+    """The control: its commit fails, and the standing stays below the journal's floor."""
+    stage.give(customer)
+    journaled = threading.Event()
+
+    def change() -> None:
+        with contextlib.suppress(Failed), stage.platform.database.write() as session:
+            version = stage.registry.raised(session, customer.subject)
+            stage.registry.journal(session, customer.subject, version, [], {}, at=stage.clock.now())
+            journaled.set()
+            assert met.wait(10)
+            time.sleep(0.1)
+            if not commits:
+                raise Failed
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    assert journaled.wait(10)
+    released = stage.released(customer.subject)
+    thread.join()
+    assert met.is_set()
+    assert stage.sql("SELECT cause FROM quarantine") == ([] if commits else [("below_floor",)])
+    assert released == (ASKED if commits else set())
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_row_that_is_what_we_wrote_by_the_time_of_the_lock_is_read_anew(
+    stage: Stage, customer: Customer, met: threading.Event, again: bool
+) -> None:
+    """The control: it stays what somebody planted."""
+    stage.give(customer)
+    stage.sql("UPDATE allowance SET mask = ? WHERE subject = ?", b"\xff" * 16, customer.subject)
+    written = threading.Event()
+
+    def change() -> None:
+        with stage.platform.database.write() as session:
+            if again:
+                stage.compile(session, customer.subject)
+            written.set()
+            assert met.wait(10)
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    assert written.wait(10)
+    released = stage.released(customer.subject)
+    thread.join()
+    assert stage.sql("SELECT cause FROM quarantine") == ([] if again else [("bad_mac",)])
+    assert released == (ASKED if again else set())
+
+
+@pytest.mark.parametrize("place", ["turnstile", "change"])
+def test_to_wait_at_the_turnstile_is_no_patience_with_a_change(
+    stage: Stage, customer: Customer, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The control: the same time passes after the change was met."""
+    stage.give(customer)
+    visit, clock, tries = stage.gate.visit(stage.reader(), "marketing"), [0.0], []
+    enter = stage.gate.turnstile.passage
+
+    def waits(seconds: float) -> None:
+        clock[0] += seconds
+
+    def passage() -> Any:
+        waits(3.0 if place == "turnstile" and not tries else 0.0)
+        return enter()
+
+    monkeypatch.setattr(gates, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=waits))
+    monkeypatch.setattr(gates, "_PAUSE", 3.0 if place == "change" else 0.02)
+    monkeypatch.setattr(stage.gate.turnstile, "passage", passage)
+    floor = {"kind": "narrowing", "subject": customer.subject, "version": 99, "ended": [], "at": "-"}
+    stage.platform.journal.append(floor)
+
+    def work(passage: Any) -> Any:
+        tries.append("try")
+        if len(tries) == 3:
+            stage.sql("UPDATE standing SET version = 99 WHERE subject = ?", customer.subject)
+            stage.compile_again(customer.subject)
+        return look(stage, passage, customer.subject)
+
+    with stage.gate.read(visit, work) as (_, verdict):
+        assert verdict.released == (ASKED if place == "turnstile" else set())
+    assert stage.sql("SELECT cause FROM quarantine") == ([] if place == "turnstile" else [("below_floor",)])
 
 
 def test_a_read_that_keeps_meeting_changes_gives_up_and_puts_nobody_in_doubt(

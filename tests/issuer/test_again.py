@@ -1,0 +1,132 @@
+"""Ended, but a read stayed inside until the drain gave up: the same sent again is acknowledged only after a drain."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from httpx import Response
+
+from issuer import settling, worker
+from protocol import canonical
+from tests.issuer import rights_world as rights
+from tests.issuer.test_grounds import _approve, _declare
+from tests.issuer.world import CITY, EMAIL, GIVEN, SHELF, Wallet, World
+
+Send = Callable[[], Response]
+
+
+def withdrawal(_: World, wallet: Wallet, given: dict[str, Any]) -> Send:
+    body = {"withdrawal": wallet.withdrawal(given)}
+    return lambda: wallet.call("POST", "/issuer/wallet/withdrawals", body)
+
+
+def narrowing(_: World, wallet: Wallet, given: dict[str, Any]) -> Send:
+    offer = wallet.call("POST", "/issuer/wallet/narrowings/offers", {"consent": given["id"]})
+    smaller = wallet.consent(wallet.read_ask(offer.json()["ask"]), (CITY,))
+    body = {"withdrawal": wallet.withdrawal(given), "consent": smaller}
+    return lambda: wallet.call("POST", "/issuer/wallet/narrowings", body)
+
+
+def revocation(world: World, _: Wallet, given: dict[str, Any]) -> Send:
+    return lambda: world.post("dpo", f"/issuer/consents/{given['id']}/revocation")
+
+
+def ground(world: World, _: Wallet, __: dict[str, Any]) -> Send:
+    id_ = _declare(world)
+    assert _approve(world, id_).status_code == 200
+    return lambda: world.post("dpo", f"/issuer/grounds/{id_}/end")
+
+
+def request(kind: str, **more: Any) -> Callable[[World, Wallet, dict[str, Any]], Send]:
+    def made(world: World, wallet: Wallet, _: dict[str, Any]) -> Send:
+        rights.ground(world, "service", "dpv:PublicInterest", "service", (EMAIL,))
+        document = rights.signed(wallet, kind, **more)
+        return lambda: rights.send(wallet, document)
+
+    return made
+
+
+def loss(world: World, wallet: Wallet, _: dict[str, Any]) -> Send:
+    body = {"subject": wallet.subject, "method": "id_document", "evidence": "file 7"}
+    made = world.post("service", "/issuer/losses", body)
+    return lambda: world.post("dpo", f"/issuer/losses/{made.json()['id']}/confirmation")
+
+
+def answered(world: World, wallet: Wallet, _: dict[str, Any]) -> Send:
+    """The officer's part of an erasure: what a contract opened ends, too."""
+    rights.ground(world, "deal", "dpv:Contract", "administration", (GIVEN,))
+    id_ = rights.ask(wallet, "erasure")["id"]
+    return lambda: world.post("dpo", f"/issuer/requests/{id_}/answer", {"keep": {}})
+
+
+WAYS = {
+    "withdrawal": withdrawal,
+    "narrowing": narrowing,
+    "revocation": revocation,
+    "ground": ground,
+    "erasure": request("erasure"),
+    "restriction": request("restriction"),
+    "objection": request("objection", purpose=SHELF.purpose("service").iri),
+    "objection to advertising": request("objection", purpose=rights.MARKETING),
+    "loss": loss,
+    "erasure answered": answered,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_timed_out_is_acknowledged_only_after_a_drain(world: World, wallet: Wallet, way: str) -> None:
+    send = WAYS[way](world, wallet, wallet.give(world.asked(wallet)))
+    world.crash_in.add("reads")
+    for _ in range(3):
+        assert rights.codes(send()) == (503, "drain_timeout")
+    world.crash_in.clear()
+    drains = world.drains
+    answer = send()
+    assert answer.status_code in (200, 201), answer.text
+    assert world.drains > drains
+    with world.platform.database.read() as session:
+        assert settling.unsettled(session) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_control_without_a_read_inside_each_is_acknowledged_at_once(world: World, wallet: Wallet, way: str) -> None:
+    send = WAYS[way](world, wallet, wallet.give(world.asked(wallet)))
+    drains = world.drains
+    assert send().status_code in (200, 201)
+    assert world.drains == drains + 1
+
+
+@pytest.mark.parametrize("kind", ["restriction", "erasure"])
+def test_what_somebody_marked_as_done_is_waited_for_all_the_same(world: World, wallet: Wallet, kind: str) -> None:
+    send = request(kind)(world, wallet, wallet.give(world.asked(wallet)))
+    world.crash_in.add("reads")
+    assert send().status_code == 503
+    with world.platform.database.write("owner") as session:
+        session.connection().exec_driver_sql("UPDATE settling SET settled_at = '2026-01-01T00:00:00.000Z'")
+    assert rights.codes(send()) == (503, "drain_timeout")
+
+
+def test_an_officer_grants_a_restriction_only_once_its_reads_have_ended(world: World, wallet: Wallet) -> None:
+    document = rights.signed(wallet, "restriction")
+    world.crash_in.add("reads")
+    assert rights.send(wallet, document).status_code == 503
+    path = f"/issuer/requests/{document['id']}/answer"
+    assert rights.codes(world.post("dpo", path, {"keep": {}})) == (503, "drain_timeout")
+    world.crash_in.clear()
+    assert world.post("dpo", path, {"keep": {}}).json()["state"] == "answered"
+
+
+def test_an_objection_that_only_waited_for_its_reads_is_not_answered_as_an_erasure(
+    world: World, wallet: Wallet
+) -> None:
+    document = rights.signed(wallet, "objection", purpose=rights.MARKETING)
+    world.crash_in.add("reads")
+    assert rights.send(wallet, document).status_code == 503
+    path = f"/issuer/requests/{document['id']}/answer"
+    assert rights.codes(world.post("dpo", path, {"keep": {}})) == (503, "drain_timeout")
+    world.crash_in.clear()
+    told = world.post("dpo", path, {"keep": {}}).json()
+    said = told["receipts"][-1]["credentialSubject"]["hasRequestReceipt"]
+    assert told["state"] == "answered"
+    assert "art. 21(3)" in canonical.jcs(said).decode()
+    worker.run_once(world.registry)
