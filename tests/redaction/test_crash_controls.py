@@ -5,7 +5,7 @@ then would have done it. If one of these passed as unharmed, the tests in `test_
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from crm_core import records
 from protocol.errors import EvidenceError
 from redaction import certificate, disposal, ending, restore, rewrapping, rotation
 from redaction.archive import Archived
+from redaction.rotations import Going
 from runtime import crash
 from runtime.clock import FixedClock
 from runtime.journal import Journal
@@ -85,8 +86,14 @@ def certifying(home: Path, point: str | None, limit: float = SHORT) -> None:
 
 
 def rotating(home: Path, point: str | None, limit: float = SHORT) -> None:
-    """Keys are said to be moved; nobody looks again before the old ones are destroyed."""
-    moved = "UPDATE rotation SET rewrapped_at = began_at WHERE rewrapped_at IS NULL"
+    """Keys are said to be moved; that is believed, and nobody looks again before the old ones are destroyed."""
+    moved, rewrap = "UPDATE rotation SET rewrapped_at = began_at WHERE rewrapped_at IS NULL", rewrapping.rewrap
+
+    def believing(platform: Platform, rows: Sequence[Going]) -> frozenset[int]:
+        said = frozenset(row.bucket for row in rows if row.rewrapped_at is not None)
+        return said | rewrap(platform, [row for row in rows if row.bucket not in said])
+
+    rewrapping.rewrap = believing
     marking(rewrapping, "rewrap", moved, "rewrap.before")
     destroy, behind = rotation._destroy, records.left_behind
 
