@@ -139,9 +139,9 @@ def two_levels() -> dict[str, Any]:
     ],
 )
 def test_poison_graphs_are_refused_within_two_seconds(value: dict[str, Any], code: str) -> None:
-    begin = time.process_time()
+    begin = time.thread_time()
     assert refused(value) == code
-    assert time.process_time() - begin < 2
+    assert time.thread_time() - begin < 2
 
 
 @pytest.mark.parametrize(
@@ -160,18 +160,18 @@ def test_poison_graphs_are_refused_within_two_seconds(value: dict[str, Any], cod
     ],
 )
 def test_what_is_let_in_is_canonicalised_within_two_seconds(value: dict[str, Any]) -> None:
-    begin = time.process_time()
+    begin = time.thread_time()
     assert rdf.canonical(value)
-    assert time.process_time() - begin < 2
+    assert time.thread_time() - begin < 2
 
 
 def test_without_the_bound_the_same_graph_would_take_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: nine that look alike already take many times as long as the seven that are let in."""
 
     def seconds(value: dict[str, Any]) -> float:
-        begin = time.process_time()
+        begin = time.thread_time()
         rdf.canonical(value)
-        return time.process_time() - begin
+        return time.thread_time() - begin
 
     let_in = seconds(alike(2, 5))
     monkeypatch.setattr(rdf, "MAX_ORDERINGS", 10**9)
