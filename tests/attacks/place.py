@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlmodel import func, select
 
 from fieldgrant import compose
 from protocol import canonical, consent, credential, presentation, signature
@@ -19,7 +20,7 @@ from protocol.keys import Ed25519Signer
 from protocol.times import iso
 from runtime import serve
 from runtime.clock import FixedClock
-from runtime.outbox import OutboxEvent, pending
+from runtime.outbox import Outbox, OutboxEvent, pending
 from runtime.platform import Platform
 from runtime.settings import Settings
 from runtime.staff import ROLES, create_account
@@ -250,26 +251,32 @@ class Place:
                 for name in TABLES
             }
 
-    def events(self, *types: str) -> list[OutboxEvent]:
+    def events(self, *types: str, since: int = 0) -> list[OutboxEvent]:
+        """Those after the outbox's row `since`."""
         with self.platform.database.read() as session:
-            found = pending(session, 0, 100_000)
+            found = pending(session, since, 100_000)
         return [one for one in found if not types or one.type in types]
 
-    def attempts(self) -> list[str]:
+    def newest(self) -> int:
+        """The outbox's newest row."""
+        with self.platform.database.read() as session:
+            return session.exec(select(func.max(Outbox.id))).one() or 0
+
+    def attempts(self, since: int = 0) -> list[str]:
         """The codes of all refused attempts on record, oldest first."""
         return [
             str(data.get("code") or one.header.get("code"))
-            for one in self.events("attempt.refused", "refusal")
+            for one in self.events("attempt.refused", "refusal", since=since)
             for _, data in one.records
         ]
 
     def refused(self, code: str, act: Callable[[], httpx.Response], *, status: int | None = None) -> dict[str, Any]:
         """The act is refused with this code as a problem, changes nothing, and is on record under the same code."""
-        before, seen = self.state(), len(self.attempts())
+        before, seen = self.state(), self.newest()
         answer = act()
         problem = self.problem(answer, code, status=status)
         assert self.state() == before
-        assert self.attempts()[seen:] == [code]
+        assert self.attempts(seen) == [code]
         return problem
 
     @staticmethod
