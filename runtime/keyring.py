@@ -272,6 +272,18 @@ class KeyRing:
             keyfiles.write(path, self._new_key(bucket, after + 1))
             return after + 1
 
+    def erased(self, bucket: int, epoch: int) -> bool:
+        """Does the key open nothing any more? It is gone, or was overwritten by somebody who was stopped. RootError."""
+        try:
+            self.opener(bucket, epoch)
+        except KeyGone:
+            return True
+        except RootError as error:
+            if error.code != "bad_wrapping":
+                raise
+            return True
+        return False
+
     def destroy(self, bucket: int, epoch: int) -> None:
         """Overwrite and unlink an epoch's key, durably. Idempotent. ValueError for the newest epoch."""
         self.destroy_all([(bucket, epoch)])

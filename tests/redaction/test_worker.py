@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from crm_core import records
@@ -139,6 +140,29 @@ def test_what_a_customer_lost_while_a_job_was_under_way_is_left_to_do_when_that_
     assert done.left
     assert not worker.run_once(world.platform, world.catalogue).left
     assert CITY not in world.readable(who)
+
+
+def test_an_old_key_that_was_overwritten_half_way_holds_up_no_rotation(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = world.customer()
+    world.withdraw(who, world.consent(who, ALL))
+
+    def half(platform: Platform, _: object) -> frozenset[int]:
+        path = platform.keyring._path(bucket_of(who.subject), 1)
+        whole = path.read_bytes()
+        path.write_bytes(bytes(len(whole) // 2) + whole[len(whole) // 2 :])
+        platform.keyring._held.clear()  # as in the process that comes next
+        raise OSError("the disk failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rotation, "_destroy", half)
+        worker.run_once(world.platform, world.catalogue)
+    with world.platform.database.write("owner") as session:
+        session.connection().execute(text("UPDATE redaction_job SET next_try_at = NULL"))
+    settle(world)
+    assert world.platform.keyring.epochs(bucket_of(who.subject)) == (2,)
+    assert world.readable(who) == {GIVEN: VALUES[GIVEN]}
 
 
 def test_an_idle_worker_looks_only_when_something_other_than_a_read_happened(world: World) -> None:
