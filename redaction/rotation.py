@@ -32,13 +32,13 @@ def rotate(platform: Platform, buckets: Sequence[int]) -> frozenset[int]:
     """
     platform.journal.refresh()
     rows = _begin(platform, buckets)
+    platform.keyring.warm(row.bucket for row in rows.values() if row.destroyed_at is None)
     open_ = set(rows)
     # a column alone spares nothing: while an older key is there, each data key has to open under the new one
     noted = {bucket for bucket, row in rows.items() if row.rewrapped_at is not None}
     older = {bucket: _older(platform, bucket, rows[bucket].epoch) for bucket in noted}
     rewrapped = {one for one, epochs in older.items() if all(platform.keyring.erased(one, epoch) for epoch in epochs)}
     destroyed = {bucket for bucket in rewrapped if rows[bucket].destroyed_at is not None and not older[bucket]}
-    platform.keyring.warm(set(rows) - rewrapped)
     rewrapped |= rewrapping.rewrap(platform, [row for bucket, row in rows.items() if bucket not in rewrapped])
     waiting = [rows[bucket] for bucket in sorted(rewrapped - destroyed)]
     for start in range(0, len(waiting), KEYS_AT_ONCE):

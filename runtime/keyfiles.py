@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 _THREADS = 8  # that wait for the disk at once: it takes them together
+_FRONT = 8  # bytes: what wraps a key begins with a nonce, or with Vault's word
 
 
 def make_directory(path: Path) -> None:
@@ -64,12 +65,15 @@ def write_all(files: Mapping[Path, bytes]) -> None:
 
 
 def read(path: Path) -> bytes | None:
-    """A file's content; None when it is gone, or was being destroyed when whoever did it was killed."""
+    """A file's content; None when it is gone, or was being destroyed as whoever did it was killed, or the disk failed.
+
+    To destroy is to overwrite with zeros from the front, perhaps not to the end; nothing that is kept begins so.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
-    return data if any(data) else None
+    return data if any(data[:_FRONT]) else None
 
 
 def destroy_all(paths: Collection[Path]) -> None:

@@ -274,3 +274,19 @@ def test_a_key_whose_destruction_was_cut_off_is_gone_and_its_destruction_is_comp
     again.destroy(7, 1)
     assert (place.exists(), again.epochs(7)) == (False, (2,))
     again.close()
+
+
+def test_a_key_that_does_not_open_is_not_an_erased_one(ring: KeyRing) -> None:
+    """A root that refuses says nothing of the file: who takes it for erased destroys a key that is needed."""
+    ring.current(7)
+    ring._held.clear()
+    path, whole = ring._path(7, 1), ring._path(7, 1).read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(RootError, match="not wrapped"):
+        ring.opener(7, 1)
+    assert not ring.erased(7, 1)
+    half = len(whole) // 2
+    path.write_bytes(bytes(half) + whole[half:])
+    assert ring.erased(7, 1)
+    with pytest.raises(KeyGone):
+        ring.opener(7, 1)
