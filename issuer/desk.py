@@ -12,6 +12,7 @@ from issuer.catalogue import Catalogue
 from issuer.credentials import EVERYONE
 from protocol.consent import SubjectId
 from protocol.times import iso_ms
+from runtime.journal_given import ANSWER
 from runtime.platform import Platform
 
 
@@ -35,7 +36,7 @@ class Desk:
 
         Call it last. It ends nothing and moves no floor: if the commit then fails, nothing was given.
         """
-        entry = {"kind": "answer", "subject": subject, "version": version, "evidence": dict(evidence), "at": iso_ms(at)}
+        entry = {"kind": ANSWER, "subject": subject, "version": version, "evidence": dict(evidence), "at": iso_ms(at)}
         self.platform.journal.append(entry)
 
     def raised(self, session: Session, subject: SubjectId) -> int:

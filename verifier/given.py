@@ -20,10 +20,9 @@ from protocol.did import Did
 from protocol.errors import EvidenceError
 from runtime import outbox
 from runtime.journal import APPROVED, CLOSED, Entry
+from runtime.journal_given import ANSWER
 from runtime.platform import Platform
 from verifier.verdicts import Verdicts
-
-ANSWER = "answer"
 
 
 class Giving:
