@@ -202,7 +202,7 @@ def _signed(dice: random.Random) -> None:
     parse(credential.verify(data, KEYS, at=AT, expected_type=type_, expected_issuer=WALLET.did))
 
 
-_WHOLE = {
+WHOLE = {
     name: canonical.jcs(proof.sign(DOCUMENTS[name], WALLET, created=AT, challenge="c", domain="d")) for name in READ
 }
 
@@ -210,9 +210,9 @@ _WHOLE = {
 def _credential(dice: random.Random) -> None:
     """A signed statement that was changed on its way."""
     name = dice.choice(tuple(READ))
-    data = bent(dice, _WHOLE[name])
+    data = bent(dice, WHOLE[name])
     verified = credential.verify(data, KEYS, at=AT, expected_type=READ[name][0], expected_challenge="c")
-    assert json.loads(data) == json.loads(_WHOLE[name]), "another statement verifies under the same signature"
+    assert json.loads(data) == json.loads(WHOLE[name]), "another statement verifies under the same signature"
     READ[name][1](verified)
 
 
@@ -243,28 +243,28 @@ def _cell(dice: random.Random) -> None:
     normal.many(type_, normal.parted(type_, text))
 
 
-_BODY = b'{"consent":{}}'
-_HEADERS = {"content-type": "application/json"} | signature.sign_request(
-    "POST", URL, {"content-type": "application/json"}, _BODY, WALLET, created=AT, nonce="a nonce of some length"
+BODY = b'{"consent":{}}'
+HEADERS = {"content-type": "application/json"} | signature.sign_request(
+    "POST", URL, {"content-type": "application/json"}, BODY, WALLET, created=AT, nonce="a nonce of some length"
 )
 
 
 def _request(dice: random.Random) -> None:
     """A signed request, one of whose headers was changed."""
-    headers = dict(_HEADERS)
+    headers = dict(HEADERS)
     name = dice.choice(("Content-Digest", "Signature-Input", "Signature"))
     headers[name] = bent(dice, headers[name].encode()).decode("latin-1")
-    signature.verify_request("POST", URL, headers, _BODY, KEYS, at=AT)
+    signature.verify_request("POST", URL, headers, BODY, KEYS, at=AT)
 
 
-_LIST = status.Bitstring().encode()
+LIST = status.Bitstring().encode()
 
 
 def _small(dice: random.Random) -> None:
     """Names, times, digests, status lists."""
     how = dice.randrange(5)
     if how == 0:
-        status.Bitstring.decode(bent(dice, _LIST.encode()).decode("latin-1"))
+        status.Bitstring.decode(bent(dice, LIST.encode()).decode("latin-1"))
     elif how == 1:
         did.check(bent(dice, dice.choice((WALLET.did, "did:web:crm.example.com%3A8700:a")).encode()).decode("latin-1"))
     elif how == 2:

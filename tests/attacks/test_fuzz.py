@@ -3,10 +3,14 @@
 import json
 import random
 import resource
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -26,6 +30,11 @@ MILLION = pytest.param(1_000_000, marks=pytest.mark.torture)
 GROWTH = 256 * 2**10  # KiB: what a million inputs may leave behind at most, caches and all
 SLOWEST = 5.0  # seconds of the processor for one input
 CURATED = 500
+ROOT = Path(__file__).resolve().parents[2]
+GUIDED = (
+    "_json", "_signed", "_credential", "_presentation", "_upload", "_file", "_cell", "_request", "_list", "_did",
+    "_time", "_key",
+)  # fmt: skip
 NOBODY = "0" * 26
 DEEP = 6
 WALLETS, VC_API = "/issuer/wallet/", "/verifier/credentials/verify"  # which refuses in a form of its own
@@ -61,6 +70,33 @@ def test_control_a_parser_that_breaks_is_found(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(fuzz, "TARGETS", (careless,))
     with pytest.raises(json.JSONDecodeError):
         list(map(partial(fuzz.tried, 1), range(50)))
+
+
+def guided(*options: str) -> subprocess.CompletedProcess[str]:
+    """`tests.attacks.guided` in a process of its own: libFuzzer ends the one that it runs in."""
+    command = [sys.executable, "-m", "tests.attacks.guided", "-seed=20261123", *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has wheels for Linux on x86-64 only")
+@pytest.mark.parametrize("count", [20_000, MILLION])
+def test_bytes_that_follow_the_coverage_are_answered_or_refused_with_a_code(count: int) -> None:
+    done = guided(f"-runs={count}")
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    print(found)
+    assert found.pop("runs") == count
+    assert {name.rpartition(" ")[0] for name in found} == set(GUIDED)
+    for name in GUIDED:  # each was reached, and looks; and takes what is right
+        assert found[f"{name} refused"], name
+        assert found[f"{name} taken"], name
+
+
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has wheels for Linux on x86-64 only")
+def test_control_a_fault_that_chance_does_not_reach_is_found_by_coverage() -> None:
+    done = guided("--careless", "-runs=1000000")
+    assert done.returncode, done.stdout
+    assert "a fault of the control" in done.stdout + done.stderr
 
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
