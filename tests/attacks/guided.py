@@ -11,6 +11,7 @@ import hashlib
 import json
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,7 +28,8 @@ with atheris.instrument_imports(include=["protocol", "crm_core.imports", "crm_co
 
 from tests.rounds import told
 
-BOUNDS = ("-max_len=8192", "-timeout=20", "-rss_limit_mb=1536", "-print_final_stats=1", "-verbosity=0")
+BOUNDS = ("-max_len=8192", "-timeout=600", "-report_slow_units=600", "-rss_limit_mb=1536", "-verbosity=0")
+SLOWEST = 5.0  # seconds of the processor for one input; libFuzzer's limit is by the clock, for hangs
 LATIN = "latin-1"
 SIGNED = ("content-digest", "signature-input", "signature")
 
@@ -142,12 +144,13 @@ class Told:
 
     def __call__(self, data: bytes) -> None:
         if data:
-            target = self.targets[data[0] % len(self.targets)]
+            target, began = self.targets[data[0] % len(self.targets)], time.thread_time()
             try:
                 target(data[1:])
                 self.found[f"{target.__name__} taken"] += 1
             except EvidenceError:
                 self.found[f"{target.__name__} refused"] += 1
+            assert time.thread_time() - began < SLOWEST, "too slow an answer"
         self.number += 1
         if self.number % 1_000 == 0:
             told(self.number, self.runs)
