@@ -28,7 +28,6 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _ASTRAL = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 # Three patterns, since one that starts with a character class is searched ten times slower than with a character.
 _AFTER_NAME, _AFTER_COMMA, _AFTER_BRACKET = (re.compile(start + rb"-?[0-9]+[.e]") for start in (rb'":', rb",", rb"\["))
-_LONG = 256
 _EXPONENT = re.compile(rb"[0-9]e")
 _FAST = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
 
@@ -45,13 +44,16 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> dict[str, Any]:
     return _strict(data) if known is None else known
 
 
-def read(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """The object and its canonical bytes. EvidenceError: those of `parse`."""
+def read(data: bytes) -> tuple[dict[str, Any], bytes, bool]:
+    """The object, its canonical bytes and whether it is plain: then so is each part of it (`plain`).
+
+    EvidenceError: those of `parse`.
+    """
     known = _canonical(data) if len(data) <= MAX_BYTES else None
     if known is not None:
-        return known, bytes(data)
+        return known, bytes(data), True
     document = parse(data)
-    return document, jcs(document)
+    return document, jcs(document), False
 
 
 def _strict(data: bytes) -> dict[str, Any]:
@@ -75,10 +77,7 @@ def jcs(value: JsonValue) -> bytes:
     """The canonical bytes of a JSON value (RFC 8785). EvidenceError: bad_number, bad_text, bad_json, too_deep."""
     try:
         fast = orjson.dumps(value, option=_FAST)
-        bare = _bare(fast)
-        if not (
-            isinstance(value, float) or _is_unsure(fast, bare) or (b"null" in bare and orjson.loads(fast) != value)
-        ):
+        if not (isinstance(value, float) or _is_unsure(fast) or (b"null" in fast and orjson.loads(fast) != value)):
             return fast
     except TypeError:  # orjson's only error; the slow path says what is wrong
         pass
@@ -96,6 +95,11 @@ def jcs(value: JsonValue) -> bytes:
         raise EvidenceError("bad_json", "not a JSON value") from None
 
 
+def plain(part: JsonValue) -> bytes:
+    """The canonical bytes of what `read` found plain, or of a part of it: what makes the forms differ is not in it."""
+    return orjson.dumps(part, option=_FAST)
+
+
 def digest(data: bytes) -> str:
     """The `digestMultibase` of bytes: base58btc of the sha2-256 multihash, `zQm…` (VCDM 2.0 §5.3)."""
     return multibase.encode(b"\x12\x20" + hashlib.sha256(data).digest())
@@ -110,24 +114,21 @@ def _canonical(data: bytes) -> dict[str, Any] | None:
         return None
     try:
         value = orjson.loads(data)
-        if type(value) is dict and orjson.dumps(value, option=_FAST) == data and not _is_unsure(data, _bare(data)):
+        if type(value) is dict and orjson.dumps(value, option=_FAST) == data and not _is_unsure(data):
             return value
     except (ValueError, TypeError):  # no JSON, or a number beyond 2^53
         pass
     return None
 
 
-def _bare(data: bytes) -> bytes:
-    """What stands outside of texts, where these are long: their characters then need no search. Else all of it."""
-    return b"".join(data.split(b'"')[::2]) if len(data) > _LONG and b"\\" not in data else data
-
-
-def _is_unsure(data: bytes, bare: bytes) -> bool:
-    if bare is not data:
-        if b"." in bare or (b"e" in bare and _EXPONENT.search(bare)):
+def _is_unsure(data: bytes) -> bool:
+    """Whether the fast writer's form may not be the canonical one."""
+    if _AFTER_NAME.search(data) or _AFTER_COMMA.search(data) or _AFTER_BRACKET.search(data):
+        if b"\\" in data:
             return True
-    elif _AFTER_NAME.search(data) or _AFTER_COMMA.search(data) or _AFTER_BRACKET.search(data):
-        return True
+        bare = b"".join(data.split(b'"')[::2])  # what stands outside of texts
+        if b"." in bare or _EXPONENT.search(bare):
+            return True
     return not data.isascii() and any(lead in data for lead in _ASTRAL)
 
 

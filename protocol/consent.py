@@ -58,6 +58,7 @@ __all__ = [
 ]
 
 ASK_TYPE, CONSENT_TYPE = "ConsentRequestCredential", "ConsentCredential"
+_RECORD = ("type", "hasConsentStatus", "hasDataController", "hasProcess", "hasNotice", "ask")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,8 +201,7 @@ def parse_consent(credential: VerifiedCredential) -> Consent:
     """
     subject_did, node = vocabulary.claim(credential, CONSENT_TYPE, "hasConsent")
     path = "credentialSubject.hasConsent"
-    required = "type hasConsentStatus hasDataController hasProcess hasNotice ask"
-    record = shape.exact(node, path, required.split())
+    record = shape.exact(node, path, _RECORD)
     vocabulary.kind(record, path, "ConsentRecord", "dpv:ConsentGiven")
     vocabulary.by_subject(credential, subject_did)
     if credential.valid_until is None:

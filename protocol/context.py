@@ -41,6 +41,7 @@ PINNED: Mapping[str, tuple[str, str]] = {
     ),
 }
 
+_PLAIN = (bool, int, float)
 _VALUE_MEMBERS = frozenset({"@value", "@language"})
 
 
@@ -88,6 +89,34 @@ def check_terms(document: Mapping[str, Any], urls: tuple[str, ...]) -> None:
         for name in types if isinstance(types, list) else (types,):
             if isinstance(name, str) and name not in known:
                 raise EvidenceError("undefined_term", "a type that no context defines", field="type")
+
+
+def all_known(document: Mapping[str, Any], urls: tuple[str, ...]) -> bool:
+    """Whether `check` and `check_terms` find nothing to refuse, seen in one passage.
+
+    True is certain. False only says that something is unusual: the two then say what is wrong, if anything is.
+    """
+    known, contexts = _members(urls), list(urls)
+    waiting: list[Any] = [document]
+    for item in waiting:  # it grows as we go
+        if type(item) is dict:
+            if not known.issuperset(item):
+                return False
+            for name, value in item.items():
+                if name == "@context":
+                    if value != contexts:
+                        return False
+                elif name == "type":
+                    for one in value if type(value) is list else (value,):
+                        if type(one) is not str or one not in known:
+                            return False
+                elif type(value) is not str:
+                    waiting.append(value)
+        elif type(item) is list:
+            waiting += [value for value in item if type(value) is not str]
+        elif item is not None and type(item) not in _PLAIN:
+            return False
+    return True
 
 
 @lru_cache(maxsize=32)

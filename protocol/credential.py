@@ -46,21 +46,7 @@ def check(document: Mapping[str, Any]) -> None:
 
     EvidenceError: bad_credential (field named), context_unknown, undefined_term, bad_datetime.
     """
-    urls = _contexts(document)
-    types = document.get("type")
-    if not isinstance(types, list) or not all(isinstance(name, str) for name in types):
-        raise _bad("type", "must be a list of texts")
-    if "VerifiableCredential" not in types:
-        raise _bad("type", "must have VerifiableCredential")
-    _issuer(document)
-    _optional_iri(document, "id")
-    _check_subjects(document.get("credentialSubject"))
-    for name in _TYPED:
-        if name in document:
-            _check_typed(document[name], name)
-    _dates(document)
-    if CONSENT_V1 in urls:
-        _check_ours(document, urls)
+    _structure(document)
 
 
 def verify(
@@ -83,12 +69,11 @@ def verify(
     EvidenceError: those of `canonical.parse`, `check` and `proof.verify`; wrong_type, wrong_issuer, not_yet_valid,
     expired.
     """
-    document, own_bytes = canonical.read(data)
-    check(document)
+    document, own_bytes, plain = canonical.read(data)
+    issuer, valid_from, valid_until, known = _structure(document)
     types = frozenset(document["type"])
     if expected_type not in types:
         raise EvidenceError("wrong_type", f"a {expected_type} is expected", field="type")
-    issuer = _issuer(document)
     if expected_issuer is not None and issuer != expected_issuer:
         raise EvidenceError("wrong_issuer", "issued by another than expected", field="issuer")
     proofs = proof.verify(
@@ -97,11 +82,12 @@ def verify(
         expected_challenge=expected_challenge,
         expected_domain=expected_domain,
         at=at if check_dates else None,
+        plain=plain,
+        contexts_known=known,
     )
     own = next((one for one in proofs if one.did == issuer), None)
     if own is None:
         raise EvidenceError("wrong_issuer", "no proof is by the issuer's own key", field="issuer")
-    valid_from, valid_until = _dates(document)
     if check_dates:
         _check_dates(valid_from, valid_until, at, ahead)
     return VerifiedCredential(
@@ -121,6 +107,25 @@ def _bad(field: str, detail: str) -> EvidenceError:
     return EvidenceError("bad_credential", detail, field=field)
 
 
+def _structure(document: Mapping[str, Any]) -> tuple[Did, datetime | None, datetime | None, bool]:
+    """What `check` checks: the issuer, both dates, and whether every context in it is known to be one of ours."""
+    urls = _contexts(document)
+    types = document.get("type")
+    if not isinstance(types, list) or not all(isinstance(name, str) for name in types):
+        raise _bad("type", "must be a list of texts")
+    if "VerifiableCredential" not in types:
+        raise _bad("type", "must have VerifiableCredential")
+    issuer = _issuer(document)
+    _optional_id(document)
+    _check_subjects(document.get("credentialSubject"))
+    for name in _TYPED:
+        if name in document:
+            _check_typed(document[name], name)
+    valid_from, valid_until = _dates(document)
+    known = _check_ours(document, urls) if CONSENT_V1 in urls else False
+    return issuer, valid_from, valid_until, known
+
+
 def _contexts(document: Mapping[str, Any]) -> tuple[str, ...]:
     value = document.get("@context")
     if not isinstance(value, list) or not value or value[0] != CREDENTIALS_V2:
@@ -128,7 +133,7 @@ def _contexts(document: Mapping[str, Any]) -> tuple[str, ...]:
     return context.listed(value)
 
 
-def _check_ours(document: Mapping[str, Any], urls: tuple[str, ...]) -> None:
+def _check_ours(document: Mapping[str, Any], urls: tuple[str, ...]) -> bool:
     if urls != _OUR_CONTEXTS:
         raise _bad("@context", "must be the credentials context and the consent context, nothing else")
     if "id" not in document or "validFrom" not in document:
@@ -142,37 +147,42 @@ def _check_ours(document: Mapping[str, Any], urls: tuple[str, ...]) -> None:
         # A proof over fewer contexts than the document has would leave the words' meaning to whoever adds one.
         if isinstance(one, Mapping) and "@context" in one and one["@context"] != document["@context"]:
             raise EvidenceError("bad_proof", "the proof's context is not the document's", field="proof.@context")
+    if context.all_known(document, urls):
+        return True
     context.check_terms(document, urls)
+    return False
 
 
 def _issuer(document: Mapping[str, Any]) -> Did:
     issuer = document.get("issuer")
-    name = issuer.get("id") if isinstance(issuer, Mapping) else issuer
+    name = issuer if isinstance(issuer, str) else issuer.get("id") if isinstance(issuer, Mapping) else None
     if not isinstance(name, str) or _IRI.fullmatch(name) is None:
         raise _bad("issuer", "must be an absolute IRI, or an object with one as id")
     return Did(name)
 
 
-def _optional_iri(node: Mapping[str, Any], name: str, path: str = "") -> None:
-    if name in node and not (isinstance(node[name], str) and _IRI.fullmatch(node[name])):
-        raise _bad(path + name, "must be an absolute IRI")
+def _optional_id(node: Mapping[str, Any], path: str = "") -> None:
+    if "id" in node and not (isinstance(node["id"], str) and _IRI.fullmatch(node["id"])):
+        raise _bad(f"{path}id", "must be an absolute IRI")
 
 
 def _check_subjects(value: object) -> None:
     subjects = value if isinstance(value, list) else [value]
     for subject in subjects or [None]:
-        if not isinstance(subject, Mapping) or not subject:
+        if not isinstance(subject, (dict, Mapping)) or not subject:
             raise _bad("credentialSubject", "must be an object that says something")
-        _optional_iri(subject, "id", "credentialSubject.")
+        _optional_id(subject, "credentialSubject.")
 
 
 def _check_typed(value: object, name: str) -> None:
     for node in value if isinstance(value, list) else [value]:
-        types = node.get("type") if isinstance(node, Mapping) else None
-        listed = types if isinstance(types, list) else [types]
-        if not isinstance(node, Mapping) or not listed or not all(isinstance(one, str) and one for one in listed):
+        if not isinstance(node, (dict, Mapping)):
             raise _bad(f"{name}.type", "is missing")
-        _optional_iri(node, "id", f"{name}.")
+        types = node.get("type")
+        for one in (types or [None]) if isinstance(types, list) else (types,):
+            if not isinstance(one, str) or not one:
+                raise _bad(f"{name}.type", "is missing")
+        _optional_id(node, f"{name}.")
 
 
 def _dates(document: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:

@@ -7,12 +7,17 @@ from protocol.errors import EvidenceError
 _ALPHABET = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGITS = bytes.maketrans(_ALPHABET, bytes(range(58)))
 _PAIRS = [high + low for high in _ALPHABET.decode() for low in _ALPHABET.decode()]  # two digits at a time
-_CHUNK = 10  # digits that stay within a machine word: 58^10 < 2^63
-_WHOLE_CHUNK = 58**_CHUNK
+_WHOLE_CHUNK = 58**10  # digits that stay within a machine word: below 2^63
 _HALF_CHUNK = 58**5
 _THREE = 58**3
 _DIGIT = _ALPHABET.decode()
-_BASE58 = re.compile(r"z[1-9A-HJ-NP-Za-km-z]{0,127}")
+_MOST = 127  # digits that are read
+_BASE58 = re.compile(rf"z[1-9A-HJ-NP-Za-km-z]{{0,{_MOST}}}")
+# To read, all digits at once: neighbours of 8 bits make words of 16, these words of 32, and so on up to one of 1,024.
+_STEPS = [
+    (bits, 58 ** (bits // 8), int.from_bytes((bytes(bits // 8) + b"\xff" * (bits // 8)) * (64 * 8 // bits), "big"))
+    for bits in (8, 16, 32, 64, 128, 256, 512)
+]
 
 
 def encode(data: bytes) -> str:
@@ -49,12 +54,8 @@ def decode(text: object, *, length: int, field: str | None = None) -> bytes:
 
 
 def _bytes(text: str) -> bytes:
-    digits = text.encode().translate(_DIGITS)
-    number = 0
-    for start in range(0, len(digits), _CHUNK):
-        chunk, part = digits[start : start + _CHUNK], 0
-        for digit in chunk:
-            part = part * 58 + digit
-        number = number * 58 ** len(chunk) + part
+    number = int.from_bytes(text.encode().translate(_DIGITS), "big")
+    for bits, weight, right in _STEPS:
+        number = (number & right) + (number >> bits & right) * weight
     zeros = len(text) - len(text.lstrip("1"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")

@@ -1,10 +1,10 @@
 """Data Integrity 1.0 proofs with the cryptosuites eddsa-jcs-2022 and eddsa-rdfc-2022 (VC Data Integrity EdDSA 1.0)."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from protocol import canonical, context, multibase, rdf, times
 from protocol.did import Did, Keys
@@ -16,8 +16,11 @@ RDFC = "eddsa-rdfc-2022"
 MAX_PROOFS = 8
 CLOCK_SKEW = timedelta(minutes=5)
 
+_Form: TypeAlias = Callable[[Mapping[str, Any]], bytes]
+
 _TEXTS = ("type", "cryptosuite", "verificationMethod", "proofPurpose", "proofValue")
-_MEMBERS = frozenset((*_TEXTS, "@context", "id", "created", "expires", "challenge", "domain", "nonce", "previousProof"))
+_OPTIONAL_TEXTS = ("id", "challenge", "domain", "nonce")
+_MEMBERS = frozenset((*_TEXTS, *_OPTIONAL_TEXTS, "@context", "created", "expires", "previousProof"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +75,23 @@ def verify(
     expected_challenge: str | None = None,
     expected_domain: str | None = None,
     at: datetime | None = None,
+    plain: bool = False,
+    contexts_known: bool = False,
 ) -> tuple[VerifiedProof, ...]:
     """Verify every proof of a document, sets and chains too (§4.3, §4.4); `at` also judges their dates.
+
+    Who has just read the document can say what is found out already: that `canonical.read` found it `plain`, and that
+    `context.check` has nothing to refuse.
 
     EvidenceError: no_proof, bad_proof, unsupported_suite, wrong_purpose, wrong_challenge, wrong_domain, bad_datetime,
     proof_expired, proof_from_future, bad_signature, context_unknown, those of `Keys.public` and of canonicalising.
     """
     proofs = _listed(document.get("proof"))
-    unsecured = {name: value for name, value in document.items() if name != "proof"}
-    context.check(document)
+    unsecured = dict(document)
+    del unsecured["proof"]
+    if not contexts_known:
+        context.check(document)
+    form = canonical.plain if plain else canonical.jcs
     verified = []
     for proof in proofs:
         told = _read(proof, at=at)
@@ -90,7 +101,7 @@ def verify(
             raise EvidenceError("wrong_challenge", "not the challenge that was set", field="proof.challenge")
         if expected_domain is not None and told.domain != expected_domain:
             raise EvidenceError("wrong_domain", "made for another domain", field="proof.domain")
-        _check(unsecured, proof, proofs, keys)
+        _check(unsecured, proof, proofs, keys, form)
         verified.append(told)
     return tuple(verified)
 
@@ -108,12 +119,12 @@ def _read(proof: Mapping[str, Any], *, at: datetime | None) -> VerifiedProof:
     for name in _TEXTS:
         if not isinstance(proof.get(name), str):
             raise EvidenceError("bad_proof", "a member is missing or not a text", field=f"proof.{name}")
-    if not proof.keys() <= _MEMBERS:
+    if not _MEMBERS.issuperset(proof):
         raise EvidenceError("bad_proof", "a member that no proof has", field="proof")
     if proof["type"] != "DataIntegrityProof" or proof["cryptosuite"] not in (JCS, RDFC):
         raise EvidenceError("unsupported_suite", "neither eddsa-jcs-2022 nor eddsa-rdfc-2022", field="proof.type")
-    for name in ("id", "challenge", "domain", "nonce"):
-        if name in proof and not isinstance(proof[name], str):
+    for name in _OPTIONAL_TEXTS:
+        if not isinstance(proof.get(name, ""), str):
             raise EvidenceError("bad_proof", "a member is not a text", field=f"proof.{name}")
     created = times.parse(proof.get("created"), field="proof.created")
     expires = times.parse(proof["expires"], field="proof.expires") if "expires" in proof else None
@@ -134,7 +145,7 @@ def _read(proof: Mapping[str, Any], *, at: datetime | None) -> VerifiedProof:
 
 
 def _check(
-    unsecured: Mapping[str, Any], proof: Mapping[str, Any], proofs: Sequence[Mapping[str, Any]], keys: Keys
+    unsecured: Mapping[str, Any], proof: Mapping[str, Any], proofs: Sequence[Mapping[str, Any]], keys: Keys, form: _Form
 ) -> None:
     public = keys.public(proof["verificationMethod"], purpose=proof["proofPurpose"])
     try:
@@ -144,8 +155,9 @@ def _check(
     signed = dict(unsecured)
     if "previousProof" in proof:
         signed["proof"] = _previous(proof["previousProof"], proofs)
-    config = {name: value for name, value in proof.items() if name != "proofValue"}
-    check_signature(public, _hashes(signed, config), signature)
+    config = dict(proof)
+    del config["proofValue"]
+    check_signature(public, _hashes(signed, config, form), signature)
 
 
 def _previous(names: object, proofs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -157,12 +169,12 @@ def _previous(names: object, proofs: Sequence[Mapping[str, Any]]) -> list[Mappin
     return [proof for proof in proofs if proof.get("id") in wanted]
 
 
-def _hashes(document: Mapping[str, Any], config: Mapping[str, Any]) -> bytes:
+def _hashes(document: Mapping[str, Any], config: Mapping[str, Any], form: _Form = canonical.jcs) -> bytes:
     """The 64 bytes that are signed: the hash of the proof's options, then that of the document (§3.2.4, §3.3.4)."""
     if config["cryptosuite"] == JCS:
         if "@context" in config:
             document = {**document, "@context": _shared_context(document, config)}
-        signed = canonical.jcs(config), canonical.jcs(document)
+        signed = form(config), form(document)
     elif config["cryptosuite"] == RDFC:
         if "@context" in config and config["@context"] != document.get("@context"):
             raise EvidenceError("bad_proof", "the proof's context is not the document's", field="proof.@context")

@@ -9,7 +9,10 @@ from protocol import times
 from protocol.did import Did
 from protocol.errors import EvidenceError
 
-_IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]+\Z")
+# What `\s` stands for is written out: a class that names a category is read character by character, without a table.
+_SPACES = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_IRI = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*:[^{_SPACES}<>\"{{}}|\\^`]+\Z")
+_TEXT = frozenset({str})
 MAX_ITEMS = 256
 
 
@@ -23,8 +26,10 @@ def exact(node: Any, path: str, required: Sequence[str], optional: Sequence[str]
 
     A member too many is refused like a member too few: RDF would let a signed statement move between nodes.
     """
-    if not isinstance(node, Mapping):
+    if not isinstance(node, (dict, Mapping)):
         raise refuse(path, "must be an object")
+    if len(node) == len(required) and all(map(node.__contains__, required)):
+        return node  # as most are: `required` names nothing twice
     for name in required:
         if name not in node:
             raise refuse(f"{path}.{name}", "is missing")
@@ -49,8 +54,9 @@ def optional_text(node: Mapping[str, Any], name: str, path: str) -> str | None:
 
 def iri(node: Mapping[str, Any], name: str, path: str) -> str:
     """An absolute IRI."""
-    value = text(node, name, path)
-    if not _IRI.match(value):
+    value = node.get(name)
+    if not isinstance(value, str) or not _IRI.match(value):
+        text(node, name, path)
         raise refuse(f"{path}.{name}", "must be an absolute IRI")
     return value
 
@@ -66,7 +72,7 @@ def did(node: Mapping[str, Any], name: str, path: str) -> Did:
 def texts(node: Mapping[str, Any], name: str, path: str, *, empty: bool = False) -> frozenset[str]:
     """A list of strings, read as the set that it means."""
     value = node.get(name)
-    if not isinstance(value, list) or len(value) > MAX_ITEMS or not all(isinstance(one, str) and one for one in value):
+    if not isinstance(value, list) or len(value) > MAX_ITEMS or not _TEXT.issuperset(map(type, value)) or "" in value:
         raise refuse(f"{path}.{name}", "must be a list of texts")
     if not value and not empty:
         raise refuse(f"{path}.{name}", "must not be empty")

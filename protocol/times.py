@@ -41,11 +41,22 @@ def parse(text: object, *, field: str) -> datetime:
 
 def duration(text: object) -> timedelta:
     """Read an ISO 8601 duration (a month counts 30 days, a year 365); EvidenceError `bad_duration`."""
-    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if not isinstance(text, str):
+        raise _no_duration()
+    return _duration(text)
+
+
+@lru_cache(maxsize=256)  # a catalogue has few
+def _duration(text: str) -> timedelta:
+    match = _DURATION.fullmatch(text)
     if match is None:
-        raise EvidenceError("bad_duration", "not an ISO 8601 duration such as P180D, P6M, P3Y or PT12H")
+        raise _no_duration()
     years, months, weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return timedelta(days=365 * years + 30 * months + 7 * weeks + days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _no_duration() -> EvidenceError:
+    return EvidenceError("bad_duration", "not an ISO 8601 duration such as P180D, P6M, P3Y or PT12H")
 
 
 def _utc(at: datetime) -> datetime:

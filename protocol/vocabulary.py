@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NewType
+from typing import Any, NewType, cast
 from uuid import uuid4
 
 from protocol import shape, times
@@ -45,6 +45,13 @@ TERMS = frozenset({
 })
 # fmt: on
 """Every member name of our credentials beyond those of credentials/v2; the JSON-LD context defines them all."""
+
+_PLACE = re.compile("[0-9]{1,9}")
+# fmt: off
+_PROCESS = (
+    "hasPurpose", "hasPersonalData", "hasProcessing", "hasRecipient", "hasJurisdiction", "hasStorageCondition",
+)
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +176,8 @@ def read_status(document: Mapping[str, Any]) -> StatusRef:
         raise shape.refuse(f"{path}.statusListIndex", "must be a whole number as a text")
     found = StatusRef(shape.iri(entry, "statusListCredential", path), int(index))
     # a wallet writes it, and we keep it: it may be no text of its own
-    if re.fullmatch(re.escape(found.list_url) + r"#[0-9]{1,9}", shape.text(entry, "id", path)) is None:
+    whole, start = shape.text(entry, "id", path), f"{found.list_url}#"
+    if not (whole.startswith(start) and _PLACE.fullmatch(whole, len(start))):
         raise shape.refuse(f"{path}.id", "must be a place in the list")
     return found
 
@@ -188,34 +196,30 @@ def write_process(process: Process) -> dict[str, Any]:
 
 def read_process(node: Any, path: str) -> Process:
     """A process from JSON; EvidenceError ``bad_credential``, ``bad_duration``."""
-    members = (
-        "hasPurpose",
-        "hasPersonalData",
-        "hasProcessing",
-        "hasRecipient",
-        "hasJurisdiction",
-        "hasStorageCondition",
-    )
-    process = shape.exact(node, path, members)
+    process = shape.exact(node, path, _PROCESS)
     place = f"{path}.hasStorageCondition"
     storage = shape.exact(process["hasStorageCondition"], place, ("hasDuration", "hasLocation"))
     duration = shape.text(storage, "hasDuration", place)
     times.duration(duration)
     purpose = shape.iri(process, "hasPurpose", path)
     recipients = shape.texts(process, "hasRecipient", path)
-    if not all(one.startswith("did:") for one in recipients):
-        raise shape.refuse(f"{path}.hasRecipient", "must be DIDs")
+    for one in recipients:
+        if not one.startswith("did:"):
+            raise shape.refuse(f"{path}.hasRecipient", "must be DIDs")
+    # RDF knows the short and the long form as one IRI, so we read them as one. The kinds of text are told to the type
+    # checker only: to call one for each text costs more than to read it.
+    if purpose.startswith("dpv:"):
+        purpose = DPV + purpose[4:]
+    fields = shape.texts(process, "hasPersonalData", path)
+    processing = [one.replace(DPV, "dpv:", 1) for one in shape.texts(process, "hasProcessing", path)]
     return Process(
-        # RDF knows the short and the long form as one IRI, so we read them as one
-        purpose=Purpose(DPV + purpose[4:] if purpose.startswith("dpv:") else purpose),
-        fields=frozenset(map(Field, shape.texts(process, "hasPersonalData", path))),
-        processing=frozenset(
-            Processing(one.replace(DPV, "dpv:", 1)) for one in shape.texts(process, "hasProcessing", path)
-        ),
-        recipients=frozenset(map(Did, recipients)),
-        jurisdictions=frozenset(map(Jurisdiction, shape.texts(process, "hasJurisdiction", path))),
+        purpose=Purpose(purpose),
+        fields=cast("frozenset[Field]", fields),
+        processing=cast("frozenset[Processing]", frozenset(processing)),
+        recipients=cast("frozenset[Did]", recipients),
+        jurisdictions=cast("frozenset[Jurisdiction]", shape.texts(process, "hasJurisdiction", path)),
         duration=duration,
-        locations=frozenset(map(Jurisdiction, shape.texts(storage, "hasLocation", place))),
+        locations=cast("frozenset[Jurisdiction]", shape.texts(storage, "hasLocation", place)),
     )
 
 

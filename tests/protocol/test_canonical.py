@@ -77,6 +77,25 @@ def test_canonical_bytes_are_read_as_the_strict_reader_reads_them(data: bytes) -
     assert json.dumps(quick) == json.dumps(strict), "the same down to 1 and 1.0"
 
 
+@given(objects)
+def test_each_part_of_what_is_plain_has_its_fast_form(value: dict[str, Any]) -> None:
+    document, own, plain = canonical.read(canonical.jcs(value))
+    assert own == rfc8785.dumps(document)
+    if plain:
+        for part in (document, {name: document[name] for name in list(document)[1:]}, *document.values()):
+            assert canonical.plain(part) == rfc8785.dumps(part)
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"a":1.5}', b'{"a":[1e5]}', '{"\U0001f600":1}'.encode(), b'{"b":1,"a":1}', b'{ "a":1}']
+)
+def test_what_the_fast_writer_may_write_otherwise_is_not_plain(data: bytes) -> None:
+    document, own, plain = canonical.read(data)
+    assert not plain
+    assert own == rfc8785.dumps(document)
+    assert canonical.read(b'{"a":{"b":[1,"1.5","2e3"]}}')[2]
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -1,7 +1,10 @@
 import json
 from importlib import resources
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocol import context, credential, rdf
 from protocol.errors import EvidenceError
@@ -88,6 +91,47 @@ def test_no_two_terms_mean_the_same() -> None:
 )
 def test_members_and_types_without_a_definition_are_refused(members: dict[str, object]) -> None:
     assert refused(context.check_terms, members, OURS) == "undefined_term"
+
+
+_ODD = st.sampled_from(["id", "Nope", list(OURS), [OURS[0]], "https://evil.example/v1", 1.5, True, None, (), {}, []])
+_NODES: st.SearchStrategy[Any] = st.recursive(
+    st.just("ConsentRecord") | _ODD,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["id", "type", "hasConsent", "@context", "@value", "Nope"]), inner, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["id", "type", "hasConsent", "proof"]), _NODES, max_size=3))
+def test_what_is_seen_to_be_known_in_one_passage_has_nothing_to_refuse(members: dict[str, Any]) -> None:
+    document = {"@context": list(OURS), **members}
+    if context.all_known(document, OURS):
+        context.check(document)
+        context.check_terms(document, OURS)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"Nope": "x"},
+        {"type": "Nope"},
+        {"type": ["ConsentRecord", "Nope"]},
+        {"hasConsent": {"Nope": "x"}},
+        {"hasProcess": [[{"id": {"Nope": "x"}}]]},
+        {"hasConsent": {"@context": "https://evil.example/v1"}},
+        {"proof": [{"@context": [OURS[0]]}]},
+        {"hasConsent": {"@value": "x", "@language": "en"}},
+        {"hasConsent": ({"Nope": "x"},)},
+    ],
+)
+def test_what_is_unusual_is_not_seen_to_be_known(members: dict[str, Any]) -> None:
+    usual = {"@context": list(OURS), "type": ["VerifiableCredential"], "hasConsent": {"type": "ConsentRecord"}}
+    assert context.all_known(usual, OURS)
+    assert not context.all_known(usual | members, OURS)
 
 
 def test_values_with_a_language_are_taken_and_a_stranger_s_key_is_not_repeated() -> None:

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +24,7 @@ from protocol import (
     receipt,
     redaction,
     request,
+    shape,
 )
 from protocol.credential import CONSENT_V1
 from protocol.did import Keys
@@ -161,6 +164,14 @@ def test_a_signed_but_malformed_consent_is_refused(path: tuple[Any, ...], value:
         ("statusListIndex", "9" * 10),
         ("statusListIndex", 7),
         ("statusListCredential", "status/7"),
+        ("id", f"{pieces.STATUS.list_url}#"),
+        ("id", f"{pieces.STATUS.list_url}#7\n"),
+        ("id", f"{pieces.STATUS.list_url}#٣"),
+        ("id", f"{pieces.STATUS.list_url}#{'9' * 10}"),
+        ("id", f"{pieces.STATUS.list_url[:-1]}8#7"),
+        ("id", f"{pieces.STATUS.list_url}0#7"),
+        ("id", f"{pieces.STATUS.list_url}?#7"),
+        ("id", "urn:x:anything-that-somebody-would-have-us-keep"),
     ],
 )
 def test_a_status_entry_of_another_kind_is_refused(name: str, value: Any) -> None:
@@ -170,6 +181,25 @@ def test_a_status_entry_of_another_kind_is_refused(name: str, value: Any) -> Non
         consent.parse_consent(
             pieces.verified(proof.sign(document, pieces.SUBJECT, created=pieces.AT), type_=consent.CONSENT_TYPE)
         )
+
+
+def test_an_iri_has_no_white_space_of_any_kind() -> None:
+    for code in range(sys.maxunicode + 1):
+        text = f"a:{chr(code)}"
+        if re.fullmatch(r"a:\s", text):
+            with pytest.raises(EvidenceError):
+                shape.iri({"id": text}, "id", "x")
+        elif text[2] not in '<>"{}|\\^`':
+            assert shape.iri({"id": text}, "id", "x") == text
+
+
+def test_a_node_has_each_of_its_members_and_no_other() -> None:
+    assert shape.exact({"a": 1, "b": 2}, "x", ("a", "b"))
+    assert shape.exact({"a": 1, "b": 2, "c": 3}, "x", ("a", "b"), ("c",))
+    for node, field in (({"a": 1}, "x.b"), ({"a": 1, "c": 2}, "x.b"), ({"a": 1, "b": 2, "c": 3}, "x.c"), ([], "x")):
+        with pytest.raises(EvidenceError) as caught:
+            shape.exact(node, "x", ("a", "b"))
+        assert caught.value.field == field
 
 
 def test_a_credential_of_another_type_is_refused() -> None:
