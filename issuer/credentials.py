@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Index, delete, insert
+from sqlalchemy import ColumnElement, Index, delete, insert
 from sqlmodel import Field, Session, SQLModel, col, select, update
 
 from protocol.consent import SubjectId
@@ -46,7 +46,8 @@ class Credential(SQLModel, table=True):
     status_index: int | None = None
     ended_at: str | None = None
     ended_by: str | None = None  # id of the credential, or account of the staff, that ended it
-    ended_kind: str | None = None  # withdrawn, superseded, revoked, expired; of an ask also answered, refused
+    # withdrawn, superseded, revoked, expired; of an ask also answered, refused; unknown: put aside (`issuer.expiring`)
+    ended_kind: str | None = None
 
 
 class GroundSubject(SQLModel, table=True):
@@ -172,10 +173,15 @@ def of_kind(
     return list(session.exec(statement.order_by(col(Credential.at), col(Credential.id))))
 
 
+def over(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Conditions: it ran out by `at` and is not marked as ended, nor put aside (`issuer.expiring`)."""
+    unended = (col(Credential.ended_at).is_(None), col(Credential.ended_kind).is_(None))
+    return *unended, col(Credential.valid_until) <= iso(at)
+
+
 def running_out(session: Session, at: datetime) -> bool:
-    """Is there a consent or a ground that ran out by `at` and is not marked as ended?"""
-    over = col(Credential.ended_at).is_(None), col(Credential.valid_until) <= iso(at)
-    statement = select(Credential.id).where(col(Credential.kind).in_(("consent", "ground")), *over).limit(1)
+    """Is there a consent or a ground that ran out by `at` and is neither marked as ended nor put aside?"""
+    statement = select(Credential.id).where(col(Credential.kind).in_(("consent", "ground")), *over(at)).limit(1)
     return session.exec(statement).first() is not None
 
 

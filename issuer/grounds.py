@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlmodel import Session, col, select
 
-from issuer import asks, credentials, settling, signed
+from issuer import asks, credentials, expiring, settling, signed
 from issuer.asks import Wish
 from issuer.credentials import EVERYONE, Credential, GroundSubject
 from issuer.desk import Desk
@@ -19,7 +20,7 @@ from protocol import canonical, consent, event, ground, proof
 from protocol.consent import Process, SubjectId
 from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
-from protocol.times import iso, iso_ms, parse
+from protocol.times import iso_ms, parse
 from runtime import outbox
 from runtime.journal import APPROVED
 from runtime.platform import Platform
@@ -128,14 +129,11 @@ def end(desk: Desk, staff: Staff, ground_id: str) -> Credential:
 
 
 def expire(session: Session, desk: Desk, at: datetime) -> tuple[str, ...]:
-    """Mark grounds that ran out by `at`; their ids, to `finish` after the commit. Idempotent."""
-    statement = select(Credential).where(
-        Credential.kind == "ground", col(Credential.ended_at).is_(None), col(Credential.valid_until) <= iso(at)
-    )
-    rows = session.exec(statement).all()
-    for row in rows:
+    """Mark grounds that ran out by `at`; their ids, to `finish` after the commit. Spoiled ones are put aside."""
+    rows = expiring.ran_out(session, "ground", at, partial(_parsed, desk, approved=True))
+    for row, _ in rows:
         _end(session, desk, row, "expired", by="time", at=at, staff=None)
-    return tuple(row.id for row in rows)
+    return tuple(row.id for row, _ in rows)
 
 
 def finish(desk: Desk, ground_id: str) -> bool:

@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
-from issuer import answers, asks, attempts, settling, signed
+from issuer import answers, asks, attempts, expiring, settling, signed
 from issuer.credentials import Credential, enrolled_subject, open_standing, subjects
 from issuer.desk import Desk, narrowing
 from issuer.evidence import Evidence, evidence
@@ -26,7 +26,6 @@ from protocol.consent import Reference, SubjectId
 from protocol.credential import VerifiedCredential
 from protocol.did import Did
 from protocol.errors import EvidenceError
-from protocol.times import iso
 from runtime import crash, outbox
 from runtime.problem import Problem
 from runtime.staff import Staff
@@ -157,23 +156,16 @@ class Registry(Desk):
     def expire(self, session: Session, at: datetime) -> tuple[str, ...]:
         """Mark consents (at most EXPIRY_BATCH) that ran out by `at`; the ids to settle after the commit. Idempotent.
 
-        Call it last: only the commit may follow.
+        What was spoiled is put aside. Call it last: only the commit may follow.
         """
-        statement = (
-            select(Credential)
-            .where(Credential.kind == "consent", col(Credential.ended_at).is_(None))
-            .where(col(Credential.valid_until) <= iso(at))
-            .order_by(col(Credential.valid_until), col(Credential.id))
-            .limit(EXPIRY_BATCH)
-        )
+        read = partial(settling.consent_of, platform=self.platform)
         settled: list[str] = []
         entries: list[dict[str, Any]] = []
-        for row in session.exec(statement).all():
+        for row, held in expiring.ran_out(session, "consent", at, read, limit=EXPIRY_BATCH):
             subject = SubjectId(row.subject)
             answers.end_consent(session, row, "expired", by="time", at=at)
             version = self.raised(session, subject)
-            processes = settling.consent_of(row, self.platform).processes
-            data = {"credential": row.id, "digest": row.digest, "version": version, **asks.told(processes)}
+            data = {"credential": row.id, "digest": row.digest, "version": version, **asks.told(held.processes)}
             outbox.emit(session, event.CONSENT_EXPIRED, at=at, records=[(subject, data)], key=f"expired:{row.id}")
             done = settling.begin(session, "expired", subject=subject, ended=row.id, by="time", version=version, at=at)
             settled.append(done.id)

@@ -117,7 +117,7 @@ def put_aside(platform: Platform, id_: str, code: str) -> None:
 
     Where the journal knows the end, it is recorded as shut all the same.
     """
-    name = id_ if isinstance(id_, str) and _NAME.fullmatch(id_) else "of no form of ours"
+    name = name_of(id_)
     LOG.error("a row of settling is put aside: %s: %s", name, code)
     with platform.database.write() as session:
         at = platform.clock.now()
@@ -127,6 +127,11 @@ def put_aside(platform: Platform, id_: str, code: str) -> None:
             _tell_shut(session, row, at)
         data = {"action": "settling", "code": code, "row": name}
         outbox.emit(session, event.ATTEMPT_REFUSED, at=at, records=[(None, data)], key=f"settling:{name}")
+
+
+def name_of(id_: object) -> str:
+    """A row's id as it may be told: who wrote another one may have put anything there."""
+    return id_ if isinstance(id_, str) and _NAME.fullmatch(id_) else "of no form of ours"
 
 
 def known(platform: Platform, row: Settling) -> bool:
