@@ -55,14 +55,22 @@ def end(registry: Registry, subject: SubjectId, staff: Staff) -> dict[str, Any]:
     return end_lost(registry, subject, staff)
 
 
-def end_lost(registry: Registry, subject: SubjectId, staff: Staff) -> dict[str, Any]:
-    """The same, on the word of two members of staff (`issuer.loss`). Problem 409 `not_enrolled`."""
+def living(session: Session, subject: SubjectId, id_: str | None = None) -> Credential:
+    """The subject's living enrolment, of that id where one is given. Problem 409 `not_enrolled`."""
+    rows = [row for row in credentials.living(session, "enrolment", subject=subject) if id_ in (None, row.id)]
+    if not rows:
+        raise Problem(409, "not_enrolled", "This customer has no wallet enrolled.", field="subject")
+    return rows[-1]
+
+
+def end_lost(registry: Registry, subject: SubjectId, staff: Staff, id_: str | None = None) -> dict[str, Any]:
+    """The same, on the word of two members of staff (`issuer.loss`), for the wallet of that enrolment.
+
+    Problem 409 `not_enrolled`.
+    """
     platform = registry.platform
     with platform.database.write() as session:
-        rows = credentials.living(session, "enrolment", subject=subject)
-        if not rows:
-            raise Problem(409, "not_enrolled", "This customer has no wallet enrolled.", field="subject")
-        row, at = rows[-1], platform.clock.now()
+        row, at = living(session, subject, id_), platform.clock.now()
         held = credentials.living(session, "consent", did=Did(row.did), subject=subject)
         credentials.end(session, row, "revoked", by=staff.account, at=at)
         for ask in credentials.living(session, "ask", did=Did(row.did)):

@@ -46,12 +46,15 @@ officer. Until then open no invitation and give no code to anybody.
 
 
 class LostWallet(SQLModel, table=True):
-    """One report. `evidence` says where the proof of identity lies, never what it says."""
+    """One report, about the wallet of that `enrolment` and no other. `evidence` says where the proof of identity lies,
+    never what it says.
+    """
 
     __tablename__ = "lost_wallet"
 
     id: str = Field(primary_key=True)
     subject: str = Field(index=True)
+    enrolment: str
     method: str
     evidence: str
     reported_by: str
@@ -75,12 +78,11 @@ def report(registry: Registry, staff: Staff, subject: SubjectId, *, method: str,
         with platform.database.write() as session:
             if credentials.version(session, subject) == 0:
                 raise Problem(404, "unknown_subject", "There is no such customer.", field="subject")
-            if not credentials.living(session, "enrolment", subject=subject):
-                raise Problem(409, "not_enrolled", "This customer has no wallet enrolled.", field="subject")
+            lost = enrolment.living(session, subject)
             at = platform.clock.now()
             row = LostWallet(
-                id=consent.fresh_id(), subject=subject, method=method, evidence=evidence, reported_by=staff.account,
-                reporter_role=staff.role, reported_at=iso_ms(at),
+                id=consent.fresh_id(), subject=subject, enrolment=lost.id, method=method, evidence=evidence,
+                reported_by=staff.account, reporter_role=staff.role, reported_at=iso_ms(at),
             )  # fmt: skip
             _save(session, platform, row)
             data = {"loss": row.id, "method": method, "digest": canonical.digest(evidence.encode())}
@@ -93,6 +95,7 @@ def confirm(registry: Registry, inviting: Inviting, staff: Staff, id_: str) -> d
     """As the second person: end the wallet and tell the channels. {"enrolment", "revoked", "told"}.
 
     One of the two is the data protection officer. Again by the same person, it tells the channels that were not told.
+    It ends the wallet that was reported; one that the customer has enrolled since stays.
     Problem 403 `role`, `own_report`, `no_officer`, 404 `unknown_loss`, 409 `already_confirmed`, `not_enrolled`.
     """
     platform = registry.platform
@@ -115,7 +118,7 @@ def confirm(registry: Registry, inviting: Inviting, staff: Staff, id_: str) -> d
             outbox.emit(session, event.LOSS_CONFIRMED, at=at, header=header, records=[(subject, data)], key=key)
         ended: dict[str, Any] = {"enrolment": None, "revoked": []}
         try:
-            ended = enrolment.end_lost(registry, subject, staff)
+            ended = enrolment.end_lost(registry, subject, staff, row.enrolment)
         except Problem as problem:
             if problem.code != "not_enrolled" or not again:
                 raise

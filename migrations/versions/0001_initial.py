@@ -350,6 +350,7 @@ def upgrade() -> None:
         "lost_wallet",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("enrolment", sa.String(), nullable=False),
         sa.Column("method", sa.String(), nullable=False),
         sa.Column("evidence", sa.String(), nullable=False),
         sa.Column("reported_by", sa.String(), nullable=False),

@@ -130,3 +130,32 @@ def test_an_objection_that_only_waited_for_its_reads_is_not_answered_as_an_erasu
     assert told["state"] == "answered"
     assert "art. 21(3)" in canonical.jcs(said).decode()
     worker.run_once(world.registry)
+
+
+def test_a_loss_confirmed_again_leaves_the_wallet_that_was_enrolled_since(world: World, wallet: Wallet) -> None:
+    wallet.give(world.asked(wallet))
+    send = loss(world, wallet, {})
+    world.crash_in.add("reads")
+    assert rights.codes(send()) == (503, "drain_timeout")
+    world.crash_in.clear()
+    newer = world.enrolled(wallet.subject)
+    given = newer.give(world.asked(newer))
+    drains = world.drains
+    answer = send()
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["enrolment"], answer.json()["revoked"]) == (None, [])
+    assert world.drains > drains
+    assert newer.call("GET", "/issuer/wallet/consents").status_code == 200
+    assert not world.platform.journal.ended(given["id"])
+    assert rights.codes(send()) == (409, "already_confirmed")
+
+
+def test_a_loss_ends_no_wallet_but_the_one_that_was_reported(world: World, wallet: Wallet) -> None:
+    """An officer ended that one meanwhile, and the customer has a new one: the old report says nothing of it."""
+    send = loss(world, wallet, {})
+    assert world.post("dpo", f"/issuer/subjects/{wallet.subject}/enrolment/end").status_code == 200
+    newer = world.enrolled(wallet.subject)
+    for _ in range(2):
+        answer = send()
+    assert answer.json().get("enrolment") is None
+    assert newer.call("GET", "/issuer/wallet/consents").status_code == 200
