@@ -138,20 +138,23 @@ def _tell(platform: Platform, name: str) -> int:
             at = platform.clock.now()
             if not done:
                 platform.keyring.archive.destroy(name)  # whoever marked it may have died before it was erased
-            _ended_event(session, platform, name, at)  # in case they died before the commit
+            told = _ended_event(session, platform, name, at)  # the one there is, or a new one if they died before
             rows = session.exec(
                 select(Archived)
                 .where(Archived.archive_key == name, col(Archived.subject).in_(subjects))
                 .order_by(col(Archived.subject), col(Archived.field), col(Archived.id))
             ).all()
             for subject, boxes in groupby(rows, key=lambda row: row.subject):
-                _end(session, platform, SubjectId(subject), list(boxes), at)
+                _end(session, platform, SubjectId(subject), list(boxes), cause=told, at=at)
             done += len(rows)
             crash.point("due.within")
         crash.point("due.after")
 
 
-def _end(session: Session, platform: Platform, subject: SubjectId, rows: list[Archived], at: datetime) -> None:
+def _end(
+    session: Session, platform: Platform, subject: SubjectId, rows: list[Archived], *, cause: str, at: datetime
+) -> None:
+    """Take out a customer's boxes of one key, whose end the event `cause` tells of, and certify it."""
     ours = [row for row in rows if archive.authentic(platform, row)]
     for row in rows:
         if row not in ours:
@@ -166,7 +169,7 @@ def _end(session: Session, platform: Platform, subject: SubjectId, rows: list[Ar
             platform,
             subject,
             items=[_item(row) for row in ours],
-            cause=_cause(session, ours[0].archive_key),
+            cause=cause,
             events=events,
             at=at,
         )
@@ -177,12 +180,6 @@ def _destroyed(session: Session, subject: SubjectId, row: Archived, at: datetime
     data = {"field": row.field, "digest": row.digest, "archive_key": row.archive_key, "job": row.job}
     key = f"{event.VALUE_DESTROYED}:{row.job}:{row.field}"
     return outbox.emit(session, event.VALUE_DESTROYED, at=at, records=[(subject, data)], key=key)
-
-
-def _cause(session: Session, name: str) -> str:
-    statement = select(outbox.Outbox).where(outbox.Outbox.key == f"{event.ARCHIVE_ENDED}:{name}")
-    told = session.exec(statement).first()
-    return told.event_id if told is not None else DESTROY_BY
 
 
 def _item(row: Archived) -> certificates.Disposition:

@@ -7,22 +7,24 @@ import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import Session, select
 
 from issuer import catalogue as catalogues
-from protocol import certificate, credential
+from protocol import certificate, credential, times
 from protocol.certificate import Certificate
 from redaction import archive, crash, ending, status, terms, worker
 from redaction import certificate as certificates
 from redaction.archive import Archived
 from redaction.ending import Cause
-from runtime import keyfiles
+from runtime import keyfiles, outbox
 from runtime.archivekeys import ArchiveKeys
 from runtime.clock import FixedClock
 from runtime.keyring import KeyGone
+from runtime.outbox import Outbox
 from runtime.platform import Platform
 from tests.redaction.world import CITY, EMAIL, GIVEN, START, VALUES, Customer, World, settings_in, settle
 
@@ -134,6 +136,26 @@ def test_a_date_that_somebody_moves_in_the_database_moves_nothing(
     # whose box that was nobody can say by its row: no certificate on a word that is not ours, and it is on record
     assert [item.field for item in certified(world, gone)[-1].items] == [GIVEN]
     assert [one.records[0][1]["code"] for one in world.events("attempt.refused")] == ["bad_archive_row"]
+
+
+def test_a_certificate_names_our_event_of_the_end_not_one_that_somebody_planted(
+    world: World, clock: FixedClock, gone: Customer
+) -> None:
+    records = orjson.dumps([{"subject": None, "data": {"archive_key": KEY, "cause": "urn:uuid:of-no-request"}}])
+    with world.platform.database.write("owner") as session:
+        session.add(
+            Outbox(
+                event_id="urn:uuid:planted", type="archive.ended", at=times.iso_ms(world.now()), header="{}",
+                records=records.decode(), salts=bytes(32), key=f"archive.ended:{KEY}", prev=b"", mac=bytes(32),
+            )
+        )  # fmt: skip
+    clock.set(DUE)
+    settle(world)
+    cause = certified(world, gone)[-1].cause
+    with world.platform.database.read() as session:
+        ours = outbox.told(session, cause)
+    assert ours is not None, cause
+    assert dict(ours.records[0][1]) == {"archive_key": KEY, "cause": "destroy_by"}
 
 
 def test_a_date_moved_earlier_destroys_nothing_early(world: World, clock: FixedClock, gone: Customer) -> None:
