@@ -13,6 +13,7 @@ from fieldgrant.serve import add_account
 from runtime import terminal
 from runtime.staff import ROLES, StaffAccount, end_account
 from runtime.terminal import Data, Keys
+from verifier.drain import Turnstile
 
 app = typer.Typer(name="staff", help="Accounts of staff.", no_args_is_help=True)
 
@@ -67,7 +68,9 @@ def _day(at: str | None) -> str:
 
 @app.command("end", epilog=_END)
 def end(account: Annotated[str, typer.Argument(help="The account.")], data: Data = None, keys: Keys = None) -> None:
-    """End an account and all its sign-ins, for good."""
-    with terminal.opened(data, keys) as platform, platform.database.write() as session:
-        end_account(session, platform, account, platform.clock.now())
+    """End an account and all its sign-ins, for good; returns when none of its reads is under way any more."""
+    with terminal.opened(data, keys) as platform:
+        with platform.database.write() as session:
+            end_account(session, platform, account, platform.clock.now())
+        Turnstile.of(platform).drain()
     typer.echo(f"{account}: ended")

@@ -98,12 +98,13 @@ _CALLER: Executable = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staff:
-    """A member of staff who is signed in."""
+    """A member of staff who is signed in. `since`: when the account was made, by which the journal knows its end."""
 
     account: str
     name: str
     role: str
     did: Did
+    since: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def create_account(
     row.mac = _account_mac(keyring, row)
     session.add(row)
     session.flush()
-    return Staff(account=account, name=name, role=role, did=did)
+    return Staff(account=account, name=name, role=role, did=did, since=row.created_at)
 
 
 def end_account(session: Session, platform: "Platform", account: str, at: datetime) -> None:
@@ -227,7 +228,7 @@ def staff_of(session: Session, platform: "Platform", held: Ticket | str, at: dat
     journal.refresh()
     if journal.staff_ended(row.account, row.created_at):
         raise _not_signed_in()
-    return Staff(account=row.account, name=row.name, role=row.role, did=Did(row.did))
+    return Staff(account=row.account, name=row.name, role=row.role, did=Did(row.did), since=row.created_at)
 
 
 def signed_in(

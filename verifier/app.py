@@ -116,7 +116,7 @@ def _add_decisions(routes: APIRouter, platform: Platform, catalogue: Catalogue, 
 
     @routes.post("/decisions", summary="Explain", description=text.DECISIONS, responses=text.DECISION_RESPONSES)
     def decisions(body: DecisionBody, caller: Staff = Depends(signed_in)) -> Response:
-        reader = Reader(did=caller.did, role=caller.role, account=caller.account)
+        reader = Reader(did=caller.did, role=caller.role, account=caller.account, since=caller.since)
         visit = gate.visit(reader, body.purpose, about=SubjectId(body.subject))
         asked = _known(catalogue, gate, visit, body.fields)
 

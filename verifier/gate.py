@@ -253,6 +253,7 @@ class Gate:
         hold = self._turnstile.passage()
         try:
             edition, at = self._now()
+            self._refuse_ended(visit.reader)
             bar = admission.bar(edition, visit, self._us, at)
             if bar is None:
                 return Passage(visit, self._bench(edition, visit), hold, at, waited_for)
@@ -261,6 +262,14 @@ class Gate:
             raise
         hold.release()  # what the visit rested on ended since it was opened
         raise self._refused(visit, bar, None)
+
+    def _refuse_ended(self, reader: Reader) -> None:
+        """Problem 401 `not_signed_in`: the account ended since its sign-in was looked at. Whoever ended it waits.
+
+        Not asked of the reads of a door: their sign-in is looked at inside.
+        """
+        if self._platform.journal.staff_ended(reader.account, reader.since):
+            raise Problem(401, "not_signed_in", "sign in first", headers={"www-authenticate": "Bearer"})
 
     def _now(self) -> tuple[Catalogue, datetime]:
         # Inside the lock: what is ended from here on waits for us; what ended before is in the journal by now.

@@ -24,11 +24,12 @@ from verifier.rule import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Who reads on the controller's behalf."""
+    """Who reads on the controller's behalf. `since`: when the account was made; "" for the organisation itself."""
 
     did: Did
     role: str
     account: str
+    since: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

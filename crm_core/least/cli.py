@@ -111,7 +111,7 @@ def _rows(
     """What was granted for the purpose, page by page, at most `MOST` customers with a value."""
     gate = Gate.open(platform, catalogue)
     planner = Planner(platform, gate)
-    visit = gate.visit(Reader(did=caller.did, role=caller.role, account=caller.account), entry.key)
+    visit = gate.visit(Reader(did=caller.did, role=caller.role, account=caller.account, since=caller.since), entry.key)
     rows: list[Mapping[Field, Value | None]] = []
     cursor: str | None = None
     while len(rows) < MOST:

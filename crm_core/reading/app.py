@@ -59,7 +59,7 @@ def router(platform: Platform, catalogue: Catalogue, gate: Gate) -> APIRouter:
 
 def reader(caller: Staff) -> Reader:
     """A member of staff as the gate knows them."""
-    return Reader(did=caller.did, role=caller.role, account=caller.account)
+    return Reader(did=caller.did, role=caller.role, account=caller.account, since=caller.since)
 
 
 def fields_of(catalogue: Catalogue, purpose: str) -> tuple[Field, ...]:
