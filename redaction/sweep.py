@@ -197,8 +197,10 @@ def held_back(session: Session, at: datetime) -> dict[str, int]:
     void = select(func.coalesce(func.sum(Job.planned), 0)).where(Job.step == DONE)
     beyond = or_(col(Rotation.bucket) < 0, col(Rotation.bucket) >= keyring.BUCKETS)
     nowhere = select(func.count()).select_from(Rotation).where(beyond)
+    lost = select(func.count()).select_from(LapseRow).where(LapseRow.error == looking.LOST)
     return {
         "customers under quarantine": session.exec(select(func.count()).select_from(Quarantine)).one(),
+        "customers with an answer or ground that the database lost (fieldgrant reconcile)": session.exec(lost).one(),
         "withdrawals not shut for an hour": session.exec(unsettled).one(),
         "jobs open for an hour": session.exec(stuck).one(),
         "records without a standing": session.exec(without).one(),

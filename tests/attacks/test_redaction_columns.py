@@ -36,8 +36,9 @@ def looked_at_anew(world: World) -> None:
 
 
 def nothing_was_destroyed(world: World, who: Customer) -> bool:
-    disputed = [row.error for row in world.rows(LapseRow) if row.subject == who.subject] == ["disputed_evidence"]
-    return disputed and world.readable(who) == VALUES and said(world, who) == {}
+    errors = [row.error for row in world.rows(LapseRow) if row.subject == who.subject]
+    left_alone = errors in (["disputed_evidence"], ["evidence_lost"])
+    return left_alone and world.readable(who) == VALUES and said(world, who) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Whoever edits redaction's own tables holds nothing up for longer than a round of the sweep."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlmodel import Session, delete, select
@@ -11,6 +13,7 @@ from redaction.due import LapseRow
 from redaction.sweep import Sweep
 from runtime.clock import FixedClock
 from tests.redaction.world import CITY, EMAIL, GIVEN, PHONE, VALUES, Customer, World, settle
+from verifier import reconcile
 
 Attack = Callable[[Session, str], None]
 
@@ -112,6 +115,41 @@ def test_what_is_held_back_is_counted(world: World, who: Customer, clock: FixedC
     with world.platform.database.write("owner") as session:
         session.exec(delete(LapseRow))  # type: ignore[call-overload]
     assert Sweep().some(world.platform, world.catalogue, budget=1) == 0
+
+
+def test_an_answer_whose_commit_failed_holds_its_customer_back_by_name_until_reconcile(
+    world: World, who: Customer, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FullDiskError(Exception):
+        pass
+
+    def fails(*known: Any) -> None:
+        note(*known)  # it is in the journal by now
+        raise FullDiskError
+
+    note, given = world._note, world.consent(who, [EMAIL, GIVEN])
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "_note", fails)
+        with pytest.raises(FullDiskError):
+            world.consent(who, [GIVEN])
+    world.withdraw(who, given)
+    for _ in range(3):
+        clock.advance(timedelta(minutes=1))
+        worker.run_once(world.platform, world.catalogue)
+    assert EMAIL in world.readable(who)
+    assert [row.error for row in world.rows(LapseRow)] == ["evidence_lost"]
+    assert lost(world) == 1
+    assert len(reconcile.reconcile(world.platform, world.catalogue).given) == 1
+    clock.advance(timedelta(minutes=1))
+    settle(world)
+    assert set(world.readable(who)) == {GIVEN, PHONE, CITY}
+    assert lost(world) == 0
+
+
+def lost(world: World) -> int:
+    with world.platform.database.read() as session:
+        held = sweep.held_back(session, world.now())
+    return next(count for what, count in held.items() if "fieldgrant reconcile" in what)
 
 
 def test_a_planted_job_without_fields_gets_no_certificate(world: World, who: Customer) -> None:
