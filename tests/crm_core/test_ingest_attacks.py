@@ -13,6 +13,7 @@ from sqlmodel import select
 
 from crm_core.gateway import app as ingest_app
 from crm_core.gateway import collecting, touchpoints
+from crm_core.gateway.ingest import Intake
 from issuer.credentials import Credential
 from protocol import canonical, consent, proof, touchpoint
 from protocol.consent import COLLECT, fresh_id
@@ -205,6 +206,24 @@ def test_a_touchpoint_that_ended_stays_ended_whatever_the_database_says(gateway:
     again = {"did": form.signer.did, "name": "X", "processes": [{"purpose": SUPPORT, "fields": [TITLE]}]}
     again["valid_until"] = "2027-01-01T00:00:00Z"
     assert code(gateway.staffed("POST", "/crm/touchpoints", "admin", again)) == "did_used"
+
+
+@pytest.mark.parametrize("ends", [True, pytest.param(False, id="control: it does not end")])
+def test_an_upload_whose_sender_was_looked_at_before_the_touchpoint_ended_is_not_taken(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    form, ground = gateway.registered(), gateway.contract()
+    write = Intake._write
+
+    def late(self: Intake, *sent: Any) -> Any:
+        if ends:
+            assert gateway.staffed("POST", f"/crm/touchpoints/{form.id}/end", "admin").status_code == 200
+        return write(self, *sent)
+
+    monkeypatch.setattr(Intake, "_write", late)
+    answer = form.one(ground=ground)
+    told = (answer["status"], answer.get("code"), gateway.count("record"))
+    assert told == ((403, "touchpoint_ended", 0) if ends else (200, None, 1))
 
 
 def test_too_much_is_refused_before_any_of_it_is_stored(gateway: Gateway) -> None:
