@@ -7,6 +7,7 @@ import pytest
 from httpx import Response
 
 from issuer import settling, worker
+from issuer.credentials import Credential
 from protocol import canonical
 from tests.issuer import rights_world as rights
 from tests.issuer.test_grounds import _approve, _declare
@@ -159,3 +160,19 @@ def test_a_loss_ends_no_wallet_but_the_one_that_was_reported(world: World, walle
         answer = send()
     assert answer.json().get("enrolment") is None
     assert newer.call("GET", "/issuer/wallet/consents").status_code == 200
+
+
+def test_a_consent_that_somebody_spoiled_keeps_no_lost_wallet_alive(world: World, wallet: Wallet) -> None:
+    spoiled, whole = (wallet.give(world.asked(wallet, fields=(field,)))["id"] for field in (CITY, GIVEN))
+    send = loss(world, wallet, {})
+    with world.platform.database.write("owner") as session:
+        row = session.get_one(Credential, spoiled)
+        row.body = b"{}"
+        session.add(row)
+    answer = send()
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["revoked"] == [whole]
+    assert world.platform.journal.ended(answer.json()["enrolment"])
+    assert rights.codes(wallet.call("GET", "/issuer/wallet/consents")) == (403, "not_enrolled")
+    told = [data for one in world.events("attempt.refused") for _, data in one.records if "credential" in data]
+    assert [(data["action"], data["credential"]) for data in told] == [("enrolment-end", spoiled)]
