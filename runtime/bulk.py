@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import BindParameter, Connection, Delete, Dialect, Insert, LargeBinary, Update, bindparam
+from sqlalchemy import BindParameter, Connection, Delete, Dialect, Insert, LargeBinary, Table, Update, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
@@ -70,7 +70,7 @@ def execute(session: Session, statement: Insert | Update | Delete, rows: Sequenc
     if not rows:
         return 0
     connection = session.connection()
-    text, ordered = _compiled(statement, connection.dialect, tuple(sorted(rows[0])))
+    text, ordered, _ = _compiled(statement, connection.dialect, tuple(sorted(rows[0])))
     driver = _driver(connection)
     if driver is None:
         return connection.exec_driver_sql(text, [ordered(row) for row in rows]).rowcount
@@ -78,18 +78,74 @@ def execute(session: Session, statement: Insert | Update | Delete, rows: Sequenc
         return driver.executemany(text, map(ordered, rows)).rowcount
 
 
-def each(session: Session, statement: Update, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> int:
-    """The same, rows as tuples whose members these are the names of: for many thousands of them."""
+def each(session: Session, statement: Insert | Update, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> int:
+    """The same, rows as tuples whose members these are the names of: for many thousands of them.
+
+    ValueError when the statement takes them in another order.
+    """
+    if not rows:
+        return 0
     connection = session.connection()
     driver = _driver(connection)
-    text, _ = _compiled(statement, connection.dialect, tuple(sorted(names)))
+    text, _, order = _compiled(statement, connection.dialect, tuple(sorted(names)))
     if driver is None:
         named = [dict(zip(names, row, strict=True)) for row in rows]
         return connection.exec_driver_sql(text, named).rowcount
-    if tuple(statement.compile(dialect=connection.dialect).positiontup or ()) != names:
+    if order != names:
         raise ValueError("the names are not in the order of the statement")
     with _told():
         return driver.executemany(text, rows).rowcount
+
+
+def alike(
+    session: Session,
+    table: Table,
+    shared: Sequence[tuple[Any, ...]],
+    own: Sequence[tuple[str, bytes]],
+    size: int,
+) -> None:
+    """Add rows that are the same for many keys but for the first column, the key, and the last, `size` bytes.
+
+    `shared` are the columns between, a tuple for each row; `own` is each key with its last columns one after the other.
+    What is shared goes to SQLite once: to hand it over again for each key takes longer than to store it.
+    """
+    connection, names = session.connection(), tuple(table.c.keys())
+    driver = _driver(connection)
+    if driver is None:
+        rows = [(key, *one, lasts[at * size :][:size]) for key, lasts in own for at, one in enumerate(shared)]
+        each(session, table.insert(), names, rows)
+        return
+    if not own:
+        return
+    between, places = ", ".join(names[1:-1]), ", ".join("?" * (len(names) - 1))
+    with _told():
+        # of this connection alone; names of tables and columns are the program's own
+        driver.execute(f"CREATE TEMP TABLE IF NOT EXISTS alike_{table.name} (at INTEGER PRIMARY KEY, {between})")
+        driver.executemany(
+            f"INSERT INTO temp.alike_{table.name} VALUES ({places})",  # noqa: S608
+            [(at, *one) for at, one in enumerate(shared)],
+        )
+        added = driver.executemany(
+            f"INSERT INTO main.{table.name} ({', '.join(names)}) SELECT ?, {between}, "  # noqa: S608
+            f"substr(?, 1 + {size} * at, {size}) FROM temp.alike_{table.name} ORDER BY at",
+            own,
+        )
+        driver.execute(f"DELETE FROM temp.alike_{table.name}")  # noqa: S608
+    if added.rowcount != len(shared) * len(own):
+        raise RuntimeError("the database took not every row")
+
+
+def remove(session: Session, statement: Delete, which: Collection[Any]) -> None:
+    """Execute a constant statement that deletes what is about `these` (at most 500)."""
+    if not which:
+        return
+    connection = session.connection()
+    driver = _driver(connection)
+    if driver is None:
+        connection.execute(statement, {"these": list(which)})
+        return
+    with _told():
+        driver.execute(_deleting(statement, connection.dialect), [orjson.dumps(list(which), default=_nothing).decode()])
 
 
 def _driver(connection: Connection) -> sqlite3.Connection | None:
@@ -132,16 +188,22 @@ def _selecting(statement: Any, dialect: Dialect) -> tuple[str, tuple[str, ...], 
 
 
 @lru_cache(maxsize=_KEPT)
+def _deleting(statement: Delete, dialect: Dialect) -> str:
+    return str(statement.compile(dialect=dialect)).replace(_PLACE, _LISTED)
+
+
+@lru_cache(maxsize=_KEPT)
 def _compiled(
     statement: Insert | Update | Delete, dialect: Dialect, columns: tuple[str, ...]
-) -> tuple[str, Callable[[Row], Any]]:
+) -> tuple[str, Callable[[Row], Any], tuple[str, ...]]:
+    """Its text, what puts a row into the order of its places, and that order (none: places have names)."""
     if isinstance(statement, Insert):
         compiled = statement.inline().compile(dialect=dialect, column_keys=list(columns))
     else:
         compiled = statement.compile(dialect=dialect)
     fixed = {key: value for key, value in compiled.params.items() if key not in columns}
     if compiled.positiontup is None:  # a driver that takes parameters by name
-        return str(compiled), lambda row: {**row, **fixed}
+        return str(compiled), lambda row: {**row, **fixed}, ()
     names = tuple(compiled.positiontup)
     order = itemgetter(*names) if len(names) > 1 else lambda row: tuple(row[name] for name in names)
-    return str(compiled), order if not fixed else lambda row: order({**row, **fixed})
+    return str(compiled), order if not fixed else lambda row: order({**row, **fixed}), names

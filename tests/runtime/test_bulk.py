@@ -15,6 +15,8 @@ AT = datetime(2026, 11, 22, 8, 0, 0, 123000, tzinfo=UTC)
 TABLE = SQLModel.metadata.tables["outbox"]
 BY_KEY = select(TABLE.c.key, TABLE.c.mac, TABLE.c.id).where(TABLE.c.key.in_(bulk.these())).order_by(TABLE.c.id)
 MOVE = update(TABLE).where(TABLE.c.key == bindparam("old")).values(key=bindparam("new"))
+ALLOWANCE = SQLModel.metadata.tables["allowance"]
+GONE = delete(ALLOWANCE).where(ALLOWANCE.c.subject.in_(bulk.these()))
 REMOVE = delete(TABLE).where(TABLE.c.key == bindparam("old"))
 
 
@@ -81,3 +83,20 @@ def test_events_of_one_step_follow_each_other_and_a_known_key_is_not_told_again(
         macs = session.connection().execute(select(TABLE.c.prev, TABLE.c.mac).order_by(TABLE.c.id)).all()
     assert (len(events), flaws) == (4, [])
     assert [prev for prev, _ in macs[1:]] == [mac for _, mac in macs[:-1]]
+
+
+def test_rows_that_are_alike_differ_in_their_key_and_in_their_own_bytes(database: Database) -> None:
+    table = ALLOWANCE
+    shared = [(f"p{number}", "us", "CN", b"mask", b"", "{}", None, 1, "part") for number in range(3)]
+    own = [(key, b"".join(key.encode() * 2 + b"%d" % number for number in range(3))) for key in ("a", "b")]
+    wanted = [(key, *one, key.encode() * 2 + b"%d" % number) for key in "ab" for number, one in enumerate(shared)]
+    for _ in range(2):  # what was shared the first time is not left over
+        with database.write("owner") as session:
+            bulk.alike(session, table, shared, own, 3)
+            bulk.alike(session, table, shared, [], 3)
+            found = session.connection().execute(select(table).order_by(table.c.subject, table.c.purpose)).all()
+            assert [tuple(row) for row in found] == wanted
+            bulk.remove(session, GONE, ["a", "c"])
+            assert {row.subject for row in session.connection().execute(select(table))} == {"b"}
+            bulk.remove(session, GONE, ["b"])
+            bulk.remove(session, GONE, [])
