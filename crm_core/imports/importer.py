@@ -91,8 +91,8 @@ def run(
         intake = Intake(platform, catalogue.current(), plan)
         scratch = Scratch(platform.settings.data_dir / "spool")
         try:
-            intake.hold(scratch, known)
             intake.read(scratch, given, known)
+            intake.hold(scratch, known)
             place = _place(platform, source, importer, known)
             return _Run(platform, catalogue, place, intake, plan, merged).write(scratch, known)
         finally:
@@ -207,7 +207,7 @@ class _Run:
         if subject is None:
             subject = batch.create(merged.values, merged.first())
             self.tally.created += 1
-            changed = merged.rows(merged.gave.keys()) - {rows[0].number}
+            changed = merged.rows(merged.gave.keys()) - {rows[0].number} if rows[1:] else set()
         else:
             try:
                 fields = batch.put(subject, merged.values, merged.first(), revive=False, extend=True)
@@ -274,6 +274,9 @@ def _batches(groups: Iterator[Group]) -> Iterator[list[Group]]:
 
 def _merge(group: Group, fields: Collection[str]) -> _Merged:
     """The first row that has a value gives it; what a customer may have several of is gathered from all rows."""
+    (number, _, said), *more = group.rows
+    if not more:  # by itself it says nothing twice
+        return _Merged(said, {name: [number] for name in said}, frozenset())
     values: Values = {}
     gave: dict[Field, list[int]] = {}
     differing: set[Field] = set()

@@ -76,23 +76,25 @@ class Intake:
         self.tally = Tally()
 
     def hold(self, scratch: Scratch, known: Known) -> None:
-        """Take note of the customers that there are, and of those that an earlier import of the same bytes made."""
+        """Take note of the customers that the rows read may be about, and of those that an earlier import of the same
+        bytes made.
+        """
         wanted = matching.fields(self._plan.rules)
+        with self._platform.database.read() as session:
+            for row, subject in origin.subjects_by_row(session, known.digest):
+                scratch.hold_row(row, subject)
         with self._platform.database.read() as session:
             ours = {self._platform.controller, *session.exec(select(StaffAccount.did))}
             unvouched = origin.unvouched(session, ours, joining.SPILL)
         for number, (subject, held) in enumerate(writer.holders(self._platform, wanted), 1):
             # else whoever puts somebody's address into their own record gets that person's row into it
             doubtful = unvouched.get(subject, frozenset()) - set(mapping.NAMES)  # a name alone finds nobody
-            values = {field: value for field, value in held.items() if field not in doubtful}
+            values = {field: value for field, value in held.items() if field not in doubtful} if doubtful else held
             keys = matching.keys(values, self._plan.rules, self._home)
             first = set(dict(reversed(keys)).values())  # whose own address is it?
             scratch.hold(subject, [(key, 0 if key in first else 1) for _, key in keys])
             if number % _STEP == 0:
                 self._plan.progress("Looking at customers", number, None)
-        with self._platform.database.read() as session:
-            for row, subject in origin.subjects_by_row(session, known.digest):
-                scratch.hold_row(row, subject)
 
     def read(self, scratch: Scratch, given: Source, known: Known) -> None:
         """Read all rows. Raises what `source.rows` raises, EvidenceError `unknown_column`, `no_known_columns`."""

@@ -51,12 +51,13 @@ def keys(values: Mapping[Field, Value], chosen: tuple[Rule, ...], home: str) -> 
         if rule == "email":
             texts = _texts(values, _EMAILS)
         elif rule == "phone+name":
-            name = "\x1f".join(_folded(str(values.get(field, ""))) for field in _NAMES)
-            phones = _texts(values, _PHONES) if name.strip("\x1f ") else []
-            texts = [f"{dialled(number, home)}\x1f{name}" for number in phones]
+            phones = _texts(values, _PHONES)
+            name = "\x1f".join([_folded(str(values.get(field, ""))) for field in _NAMES]) if phones else ""
+            texts = [f"{dialled(number, home)}\x1f{name}" for number in phones] if name.strip("\x1f ") else []
         else:
             texts = [_folded(text) for text in _texts(values, (_NUMBER,))]
-        found += [(rule, f"{rule}:{text}") for text in dict.fromkeys(texts)]
+        if texts:
+            found += [(rule, f"{rule}:{text}") for text in (dict.fromkeys(texts) if len(texts) > 1 else texts)]
     return found
 
 

@@ -31,8 +31,8 @@ platform = Platform.open(Settings(home=home, mail_dir=home / "mail"))
 shelf, given = catalogue.load(), source.of_path(Path(sys.argv[2]))
 scratch, intake = Scratch(home / "spool"), Intake(platform, shelf, Plan())
 known = source.examine(given, lambda: hashlib.blake2b(digest_size=32, key=platform.keyring.secret("origin")))
-intake.hold(scratch, known)
 intake.read(scratch, given, known)
+intake.hold(scratch, known)
 merged = 0
 for batch in importer._batches(scratch.customers()):
     merged += len([importer._merge(group, shelf.fields) for group in batch])
@@ -112,12 +112,13 @@ def test_others_write_and_read_while_an_import_writes(stage, tmp_path):
 def test_what_is_gathered_rests_sealed_and_without_a_name(tmp_path):
     gathered = scratch.Scratch(tmp_path)
     subject = SubjectId("sub_" + "a" * 26)
-    gathered.hold(subject, [("email:known@x.example", 0)])
     for n in range(500):
         gathered.add(
             n + 1, [("email", f"email:secret{n}@x.example")], {EMAIL: f"secret{n}@x.example", "note": "x" * 500}
         )
     gathered.add(501, [("email", "email:known@x.example")], {EMAIL: "known@x.example"})
+    gathered.hold(subject, [("email:known@x.example", 0)])
+    assert gathered.count() == 501
     gathered._database.execute("COMMIT")  # on the disk now
     assert list(tmp_path.iterdir()) == []
     kept = b"".join(_open_files(tmp_path))
@@ -127,7 +128,6 @@ def test_what_is_gathered_rests_sealed_and_without_a_name(tmp_path):
     groups = list(gathered.customers())
     assert (groups[0].subject, groups[0].rows[0].number) == (subject, 501)
     assert groups[1].rows[0].values[EMAIL] == "secret0@x.example"
-    assert gathered.count() == 501
     gathered.close()
 
 
