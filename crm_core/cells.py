@@ -34,8 +34,8 @@ def pack(boxes: Mapping[Field, bytes]) -> bytes:
     """One byte string out of sealed values by field."""
     parts: list[bytes] = []
     for field in sorted(boxes):
-        name, box = field.encode("ascii"), boxes[field]
-        parts += (bytes([len(name)]), name, _LENGTH.pack(len(box)), box)
+        box = boxes[field]
+        parts += (name(field), _LENGTH.pack(len(box)), box)
     return b"".join(parts)
 
 

@@ -21,6 +21,7 @@ from sqlmodel import Session, SQLModel
 from protocol import times
 from protocol.consent import Field, SubjectId
 from protocol.did import Did
+from runtime import bulk
 from runtime.outbox import OutboxEvent
 from runtime.platform import Platform
 
@@ -43,6 +44,9 @@ class OriginRow(SQLModel, table=True):
 SUBJECT = "subject"  # the source of what customers themselves corrected
 TABLE: Table = SQLModel.metadata.tables["origin"]
 _BATCH = 500
+_INSERT = TABLE.insert()
+_COLUMNS = tuple(TABLE.c.keys())
+_OF_THESE = select(TABLE.c.subject, TABLE.c.fields).where(TABLE.c.subject.in_(bulk.these()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,16 +104,10 @@ def digester(platform: Platform) -> "hashlib.blake2b":
 
 def note(session: Session, origin: Origin, collected: Collection[Collected], *, event_id: str) -> None:
     """Remember where the values of these subjects came from; there is at least one."""
-    common = {
-        "event_id": event_id,
-        "source": origin.source,
-        "source_digest": origin.source_digest,
-        "importer": origin.importer,
-        "at": times.iso_ms(origin.at),
-        "destroy_by": None if origin.destroy_by is None else times.iso(origin.destroy_by),
-    }
-    rows = [{"subject": each.subject, "fields": _json(each.rows), **common} for each in collected]
-    session.connection().execute(TABLE.insert(), rows)
+    common = (event_id, origin.source, origin.source_digest, origin.importer, times.iso_ms(origin.at))
+    until = None if origin.destroy_by is None else times.iso(origin.destroy_by)
+    rows = [(each.subject, *common, _json(each.rows), until) for each in collected]
+    bulk.each(session, _INSERT, _COLUMNS, rows)
 
 
 def of_subject(session: Session, subject: SubjectId) -> list[Provenance]:
@@ -174,11 +172,9 @@ def collected_fields(session: Session, subject: SubjectId) -> frozenset[Field]:
 
 def collected_of(session: Session, subjects: Collection[SubjectId]) -> dict[SubjectId, frozenset[Field]]:
     """The same for many subjects (at most 500); those of whom nothing was collected are left out."""
-    statement = select(TABLE.c.subject, TABLE.c.fields).where(TABLE.c.subject.in_(subjects))
     found: dict[SubjectId, frozenset[Field]] = {}
-    for row in session.connection().execute(statement):
-        subject = SubjectId(row.subject)
-        found[subject] = found.get(subject, frozenset()) | frozenset(_rows(row))
+    for subject, fields in bulk.rows(session, _OF_THESE, subjects):
+        found[subject] = found.get(subject, frozenset()) | frozenset(orjson.loads(fields))
     return found
 
 

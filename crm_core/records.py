@@ -86,15 +86,17 @@ def every(session: Session) -> Iterator[Record]:
         after = found[-1].subject
 
 
+_PAGE = select(TABLE).where(TABLE.c.subject > bindparam("after")).order_by(TABLE.c.subject).limit(bindparam("most"))
+
+
 def page(session: Session, after: str, limit: int) -> list[Record]:
     """The next records in the order of their subjects."""
-    statement = select(TABLE).where(TABLE.c.subject > after).order_by(TABLE.c.subject).limit(limit)
-    return [of_row(row) for row in session.connection().execute(statement)]
+    return [Record._make(row) for row in bulk.asked(session, _PAGE, after=after, most=limit)]
 
 
 def insert(session: Session, records: Sequence[Record]) -> None:
     """Add new records."""
-    bulk.execute(session, _INSERT, [record._asdict() for record in records])
+    bulk.each(session, _INSERT, Record._fields, records)
 
 
 def replace(
@@ -170,21 +172,25 @@ def check(platform: Platform, record: Record) -> None:
 
 
 def open_readable(
-    platform: Platform, record: Record, fields: Collection[Field]
+    platform: Platform, record: Record, fields: Collection[Field], *, once: bool = False
 ) -> tuple[dict[Field, Value], tuple[Field, ...]]:
     """The same, but a value that does not open is named in the second part instead of failing the others.
 
+    `once`: the data key is not kept, for whoever goes from one customer to the next through all of them.
+
     Raises KeyGone when the bucket epoch was destroyed.
     """
+    org, subject, generation = platform.controller, record.subject, record.generation
     try:
-        boxes = packing.pick(packing.apart(record.cells)[1], fields)
+        tag, packed = packing.apart(record.cells)
+        boxes = packing.pick(packed, fields)
         if not boxes:
             return {}, ()
-        key = data_key(platform, record)
-        _check(platform, record, key)
+        key = AESGCM(_raw_key(platform, record)) if once else data_key(platform, record)
+        seal.check(key, tag, packed, org=org, subject=subject, generation=generation)
     except EvidenceError:
         return {}, tuple(fields)
-    return seal.open_readable(key, boxes, org=platform.controller, subject=record.subject, generation=record.generation)
+    return seal.open_readable(key, boxes, org=org, subject=subject, generation=generation)
 
 
 @lru_cache(maxsize=1024)
@@ -500,7 +506,4 @@ def _open_box(platform: Platform, record: Record, key: AESGCM, field: Field, box
 def _boxes(
     platform: Platform, key: AESGCM, subject: SubjectId, generation: int, values: Mapping[Field, Value]
 ) -> dict[Field, bytes]:
-    return {
-        field: seal.seal(key, value, org=platform.controller, subject=subject, field=field, generation=generation)
-        for field, value in values.items()
-    }
+    return seal.seal_all(key, values, org=platform.controller, subject=subject, generation=generation)

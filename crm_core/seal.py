@@ -104,6 +104,23 @@ def seal(
     return nonce + key.encrypt(nonce, plain, _place(org, subject, field, generation, item))
 
 
+def seal_all(
+    key: AESGCM, values: Mapping[Field, Value], *, org: Did, subject: SubjectId, generation: int
+) -> dict[Field, bytes]:
+    """Seal the values of one record, as `seal` does each, in one go: an import makes a million records."""
+    first, last = orjson.dumps((org, subject))[:-1] + b",", b",%d]" % generation
+    nonces, encrypt, dumps = urandom(NONCE * len(values)), key.encrypt, orjson.dumps
+    boxes: dict[Field, bytes] = {}
+    at = 0
+    for field, value in values.items():
+        nonce = nonces[at : at + NONCE]
+        at += NONCE
+        plain = dumps(value)
+        plain += b" " * (-len(plain) % _PAD)
+        boxes[field] = nonce + encrypt(nonce, plain, first + dumps(field) + last)
+    return boxes
+
+
 def open_value(
     key: AESGCM,
     box: bytes,
@@ -133,10 +150,14 @@ def open_readable(
     """
     values: dict[Field, Value] = {}
     broken: list[Field] = []
-    decrypt, loads = key.decrypt, orjson.loads
+    try:
+        first, last = orjson.dumps((org, subject))[:-1] + b",", orjson.dumps((generation,))[1:]
+    except TypeError:  # somebody put there what we never write
+        return {}, tuple(boxes)
+    decrypt, loads, dumps = key.decrypt, orjson.loads, orjson.dumps
     for field, box in boxes.items():
         try:
-            values[field] = loads(decrypt(box[:NONCE], box[NONCE:], _bound(org, subject, field, generation)))
+            values[field] = loads(decrypt(box[:NONCE], box[NONCE:], first + dumps(field) + b"," + last))
         except (InvalidTag, ValueError):
             broken.append(field)
     return values, tuple(broken)

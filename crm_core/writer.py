@@ -207,7 +207,7 @@ def _page(platform: Platform, after: str, fields: tuple[Field, ...]) -> list[tup
         with platform.database.read() as session:
             page = records.page(session, after, _PAGE)
         try:
-            return [(record.subject, records.open_readable(platform, record, fields)[0]) for record in page]
+            return [(record.subject, records.open_readable(platform, record, fields, once=True)[0]) for record in page]
         except KeyGone:  # a bucket was rotated between the two: what is stored now has another key
             continue
     return [(record.subject, _open(platform, record, fields)[0]) for record in page]

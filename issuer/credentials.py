@@ -112,10 +112,12 @@ def open_standing(session: Session, subject: SubjectId) -> int:
     return row.version
 
 
+_OPEN = insert(SQLModel.metadata.tables["standing"])
+
+
 def open_standings(session: Session, subjects: Sequence[SubjectId]) -> None:
     """The same for many new subjects in one statement; there must be none of them yet."""
-    if subjects:
-        session.connection().execute(insert(Standing), [{"subject": subject, "version": 1} for subject in subjects])
+    bulk.each(session, _OPEN, ("subject", "version"), [(subject, 1) for subject in subjects])
 
 
 def close_standings(session: Session, subjects: Sequence[SubjectId]) -> None:

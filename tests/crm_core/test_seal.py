@@ -25,6 +25,17 @@ def test_any_value_comes_back_as_it_was(value):
     assert seal.open_value(KEY, sealed(value), org=ORG, subject=SUBJECT, field=EMAIL, generation=1) == value
 
 
+def test_values_sealed_in_one_go_open_one_by_one_each_under_a_nonce_of_its_own():
+    values = {Field(f"x.f{number}"): "same" for number in range(40)} | {EMAIL: ["a", "b"], Field("x.yes"): True}
+    boxes = seal.seal_all(KEY, values, org=ORG, subject=SUBJECT, generation=3)
+    for field, value in values.items():
+        assert seal.open_value(KEY, boxes[field], org=ORG, subject=SUBJECT, field=field, generation=3) == value
+        assert len(boxes[field]) == len(seal.seal(KEY, value, org=ORG, subject=SUBJECT, field=field, generation=3))
+    assert len({box[: seal.NONCE] for box in boxes.values()}) == len(values)
+    opened = seal.open_readable(KEY, {**boxes, EMAIL: boxes[Field("x.f0")]}, org=ORG, subject=SUBJECT, generation=3)
+    assert opened == ({field: value for field, value in values.items() if field != EMAIL}, (EMAIL,))
+
+
 def test_values_of_like_length_are_sealed_to_the_same_length():
     assert len({len(sealed("x" * length)) for length in range(14)}) == 1
     assert len(sealed(True)) == len(sealed("2026-11-22"))

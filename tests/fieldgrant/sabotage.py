@@ -75,6 +75,9 @@ def values_in_clear() -> None:
     def in_clear(_key: Any, value: Value, **_: Any) -> bytes:
         return orjson.dumps(value)
 
+    def all_in_clear(_key: Any, values: Mapping[Field, Value], **_: Any) -> dict[Field, bytes]:
+        return {field: orjson.dumps(value) for field, value in values.items()}
+
     def read(_key: Any, box: bytes, **_: Any) -> Value:
         value: Value = orjson.loads(box)
         return value
@@ -82,7 +85,7 @@ def values_in_clear() -> None:
     def read_all(_key: Any, boxes: Mapping[Field, bytes], **_: Any) -> tuple[dict[Field, Value], tuple[Field, ...]]:
         return {field: orjson.loads(box) for field, box in boxes.items()}, ()
 
-    seal.seal, seal.open_value, seal.open_readable = in_clear, read, read_all
+    seal.seal, seal.seal_all, seal.open_value, seal.open_readable = in_clear, all_in_clear, read, read_all
 
 
 def _judging(also: Callable[[Passage, Verdict], Collection[Field]]) -> None:
