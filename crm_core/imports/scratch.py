@@ -40,9 +40,10 @@ _EARLIER = (
     "SELECT customer FROM earlier JOIN held ON held.subject = earlier.subject WHERE number = ? "
     "ORDER BY earlier.rowid LIMIT 1"
 )
+# CROSS: in the order of `joined`, so that nothing is sorted and memory stays bounded
 _OLD = (
     "SELECT joined.customer, held.subject, joined.number, joined.rule, row.box FROM joined "
-    "JOIN held ON held.customer = joined.customer JOIN row ON row.number = joined.number "
+    "CROSS JOIN held ON held.customer = joined.customer CROSS JOIN row ON row.number = joined.number "
     "WHERE joined.customer < 0 ORDER BY joined.customer, joined.number"
 )
 _FIRST = (
@@ -50,8 +51,8 @@ _FIRST = (
     "ORDER BY number"
 )
 _FURTHER = (
-    "SELECT joined.customer, joined.number, joined.rule, row.box FROM joined JOIN row ON row.number = joined.number "
-    "WHERE joined.customer > 0 ORDER BY joined.customer, joined.number"
+    "SELECT joined.customer, joined.number, joined.rule, row.box FROM joined "
+    "CROSS JOIN row ON row.number = joined.number WHERE joined.customer > 0 ORDER BY joined.customer, joined.number"
 )
 
 
