@@ -4,6 +4,7 @@
 after its length in two bytes. A file that is there is never written again: a different content means a forked log.
 """
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ from protocol.errors import EvidenceError
 WIDTH, HEIGHT, _HASH = rfc6962.TILE_WIDTH, rfc6962.TILE_HEIGHT, rfc6962.HASH_SIZE
 _CACHED = 512  # tiles of 8 KiB
 _NODES = 65_536  # nodes within tiles, of 32 bytes
-_AHEAD = 8  # tiles of one level that a drain may have written and not signed, and more
+AHEAD = 16  # tiles of entries that a drain may write before it signs a head that covers them
+_LEFT = 2 * AHEAD  # tiles of one level that a crash may leave behind the last head, and more
 
 
 class Tiles:
@@ -32,8 +34,13 @@ class Tiles:
 
         Doing it again after a crash is harmless. Raises EvidenceError("log_forked") when a file holds something else.
         """
-        self._extend_entries(old, leaves)
-        hashes = [rfc6962.leaf_hash(leaf) for leaf in leaves]
+        placed: list[str] = []
+        first = old // WIDTH
+        row = [*_entries(self._tile(None, first, old - first * WIDTH)), *leaves]
+        for start in range(0, len(row), WIDTH):
+            part = row[start : start + WIDTH]
+            placed.append(self._place(None, first + start // WIDTH, len(part), rfc6962.entry_bundle(part)))
+        hashes = rfc6962.leaf_hashes(leaves)
         new, level = old + len(leaves), 0
         while hashes:
             before, after = old >> (HEIGHT * level), new >> (HEIGHT * level)
@@ -42,17 +49,16 @@ class Tiles:
             row = [kept[i : i + _HASH] for i in range(0, len(kept), _HASH)] + hashes
             for n in range(first, -(-after // WIDTH)):
                 part = row[(n - first) * WIDTH : (n - first + 1) * WIDTH]
-                self._place(level, n, len(part), b"".join(part))
+                placed.append(self._place(level, n, len(part), b"".join(part)))
             done = after // WIDTH - first
             hashes = [rfc6962.root(row[i * WIDTH : (i + 1) * WIDTH]) for i in range(done)]
             level += 1
-
-    def _extend_entries(self, old: int, leaves: Sequence[bytes]) -> None:
-        first = old // WIDTH
-        row = [*_entries(self._tile(None, first, old - first * WIDTH)), *leaves]
-        for start in range(0, len(row), WIDTH):
-            part = row[start : start + WIDTH]
-            self._place(None, first + start // WIDTH, len(part), rfc6962.entry_bundle(part))
+        for folder in sorted({os.path.dirname(path) for path in placed}):
+            files.sync(folder)
+        # tlog-tiles section "Partial Tiles": they may go once the full tile is there, also after a power cut.
+        for path in placed:
+            if os.path.isdir(f"{path}.p"):
+                shutil.rmtree(f"{path}.p", ignore_errors=True)
 
     def node(self, size: int, level: int, index: int) -> bytes:
         """Hash of a perfect subtree (see `audit.tree`) in the tree of `size` leaves."""
@@ -73,13 +79,17 @@ class Tiles:
         """The leaves of the entry tile `n` in the log of `size` leaves."""
         return _entries(self._tile(None, n, min(WIDTH, size - n * WIDTH)))
 
+    def hashes(self, size: int, n: int) -> bytes:
+        """The hashes of those leaves, one after another."""
+        return self._tile(0, n, min(WIDTH, size - n * WIDTH))
+
     def compare(self, expected: Sequence[bytes]) -> None:
         """Check that the tiles of the log of `expected` leaves hold just these. Raises EvidenceError("log_forked")."""
         size = len(expected)
         for n in range(-(-size // WIDTH)):
             if self.leaves(size, n) != list(expected[n * WIDTH : (n + 1) * WIDTH]):
                 raise EvidenceError("log_forked", f"entry tile {n} does not hold the leaves that the database holds")
-        hashes, level = [rfc6962.leaf_hash(leaf) for leaf in expected], 0
+        hashes, level = rfc6962.leaf_hashes(expected), 0
         while hashes:
             for n in range(-(-len(hashes) // WIDTH)):
                 part = hashes[n * WIDTH : (n + 1) * WIDTH]
@@ -98,13 +108,16 @@ class Tiles:
             width = size >> (HEIGHT * (level or 0))
             first, kept = divmod(width, WIDTH)
             found = False
-            for n in range(first, first + _AHEAD):
+            for n in range(first, first + _LEFT):
                 path = self.directory / rfc6962.tile_path(level, n, WIDTH)
                 parts = path.with_name(f"{path.name}.p")
                 found |= path.is_file() or parts.is_dir()
+                if n == first and kept and path.is_file():  # it may have taken the place of what the head covers
+                    name = rfc6962.tile_path(level, n, kept)
+                    files.write(self.directory / name, self.find(name) or b"")
                 path.unlink(missing_ok=True)
                 for part in parts.glob("*") if parts.is_dir() else ():
-                    if n > first or int(part.name) > kept:
+                    if n > first or not part.name.isdigit() or int(part.name) > kept:
                         part.unlink()
             level = 0 if level is None else level + 1
             if level and not width and not found:
@@ -142,17 +155,18 @@ class Tiles:
             self._read[name] = known
         return known
 
-    def _place(self, level: int | None, n: int, width: int, data: bytes) -> None:
+    def _place(self, level: int | None, n: int, width: int, data: bytes) -> str:
+        """Write one tile, if it is not there; its path. Its folder is still to be synced, in both cases.
+
+        For a drain may have been killed when it had written the file and not synced the folder.
+        """
         name = rfc6962.tile_path(level, n, width)
-        path = self.directory / name
-        if path.is_file():
-            if path.read_bytes() != data:
-                raise EvidenceError("log_forked", f"{name} holds other bytes than the log")
-            return
-        files.write(path, data)
-        if width == WIDTH:
-            # tlog-tiles section "Partial Tiles": they may go once the full tile is there.
-            shutil.rmtree(path.with_name(path.name + ".p"), ignore_errors=True)
+        path = f"{self.directory}/{name}"
+        if not os.path.isfile(path):
+            files.place(path, data)
+        elif Path(path).read_bytes() != data:
+            raise EvidenceError("log_forked", f"{name} holds other bytes than the log")
+        return path
 
 
 def _entries(data: bytes) -> list[bytes]:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit.tiles import Tiles
+from audit import files
+from audit.tiles import AHEAD, WIDTH, Tiles
 from audit.tree import Merkle
 from protocol.errors import EvidenceError
 from tests.audit import rfc6962
@@ -93,3 +94,46 @@ def test_the_cache_of_tiles_is_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     tiles.extend(0, leaves(1000))
     tiles.compare(leaves(1000))
     assert len(tiles._read) <= 2
+
+
+def test_folders_of_tiles_that_a_kill_left_without_a_sync_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    with monkeypatch.context() as killed:
+        killed.setattr(files, "sync", lambda _folder: None)
+        Tiles(tmp_path).extend(0, leaves(300))
+    monkeypatch.setattr(files, "sync", lambda folder: synced.append(str(folder)))
+    Tiles(tmp_path).extend(0, leaves(300))
+    assert {str(path.parent) for path in tmp_path.rglob("*") if path.is_file()} == set(synced)
+
+
+def test_partial_tiles_stay_until_the_full_one_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Tiles(tmp_path).extend(0, leaves(10))
+
+    def broken(folder: Path | str) -> None:
+        if str(folder).endswith("entries"):
+            raise OSError("no disk")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(files, "sync", broken)
+        with pytest.raises(OSError, match="no disk"):
+            Tiles(tmp_path).extend(10, leaves(246, 10))
+    assert (tmp_path / "tile/0/000.p/10").is_file()
+    assert (tmp_path / "tile/entries/000.p/10").is_file()
+    Tiles(tmp_path).extend(10, leaves(246, 10))
+    assert not (tmp_path / "tile/0/000.p").exists()
+
+
+def test_all_that_a_drain_may_leave_without_a_head_is_forgotten(tmp_path: Path) -> None:
+    tiles, signed = Tiles(tmp_path), 300
+    tiles.extend(0, leaves(signed))
+    kept = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    tiles.extend(signed, leaves(AHEAD * WIDTH, signed))
+    (tmp_path / "tile/0/001.p").mkdir(exist_ok=True)
+    (tmp_path / "tile/0/001.p/.60.new").touch()  # written half-way
+    tiles.forget(signed)
+    left = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left <= kept
+    tiles.compare(leaves(signed))  # what the head covers is all there, though full tiles had taken its place
+    tiles.extend(signed, [b"another"] * AHEAD * WIDTH)  # nothing stands in the way of others
