@@ -202,8 +202,8 @@ def _leaves(log: Log, head: Head, since: int) -> Iterator[tuple[int, bytes]]:
     tree = log.merkle(head.size)
     for n in range(since // WIDTH, -(-head.size // WIDTH)):
         leaves, first = log.tiles.leaves(head.size, n), n * WIDTH
-        hashes = [rfc6962.leaf_hash(leaf) for leaf in leaves]
-        if any(log.tiles.node(head.size, 0, first + place) != one for place, one in enumerate(hashes)):
+        hashes = rfc6962.leaf_hashes(leaves)
+        if log.tiles.hashes(head.size, n) != b"".join(hashes):
             raise EvidenceError("log_forked", f"entry tile {n} does not hold the leaves that were signed")
         # its siblings on the way to the root are made of the hashes just compared: one leaf speaks for its tile
         try:

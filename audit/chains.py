@@ -7,22 +7,37 @@ the leaf that was signed. Names of subjects and fields, no values, no bodies.
 """
 
 import base64
+import binascii
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
+from sqlalchemy import BindParameter, bindparam
 from sqlmodel import Session, col, select
 
 from audit.log_tables import LogEntry, LogRecord
 from protocol import log as rfc6962
-from runtime import keyfiles
+from runtime import bulk, keyfiles
 
 FILE = "chains.jsonl"
-BATCH = 500
+BATCH = 4_096  # leaves in one write
 _TAIL = 1 << 16
+_SINCE: BindParameter[int] = bindparam("since")
+_UNTIL: BindParameter[int] = bindparam("until")
+_RECORDS = (
+    select(LogRecord.leaf_index, LogRecord.subject, LogRecord.seq, LogRecord.prev)
+    .add_columns(col(LogRecord.commitment), col(LogRecord.link), col(LogRecord.fields))
+    .where(col(LogRecord.leaf_index) >= _SINCE, col(LogRecord.leaf_index) < _UNTIL)
+    .order_by(col(LogRecord.leaf_index), col(LogRecord.place))
+)
+_ENTRIES = (
+    select(LogEntry.leaf_index, LogEntry.event_id, LogEntry.leaf, LogEntry.lost)
+    .where(col(LogEntry.leaf_index) >= _SINCE, col(LogEntry.leaf_index) < _UNTIL)
+    .order_by(col(LogEntry.leaf_index))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,23 +132,15 @@ class Chains:
 
 
 def _stored(session: Session, since: int, until: int) -> Iterator[bytes]:
-    leaf = col(LogRecord.leaf_index)
-    rows: dict[int, list[LogRecord]] = {}
-    for row in session.exec(select(LogRecord).where(leaf >= since, leaf < until).order_by(leaf, col(LogRecord.place))):
-        rows.setdefault(row.leaf_index, []).append(row)
-    index = col(LogEntry.leaf_index)
-    for entry in session.exec(select(LogEntry).where(index >= since, index < until).order_by(index)):
-        if not entry.lost:  # of one that was lost the file keeps what it had
-            yield _line(entry, rows.get(entry.leaf_index, []))
-
-
-def _line(entry: LogEntry, rows: Sequence[LogRecord]) -> bytes:
-    told = orjson.loads(entry.leaf)
-    records = [
-        [row.subject, row.seq, _text(row.prev), _text(row.commitment), _text(row.link), row.fields] for row in rows
-    ]
-    line = {"leaf": entry.leaf_index, "event": entry.event_id, "type": told["type"], "at": told["time"]}
-    return orjson.dumps({**line, "records": records}) + b"\n"
+    records: dict[int, list[Any]] = {}
+    for index, subject, seq, prev, commitment, link, fields in bulk.asked(session, _RECORDS, since=since, until=until):
+        record = [subject, seq, _text(prev), _text(commitment), _text(link), fields]
+        records.setdefault(index, []).append(record)
+    for index, event_id, leaf, lost in bulk.asked(session, _ENTRIES, since=since, until=until):
+        if not lost:  # of one that was lost the file keeps what it had
+            told = orjson.loads(leaf)
+            line = {"leaf": index, "event": event_id, "type": told["type"], "at": told["time"]}
+            yield orjson.dumps({**line, "records": records.get(index, [])}) + b"\n"
 
 
 def _parse(raw: bytes) -> Line | None:
@@ -166,4 +173,4 @@ def _parse(raw: bytes) -> Line | None:
 
 
 def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    return binascii.b2a_base64(data, newline=False).decode("ascii")

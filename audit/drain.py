@@ -10,6 +10,7 @@ from sqlmodel import Session, SQLModel, col, func, select
 from audit import agreement, chain
 from audit.log import ORGANISATION, Head, Log, LogCheckpoint, LogEntry, LogRecord, leaf_count
 from audit.provenance import fields_of
+from audit.tiles import AHEAD, WIDTH
 from protocol import log as rfc6962
 from protocol import times
 from protocol.event import ATTEMPT_REFUSED
@@ -21,6 +22,7 @@ from runtime.platform import Platform
 RECORDS = 500  # per transaction
 _ENTRIES = insert(SQLModel.metadata.tables["log_entry"])
 _RECORDS = insert(SQLModel.metadata.tables["log_record"])
+_KNOWN = select(LogEntry.event_id).where(col(LogEntry.event_id).in_(bulk.these()))
 _LAST = (
     select(LogRecord.seq, LogRecord.link)
     .where(col(LogRecord.subject) == bindparam("subject"))
@@ -29,47 +31,66 @@ _LAST = (
 )
 
 
-def drain(log: Log, *, limit: int = RECORDS) -> int:
+def drain(log: Log, *, limit: int = RECORDS, leaves: int = 0) -> int:
     """Log what the outbox holds and was not logged yet, oldest first; returns how many events that were.
 
-    At most `limit` events, and no more than about `limit` records: nobody else can write meanwhile, and withdrawals
-    wait for nobody. One drain at a time across processes; after a kill at any step the next drain reaches the same
-    tree. Rows that somebody else wrote, changed or took out are not logged: that they were there is put on record.
+    One transaction, and while more wait others up to about `leaves` leaves, where a tile ends; then one head for all. A
+    transaction is of at most `limit` events, and no more than about `limit` records: nobody else can write meanwhile,
+    and withdrawals wait for nobody. One drain at a time across processes; after a kill at any step the next drain
+    reaches the same tree. Rows that somebody else wrote, changed or took out are not logged: that they were there is
+    put on record.
     Raises EvidenceError `log_forked`, `log_ahead_of_database` when disk and database differ.
     """
     database = log.platform.database
     with log.locked():
-        with database.read() as session:  # only a drain appends, and ours has the lock: what is read here stays true
-            head = log.check(session)
-            after = drained_until(session)
-            displaced = _displaced(session, after)
-            found, flaws = outbox.inspected(session, after, limit)
-            known = _logged(session, [one.event_id for one in found])
-            flaws += [Flaw(one.id, one.event_id, "event_repeated") for one in found if one.event_id in known]
-            events = _few([one for one in found if one.event_id not in known], limit)
-            entries, records = absorb(session, events)
-        at = log.platform.clock.now()
-        crash.point("drain.before")
-        if entries or flaws or displaced:
-            with database.write() as session:
-                if displaced:
-                    _number_anew(session, after, at)
-                if entries:
-                    bulk.execute(session, _ENTRIES, entries)
-                    bulk.execute(session, _RECORDS, records)
-                outbox.tell(session, flaws, at=at)
-                crash.point("drain.within")
-        crash.point("drain.after")
+        with database.read() as session:
+            head, size = log.check(session), leaf_count(session)
+        if size > head.size:  # what a drain left that was killed: no more than one may leave is ever without a head
+            head = _publish(log, head)
+        until = (size + leaves) // WIDTH * WIDTH
+        done, size, more = _take(log, limit)
+        while more and size < until:
+            taken, size, more = _take(log, min(limit, until - size))
+            done += taken
         _publish(log, head)
-    return len(events) + displaced  # what was numbered anew waits for the next turn
+    return done
 
 
 def drain_all(log: Log) -> int:
     """Drain until the outbox has nothing more; returns how many events that were."""
     total = 0
-    while done := drain(log):
+    while done := drain(log, leaves=AHEAD * WIDTH):
         total += done
     return total
+
+
+def _take(log: Log, limit: int) -> tuple[int, int, bool]:
+    """One transaction: how many events it logged, how many leaves there are now, and whether more may wait."""
+    database = log.platform.database
+    with database.read() as session:  # only a drain appends, and ours has the lock: what is read here stays true
+        after = drained_until(session)
+        displaced = _displaced(session, after)
+        found, flaws = outbox.inspected(session, after, limit)
+        known = _logged(session, [one.event_id for one in found])
+        flaws += [Flaw(one.id, one.event_id, "event_repeated") for one in found if one.event_id in known]
+        events = _few([one for one in found if one.event_id not in known], limit)
+        size = leaf_count(session)
+        entries, records = absorb(session, events)
+    at = log.platform.clock.now()
+    crash.point("drain.before")
+    if entries or flaws or displaced:
+        with database.write() as session:
+            if displaced:
+                _number_anew(session, after, at)
+            if entries:
+                bulk.execute(session, _ENTRIES, entries)
+                bulk.execute(session, _RECORDS, records)
+            outbox.tell(session, flaws, at=at)
+            crash.point("drain.within")
+    crash.point("drain.after")
+    done = len(events) + displaced  # what was numbered anew waits for the next turn
+    more = done > 0 and (bool(flaws) or displaced or len(events) < len(found) or len(found) >= limit)
+    return done, size + len(entries), more
 
 
 def newest(log: Log) -> int:
@@ -107,6 +128,7 @@ def absorb(session: Session, events: Iterable[OutboxEvent]) -> tuple[list[dict[s
     records: list[dict[str, Any]] = []
     for event in events:
         links: list[bytes] = []
+        at = times.iso_ms(event.at)
         for place, body in enumerate(event.bodies()):
             subject, data = event.records[place]
             owner = subject or ORGANISATION
@@ -125,11 +147,11 @@ def absorb(session: Session, events: Iterable[OutboxEvent]) -> tuple[list[dict[s
                     "prev": prev,
                     "link": link,
                     "type": event.type,
-                    "at": times.iso_ms(event.at),
-                    "fields": "".join(f" {field}" for field in sorted(fields_of(data))) + " ",
+                    "at": at,
+                    "fields": " ".join(["", *sorted(fields_of(data)), ""]),
                 }
             )
-        leaf = rfc6962.leaf_bytes(event.type, times.iso_ms(event.at), rfc6962.tree(links))
+        leaf = rfc6962.leaf_bytes(event.type, at, rfc6962.tree(links))
         entries.append(
             {
                 "leaf_index": index,
@@ -169,7 +191,7 @@ def _number_anew(session: Session, after: int, at: datetime) -> None:
 
 def _logged(session: Session, events: Collection[str]) -> frozenset[str]:
     """Those of the events that are in the log."""
-    return frozenset(session.exec(select(LogEntry.event_id).where(col(LogEntry.event_id).in_(events))))
+    return frozenset(event_id for (event_id,) in bulk.rows(session, _KNOWN, events))
 
 
 def _few(events: Iterable[OutboxEvent], limit: int) -> list[OutboxEvent]:
@@ -184,7 +206,7 @@ def _few(events: Iterable[OutboxEvent], limit: int) -> list[OutboxEvent]:
     return few
 
 
-def _publish(log: Log, head: Head) -> None:
+def _publish(log: Log, head: Head) -> Head:
     """Tiles, then the head that covers them, then the note of it: whoever sees a head finds its tiles.
 
     Before them, whose records the leaves are: no leaf is published of which nobody could tell that any more.
@@ -203,7 +225,7 @@ def _publish(log: Log, head: Head) -> None:
         head = log.sign(head.size + len(leaves))
         crash.point("publish.after")
     elif known is not None or not head.size:
-        return
+        return head
     with database.write() as session:
         at = times.iso_ms(log.platform.clock.now())
         session.add(LogCheckpoint(size=head.size, root=head.root, note=head.note, at=at))
@@ -212,9 +234,11 @@ def _publish(log: Log, head: Head) -> None:
     if reached is not None:
         agreement.advance(log, reached)
     crash.point("agree.after")
+    return head
 
 
 def chain_head(session: Session, subject: str) -> tuple[int, bytes]:
     """(next seq, last link) of a subject's chain."""
-    last = session.execute(_LAST, {"subject": subject}).first()
-    return (0, chain.GENESIS) if last is None else (last.seq + 1, last.link)
+    for seq, link in bulk.asked(session, _LAST, subject=subject):
+        return seq + 1, link
+    return 0, chain.GENESIS

@@ -39,6 +39,7 @@ class Outbox(SQLModel, table=True):
 
 
 _TABLE = SQLModel.metadata.tables["outbox"]
+_NAMES = tuple(_TABLE.c.keys())
 _LINK = "outbox-link"  # in a session: the newest row, as its transaction sees it
 _INSERT = insert(_TABLE).inline()
 _NUMBERED = insert(_TABLE).returning(_TABLE.c.id)
@@ -250,7 +251,7 @@ def inspected(session: Session, after: int, limit: int) -> tuple[list[OutboxEven
         rows = session.connection().execute(statement).all()
         if not rows:
             break
-        genuine, found = chain.inspect([row._asdict() for row in rows], before)
+        genuine, found = chain.inspect([dict(zip(_NAMES, row, strict=True)) for row in rows], before)
         flaws += found
         events += [read(row) for row, fits in zip(rows, genuine, strict=True) if fits]
         after = rows[-1].id

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 
 from audit import bundle, drain, verify
 from audit.log import Log, LogEntry
-from audit.tiles import Tiles
+from audit.tiles import AHEAD, WIDTH, Tiles
 from bench import engine, result, scene
 from bench.result import Result
 from bench.scene import FIELDS, Scene
@@ -52,8 +52,8 @@ def _append(leaves: int, rounds: int) -> Result:
 
         def ours() -> None:
             tiles = Tiles(Path(place) / str(next(number)))
-            for start in range(0, leaves, _BATCH):
-                tiles.extend(start, data[start : start + _BATCH])
+            for start in range(0, leaves, AHEAD * WIDTH):  # as a drain does that has so many waiting
+                tiles.extend(start, data[start : start + AHEAD * WIDTH])
 
         def theirs() -> None:
             tree = peer.InmemoryTree(algorithm="sha256")

@@ -34,7 +34,7 @@ def open_log(home: Path) -> Log:
     return Log(Platform.open(Settings(home=home, mail_dir=home / "mail"), clock))
 
 
-def swapped_publish(log: Log, head: Head) -> None:
+def swapped_publish(log: Log, head: Head) -> Head:
     from sqlmodel import col, select
 
     with log.platform.database.read() as session:
@@ -43,6 +43,7 @@ def swapped_publish(log: Log, head: Head) -> None:
     text = note.sign_note(note.checkpoint(log.origin, len(leaves), root), log.origin, log.signer)
     files.write(log.directory / "checkpoint", text.encode())
     log.tiles.extend(head.size, leaves[head.size :])
+    return log.head()
 
 
 def traced(home: Path, target: tuple[str, int, int] | None) -> list[tuple[str, int, int]]:

@@ -113,6 +113,43 @@ def test_draining_in_small_steps_or_at_once_makes_the_same_tree(world: World) ->
     assert world.log.head().root == step_by_step
 
 
+def sizes(world: World) -> list[int]:
+    with world.platform.database.read() as session:
+        return list(session.exec(select(LogCheckpoint.size).order_by(col(LogCheckpoint.size))).all())
+
+
+def test_many_that_wait_come_under_one_head_where_a_tile_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(600):
+        world.emit("release", {"version": 1, "n": number})
+    taken: list[int] = []
+    took = drain._take
+    monkeypatch.setattr(drain, "_take", lambda log, limit: taken.append(limit) or took(log, limit))
+    assert drain.drain(world.log, limit=100, leaves=300) == 256
+    assert taken == [100, 100, 56]
+    assert not list((world.log.directory / "tile").glob("entries/*.p"))
+    while drain.drain(world.log, limit=100, leaves=300):
+        pass
+    assert sizes(world) == [256, 512, 601]
+
+
+def test_no_more_wait_for_a_head_than_one_drain_may_leave(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(600):
+        world.emit("release", {"version": 1, "n": number})
+
+    def killed(_log: Log, _head: object) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as killing:
+        killing.setattr(drain, "_publish", killed)
+        for _ in range(3):
+            with pytest.raises(OSError, match="killed"):
+                drain.drain(Log(world.platform), limit=100, leaves=300)
+    with world.platform.database.read() as session:
+        assert drain.leaf_count(session) == 256
+    assert drain.drain_all(Log(world.platform)) == 345
+    assert sizes(world) == [256, 601]
+
+
 def test_drains_at_the_same_time_log_each_event_once(world: World) -> None:
     for number in range(40):
         world.emit("release", {"version": 1, "n": number})
