@@ -30,12 +30,18 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     """The zip of `files` (name → content). Raises EvidenceError("bad_name" | "too_large" | "too_many_files")."""
     if len(files) > MAX_FILES:
         raise EvidenceError("too_many_files", f"a bundle has at most {MAX_FILES} files")
+    for name, content in files.items():
+        _check(name, len(content))
+    return _packed(files)
+
+
+def _packed(files: Mapping[str, bytes]) -> bytes:
+    """The same, of names and sizes that were checked."""
     parts: list[bytes] = []
     index: list[bytes] = []
     offset = 0
     for name in sorted(files):
         content = files[name]
-        _check(name, len(content))
         told = (_VERSION, 0, 0, 0, _DAY_ONE, zlib.crc32(content), len(content), len(content), len(name), 0)
         encoded = name.encode("ascii")
         parts += [_LOCAL.pack(b"PK\3\4", *told), encoded, content]
@@ -57,7 +63,7 @@ def unpack(data: bytes) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     at = 0
     while data[at : at + 4] == b"PK\3\4" and at + _LOCAL.size <= len(data):
-        method, size, name_size, extra = (_LOCAL.unpack_from(data, at)[i] for i in (3, 8, 9, 10))
+        _, _, _, method, _, _, _, _, size, name_size, extra = _LOCAL.unpack_from(data, at)
         start = at + _LOCAL.size + name_size + extra
         name = data[at + _LOCAL.size : at + _LOCAL.size + name_size].decode("ascii", "replace")
         if method:
@@ -69,7 +75,7 @@ def unpack(data: bytes) -> dict[str, bytes]:
             raise EvidenceError("too_many_files", f"a bundle has at most {MAX_FILES} files")
         files[name] = data[start : start + size]
         at = start + size
-    if not files or pack(files) != data:
+    if not files or _packed(files) != data:
         raise EvidenceError("not_canonical", "these are not the bytes of a bundle")
     return files
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from audit.statement import canonical_json, raw
@@ -16,9 +17,10 @@ from protocol import log as rfc6962
 from protocol.errors import EvidenceError
 
 _NAME = re.compile(r"(events|organisation)/[0-9]{5,12}\.json")
-_KEPT = 4  # of so many levels the nodes of one are remembered
+_KEPT = 3  # of so many levels the nodes of one are remembered
 _Place = tuple[int, int]  # level and number of a node
 _Way = tuple[bytes, tuple[bytes, ...]]  # its hash, and the siblings from there to the root
+_ROOT = slice(len('{"root":"'), len('{"root":"') + 44)  # of a leaf: JCS has it first
 _BODY = {"id", "type", "time", "subject", "header", "data"}
 
 
@@ -57,6 +59,7 @@ class Head:
             if level % _KEPT == _KEPT - 1:
                 place, way = (level, at), (found, proof[level:])
                 if self._proved.get(place) == way:
+                    self._proved.update(met)  # from these it goes on by that node
                     return
                 met.append((place, way))
             found = rfc6962.node_hash(sibling, found) if at & 1 else rfc6962.node_hash(found, sibling)
@@ -136,14 +139,7 @@ class EventFile:
         body = self._record()
         commitment = rfc6962.record_commitment(self.salt, self.body)
         link = rfc6962.chain_link(self.sequence, self.previous, commitment)
-        leaf = canonical_json(self.leaf, "bad_leaf")
-        try:
-            small_root = raw(leaf["root"], 32)
-            fitting = rfc6962.leaf_bytes(body["type"], body["time"], small_root) == self.leaf
-        except (KeyError, TypeError, ValueError):
-            fitting = False
-        if not fitting:
-            raise EvidenceError("bad_leaf", "the leaf and the record differ in type or time")
+        small_root = self._root(body)
         rfc6962.verify_path(link, self.place, self.records, self.path, small_root)
         head.verify(rfc6962.leaf_hash(self.leaf), self.index, self.proof)
         header, data, subject = body["header"], body["data"], body["subject"]
@@ -161,6 +157,26 @@ class EventFile:
             link=link,
         )
 
+    def _root(self, body: Mapping[str, Any]) -> bytes:
+        """The small tree's root, out of the leaf that a record of this type and time has."""
+        for read in (_root_at_its_place, _root_within):
+            try:
+                small_root = read(self.leaf)
+                if rfc6962.leaf_bytes(body["type"], body["time"], small_root) == self.leaf:
+                    return small_root
+            except (KeyError, TypeError, ValueError):
+                pass
+        raise EvidenceError("bad_leaf", "the leaf and the record differ in type or time")
+
+
+def _root_at_its_place(leaf: bytes) -> bytes:
+    """As every leaf of ours begins. Whether the rest is such a leaf too, its comparison says."""
+    return raw(leaf[_ROOT].decode("ascii"), 32)
+
+
+def _root_within(leaf: bytes) -> bytes:
+    return raw(canonical_json(leaf, "bad_leaf")["root"], 32)
+
 
 def is_event(name: str) -> bool:
     """Whether a file of the bundle is an event's."""
@@ -170,7 +186,12 @@ def is_event(name: str) -> bool:
 def _hashes(texts: Any) -> tuple[bytes, ...]:
     if not isinstance(texts, list) or len(texts) > 64:
         raise ValueError("a proof has at most 64 hashes")
-    return tuple(raw(text, 32) for text in texts)
+    return tuple([_hash(text) for text in texts])
+
+
+@lru_cache(maxsize=4096)  # the higher a sibling stands, the more leaves have it in their way
+def _hash(text: str) -> bytes:
+    return raw(text, 32)
 
 
 def _whole(number: Any) -> int:

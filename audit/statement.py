@@ -115,8 +115,12 @@ def public_key(vkey: str) -> bytes:
 def canonical_json(data: bytes, code: str) -> dict[str, Any]:
     """The object in `data`, which must be its own JCS form. Raises EvidenceError(`code`)."""
     try:
-        document = canonical.parse(data, limit=len(data))
-        if canonical.jcs(document) == data:
+        if len(data) <= canonical.MAX_BYTES:
+            document, form = canonical.read(data)
+        else:
+            document = canonical.parse(data, limit=len(data))
+            form = canonical.jcs(document)
+        if form == data:
             return document
     except EvidenceError as error:
         raise EvidenceError(code, f"not readable: {error.detail}") from None

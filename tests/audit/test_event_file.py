@@ -64,3 +64,20 @@ def test_a_leaf_that_is_none_is_refused_where_all_others_were_followed() -> None
     for index in range(256):
         with pytest.raises(EvidenceError, match="not in the tree"):
             head.verify(secrets.token_bytes(32), index, proofs[index])
+
+
+def test_what_neighbours_have_in_common_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes, root, proofs = grown(1024)
+    calls = 0
+
+    def counted(left: bytes, right: bytes) -> bytes:
+        nonlocal calls
+        calls += 1
+        return made(left, right)
+
+    made = log.node_hash
+    monkeypatch.setattr(log, "node_hash", counted)
+    head = Head(1024, root)
+    for index, leaf in enumerate(hashes):
+        head.verify(leaf, index, proofs[index])
+    assert calls < 4 * 1024  # each by itself: 10
