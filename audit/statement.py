@@ -116,7 +116,7 @@ def canonical_json(data: bytes, code: str) -> dict[str, Any]:
     """The object in `data`, which must be its own JCS form. Raises EvidenceError(`code`)."""
     try:
         if len(data) <= canonical.MAX_BYTES:
-            document, form = canonical.read(data)
+            document, form, _ = canonical.read(data)
         else:
             document = canonical.parse(data, limit=len(data))
             form = canonical.jcs(document)
