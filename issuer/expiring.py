@@ -13,12 +13,14 @@ from sqlmodel import Session, col, select
 
 from issuer import credentials, settling
 from issuer.credentials import Credential
-from protocol import event
+from protocol import credential, enrolment, event
 from protocol.consent import Consent, SubjectId
+from protocol.did import Did
 from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
 from protocol.times import iso
 from runtime import outbox
+from runtime.platform import Platform
 
 LOG: Final = logging.getLogger("fieldgrant.issuer")
 UNKNOWN: Final = "unknown"  # `ended_kind` of what was put aside; it has not ended, and the journal knows no end of it
@@ -44,13 +46,34 @@ def ran_out(
     return []
 
 
+def consent(session: Session, platform: Platform, row: Credential) -> Consent:
+    """The consent of a row, which is of the customer whose wallet signed it. EvidenceError also `unknown_subject`."""
+    said = settling.consent_of(row, platform)
+    bound = select(Credential).where(
+        Credential.kind == "enrolment", Credential.subject == row.subject, Credential.did == said.subject_did
+    )
+    if not any(_names(platform, enrolled, row.subject, said.subject_did) for enrolled in session.exec(bound)):
+        raise EvidenceError("unknown_subject", "no customer of that name had this wallet", field="subject")
+    return said
+
+
+def _names(platform: Platform, row: Credential, subject: str, wallet: Did) -> bool:
+    try:
+        verified = credential.verify(
+            row.body, platform.keys, at=platform.clock.now(), expected_type=enrolment.ENROLMENT_TYPE,
+            expected_issuer=platform.controller, check_dates=False,
+        )  # fmt: skip
+        found = enrolment.parse_enrolment(verified)
+    except settling.SPOILED:
+        return False
+    return (found.subject, found.wallet_did) == (subject, wallet)
+
+
 def _said(session: Session, row: Credential, at: datetime, read: Callable[[Credential], T]) -> T | None:
     try:
         said = read(row)
         if (said.id, said.digest) != (row.id, row.digest):
             raise EvidenceError("digest_mismatch", "the row is not of the statement that it holds", field="id")
-        if row.kind == "consent" and credentials.version(session, SubjectId(row.subject)) == 0:
-            raise EvidenceError("unknown_subject", "there is no such customer", field="subject")
     except settling.SPOILED as error:
         row.ended_kind = UNKNOWN
         _tell(session, row, getattr(error, "code", "spoiled"), at)

@@ -158,7 +158,7 @@ class Registry(Desk):
 
         What was spoiled is put aside. Call it last: only the commit may follow.
         """
-        read = partial(settling.consent_of, platform=self.platform)
+        read = partial(expiring.consent, session, self.platform)
         settled: list[str] = []
         entries: list[dict[str, Any]] = []
         for row, held in expiring.ran_out(session, "consent", at, read, limit=EXPIRY_BATCH):

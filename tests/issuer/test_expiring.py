@@ -104,6 +104,20 @@ def test_a_date_that_somebody_moved_forward_ends_no_consent_and_is_put_right(wor
     assert world.platform.journal.ended(id_)
 
 
+def test_a_consent_that_is_put_under_another_customer_ends_nothing_there(world: World, wallet: Wallet) -> None:
+    """Else that customer would lack, by the journal, what they never gave."""
+    id_ = wallet.give(world.asked(wallet), until=world.now + DAY)["id"]
+    other = world.enrolled()
+    before = altered(world, id_, subject=other.subject)
+    world.clock.advance(2 * DAY)
+    worker.run_once(world.registry)
+    assert not world.platform.journal.ended(id_)
+    assert [(told["credential"], told["code"]) for told in aside(world)] == [(id_, "unknown_subject")]
+    altered(world, id_, subject=before["subject"], ended_kind=None)
+    worker.run_once(world.registry)
+    assert world.platform.journal.ended(id_)
+
+
 @pytest.mark.parametrize("way", ["bytes", "date"])
 def test_a_spoiled_ground_of_law_stops_nobody_else_either(world: World, wallet: Wallet, way: str) -> None:
     id_ = _declare(world, valid_until=iso(world.now + 5 * DAY))
