@@ -83,7 +83,7 @@ class Years:
 
     def kill(self, dice: random.Random) -> None:
         process = PROCESSES.Process(target=work, args=(self.world.settings.home, self.world.now()))
-        self.kills += killed_after(process, dice.uniform(0.05, 0.6))
+        self.kills += killed_after(process, dice.uniform(0.02, 0.3))
 
     def finish(self) -> None:
         limit = 30 + 4.0 * len(self.people)  # until nothing is left: the kills let little of it come to an end
