@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from issuer import ask_rules, asks, challenges, credentials, receipts, settling, signed, statuslists
+from issuer import ask_rules, asks, challenges, closing, credentials, receipts, settling, signed, statuslists
 from issuer.credentials import Credential
 from issuer.desk import Desk
 from protocol import answers, consent, event, times
@@ -15,6 +15,7 @@ from protocol.credential import VerifiedCredential
 from protocol.did import Did
 from protocol.errors import EvidenceError
 from runtime import outbox
+from runtime.platform import Platform
 from runtime.problem import Problem
 
 
@@ -79,7 +80,7 @@ def take_withdrawal(session: Session, desk: Desk, credential: VerifiedCredential
     at = desk.platform.clock.now()
     subject = SubjectId(old.subject)
     new = _keep(session, credential, "withdrawal", did=did, subject=subject, at=at, about=old.id)
-    end_consent(session, old, "withdrawn", by=new.id, at=at)
+    closed = end_consent(session, desk.platform, old, "withdrawn", by=new.id, at=at)
     version = desk.raised(session, subject)
     data = {
         "credential": old.id, "withdrawal": new.id, "digest": new.digest, "version": version,
@@ -88,7 +89,7 @@ def take_withdrawal(session: Session, desk: Desk, credential: VerifiedCredential
     outbox.emit(session, event.CONSENT_WITHDRAWN, at=at, records=[(subject, data)], key=f"withdrawn:{old.id}")
     row = settling.begin(session, "withdrawn", subject=subject, ended=old.id, by=new.id, version=version, at=at)
     evidence = {"withdrawal": credential.document, "given": signed.document(old)}
-    desk.journal(session, subject, version, [withdrawal.consent_id], evidence, at=at)
+    desk.journal(session, subject, version, [withdrawal.consent_id], evidence, at=at, closed=closed)
     return row.id
 
 
@@ -109,14 +110,14 @@ def take_narrowing(
     subject = SubjectId(row.subject)
     _keep(session, leaving, "withdrawal", did=did, subject=subject, at=at, about=old.id)
     kept = _keep_consent(session, coming, new, row, at, about=old.id)
-    end_consent(session, old, "superseded", by=kept.id, at=at)
+    closed = end_consent(session, desk.platform, old, "superseded", by=kept.id, at=at)
     version = desk.raised(session, subject)
     data = {**_told(new), "replaces": old.id, "withdrawal": withdrawal.id, "version": version}
     outbox.emit(session, event.CONSENT_NARROWED, at=at, records=[(subject, data)], key=f"narrowed:{old.id}")
     settle = settling.begin(session, "narrowed", subject=subject, ended=old.id, by=kept.id, version=version, at=at)
     evidence = {"withdrawal": leaving.document, "given": signed.document(old)}
     evidence |= {"consent": coming.document, "ask": ask.document}
-    desk.journal(session, subject, version, [old.id], evidence, at=at)
+    desk.journal(session, subject, version, [old.id], evidence, at=at, closed=closed)
     return settle.id
 
 
@@ -163,13 +164,14 @@ def living_consent(session: Session, desk: Desk, consent_id: str, did: Did | Non
     return row
 
 
-def end_consent(session: Session, old: Credential, ending: str, *, by: str, at: datetime) -> None:
-    """Mark a consent as ended: its row, its status bit, and the offers to narrow it."""
+def end_consent(
+    session: Session, platform: Platform, old: Credential, ending: str, *, by: str, at: datetime
+) -> list[dict[str, Any]]:
+    """Mark a consent as ended: its row, its status bit, and the offers to narrow it; the journal's lines of those."""
     credentials.end(session, old, ending, by=by, at=at)
     statuslists.end(session, old.status_list, old.status_index, at=at)
-    for row in credentials.living(session, "ask", did=Did(old.did)):
-        if row.about == old.id:
-            _close(session, row, "superseded", by=by, at=at)
+    offers = [row for row in credentials.living(session, "ask", did=Did(old.did)) if row.about == old.id]
+    return closing.supersede(session, platform, offers, by=by, at=at)
 
 
 def _open_ask(
@@ -179,7 +181,7 @@ def _open_ask(
     if row is None or row.kind != "ask" or row.did != did:
         raise EvidenceError("foreign_ask", "we made no such ask to this wallet", field="ask")
     desk.platform.journal.refresh()
-    if row.ended_kind == "revoked" or desk.platform.journal.ended(row.id):
+    if row.ended_kind == "revoked" or (row.ended_at is None and desk.platform.journal.ended(row.id)):
         raise EvidenceError("ask_ended", "the organisation ended this ask: it can no longer be answered", field="ask")
     for proof in credential.proofs:
         challenges.refuse_used(session, proof.challenge)

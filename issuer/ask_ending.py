@@ -9,14 +9,12 @@ from urllib.parse import quote
 
 from sqlmodel import Session
 
-from issuer import asks, challenges, credentials, statuslists
+from issuer import asks, challenges, closing, credentials, statuslists
 from issuer.credentials import Credential
 from issuer.registry import Registry
 from protocol import event
 from protocol.consent import Ask, SubjectId
-from protocol.times import iso_ms
 from runtime import outbox
-from runtime.journal import CLOSED
 from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.staff import Staff
@@ -47,7 +45,7 @@ def end(registry: Registry, staff: Staff, id_: str) -> Credential:
         records: list[tuple[SubjectId | None, dict[str, object]]] = [(SubjectId(row.subject), data)]
         outbox.emit(session, event.ASK_ENDED, at=at, header=asks.by(staff), records=records, key=f"ask-ended:{row.id}")
         # last: only the commit may follow
-        platform.journal.append({"kind": CLOSED, "id": row.id, "subject": row.subject, "at": iso_ms(at)})
+        platform.journal.append(closing.line(row, at))
     return row
 
 

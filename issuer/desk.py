@@ -53,6 +53,7 @@ class Desk:
         evidence: Mapping[str, Any],
         *,
         at: datetime,
+        closed: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Make a narrowing durable outside the database, then compile. Call it last: only the commit may follow.
 
@@ -61,18 +62,22 @@ class Desk:
 
         If the commit then fails, the journal knows an end that the database does not: gates deny, and the retry
         with the same bytes brings the database up to it. The other way round a restore could revive what was withdrawn.
+
+        `closed` are lines of asks that ended with it (`issuer.closing`).
         """
+        if closed:  # first: what is compiled must not wait for an answer to one of them
+            self.platform.journal.append_all(closed)
         self.platform.journal.append(narrowing(subject, version, ended, evidence, at=at))
         if subject != EVERYONE:  # a ground for many: `grounds.finish` compiles them
             self.compile(session, SubjectId(subject))
 
-    def journal_all(self, session: Session, narrowings: Sequence[Mapping[str, Any]]) -> None:
-        """The same for several subjects' narrowings in one transaction, with one fsync.
+    def journal_all(self, session: Session, lines: Sequence[Mapping[str, Any]]) -> None:
+        """The same for several subjects' narrowings, and lines of asks, in one transaction, with one fsync.
 
         Until the commit none of them can be read: let them be few, the compiling takes its time.
         """
-        self.platform.journal.append_all(narrowings)
-        for subject in dict.fromkeys(one["subject"] for one in narrowings):
+        self.platform.journal.append_all(lines)
+        for subject in dict.fromkeys(one["subject"] for one in lines):
             self.compile(session, SubjectId(subject))
 
 

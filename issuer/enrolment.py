@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from issuer import attempts, challenges, credentials, invitation, settling, signed
+from issuer import attempts, challenges, closing, credentials, invitation, settling, signed
 from issuer.credentials import Credential
 from issuer.desk import Desk
 from issuer.invitation import Invitation
@@ -74,8 +74,8 @@ def end_lost(registry: Registry, subject: SubjectId, staff: Staff, id_: str | No
         held = credentials.living(session, "consent", did=Did(row.did), subject=subject)
         held = [one for one in held if _proves(session, registry, one)]
         credentials.end(session, row, "revoked", by=staff.account, at=at)
-        for ask in credentials.living(session, "ask", did=Did(row.did)):
-            credentials.end(session, ask, "superseded", by=staff.account, at=at)
+        open_ = credentials.living(session, "ask", did=Did(row.did))
+        closed = closing.supersede(session, platform, open_, by=staff.account, at=at)
         revocations = [registry.revoke_within(session, one, staff) for one in held]
         version = registry.raised(session, subject)
         data = {"credential": row.id, "digest": row.digest, "version": version}
@@ -85,6 +85,7 @@ def end_lost(registry: Registry, subject: SubjectId, staff: Staff, id_: str | No
         )
         last = settling.begin(session, "unenrolled", subject=subject, ended=row.id, by=row.id, version=version, at=at)
         settle = [*(id_ for id_, _ in revocations), last.id]
+        closing.write(platform, closed)
         for _, journal in revocations:
             journal()
         registry.journal(session, subject, version, [row.id], {"enrolment": signed.document(row)}, at=at)

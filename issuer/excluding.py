@@ -14,7 +14,7 @@ from functools import partial
 
 from sqlmodel import Session
 
-from issuer import asks, credentials, evidence, settling, signed
+from issuer import asks, closing, credentials, evidence, settling, signed
 from issuer.credentials import Credential
 from issuer.registry import Registry
 from issuer.requests import DataRequest
@@ -27,6 +27,7 @@ from protocol.request import Kept
 from protocol.times import parse
 from protocol.vocabulary import DPV
 from runtime import outbox
+from runtime.platform import Platform
 from runtime.staff import Staff
 
 CONTRACT = "dpv:Contract"
@@ -164,17 +165,18 @@ def _again(session: Session, registry: Registry, row: DataRequest, id_: str) -> 
 def end_consents(
     session: Session, registry: Registry, row: DataRequest, *, purpose: str | None = None, staff: Staff | None = None
 ) -> Step:
-    """End the subject's consents, or those that cover a purpose; open asks too, where all end."""
-    step, subject = Step(), SubjectId(row.subject)
+    """End the subject's consents and open asks, or those for a purpose; the asks come first in the journal."""
+    step, subject, platform = Step(), SubjectId(row.subject), registry.platform
+    open_ = credentials.living(session, "ask", subject=subject)
+    if purpose is not None:
+        open_ = [one for one in open_ if _asks_for(one, platform, purpose)]
+    closed = closing.supersede(session, platform, open_, by=row.id, at=platform.clock.now())
+    step.journal.append(partial(closing.write, platform, closed))
     for one in credentials.living(session, "consent", subject=subject):
         if purpose is None or _covers(one, registry, purpose):
             id_, entry = registry.revoke_within(session, one, staff, request=row.id)
             step.settle.append(id_)
             step.journal.append(entry)
-    if purpose is None:
-        at = registry.platform.clock.now()
-        for ask in credentials.living(session, "ask", subject=subject):
-            credentials.end(session, ask, "superseded", by=row.id, at=at)
     return step
 
 
@@ -228,6 +230,11 @@ def shut_at(session: Session, row: DataRequest, kind: str) -> datetime | None:
     rounds = (session.get(settling.Settling, f"excluded:{_id(row, kind, round_)}") for round_ in (2, 1))
     work = next((one for one in rounds if one is not None), None)
     return None if work is None or work.settled_at is None else parse(work.settled_at, field="settled_at")
+
+
+def _asks_for(row: Credential, platform: Platform, purpose: str) -> bool:
+    ask = closing.proved(row, platform)
+    return ask is not None and any(process.purpose == purpose for process in ask.processes)
 
 
 def _covers(row: Credential, registry: Registry, purpose: str) -> bool:

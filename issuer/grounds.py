@@ -172,14 +172,10 @@ def put_back(session: Session, platform: Platform, entry: Mapping[str, Any]) -> 
     known = session.get(Credential, document["id"])
     if known is not None and known.kind == "ground":
         return ()
+    if (proved := approved(platform, entry)) is None:
+        return ()
+    row, read = proved
     at = parse(entry["at"], field="at")
-    row = signed.row(document, "ground", subject=EVERYONE, did=platform.controller, at=at)
-    try:
-        read = ground.parse_ground(signed.reverify(row, platform, ground.GROUND_TYPE), approved=True)
-    except EvidenceError:
-        return ()
-    if platform.controller not in read.signers or len(read.signers - {platform.controller}) < 2:
-        return ()
     if known is not None:  # it was a draft then
         session.delete(known)
         session.flush()
@@ -194,6 +190,18 @@ def put_back(session: Session, platform: Platform, entry: Mapping[str, Any]) -> 
     key = f"{event.GROUND_APPROVED}:{row.id}"
     outbox.emit(session, event.GROUND_APPROVED, at=at, records=[(one, data) for one in about], key=key)
     return named
+
+
+def approved(platform: Platform, entry: Mapping[str, Any]) -> tuple[Credential, StatutoryGround] | None:
+    """The ground that the journal's entry carries, and a row of it; None when it does not prove itself."""
+    at = parse(entry["at"], field="at")
+    row = signed.row(entry["ground"], "ground", subject=EVERYONE, did=platform.controller, at=at)
+    try:
+        read = ground.parse_ground(signed.reverify(row, platform, ground.GROUND_TYPE), approved=True)
+    except EvidenceError:
+        return None
+    officers = read.signers - {platform.controller}
+    return (row, read) if platform.controller in read.signers and len(officers) >= 2 else None
 
 
 def unfinished(session: Session) -> list[str]:

@@ -134,7 +134,7 @@ class Registry(Desk):
             session, unsigned, "revocation", signers=signers,
             subject=row.subject, did=Did(row.did), at=at, about=row.id,
         )  # fmt: skip
-        answers.end_consent(session, row, "revoked", by=revocation.id, at=at)
+        closed = answers.end_consent(session, self.platform, row, "revoked", by=revocation.id, at=at)
         subject = SubjectId(row.subject)
         version = self.raised(session, subject)
         data = {
@@ -151,7 +151,7 @@ class Registry(Desk):
         )
         settling.begin(session, "revoked", subject=subject, ended=row.id, by=revocation.id, version=version, at=at)
         evidence = {"revocation": signed.document(revocation), "given": signed.document(row)}
-        return revocation.id, partial(self.journal, session, subject, version, [row.id], evidence, at=at)
+        return revocation.id, partial(self.journal, session, subject, version, [row.id], evidence, at=at, closed=closed)
 
     def expire(self, session: Session, at: datetime) -> tuple[str, ...]:
         """Mark consents (at most EXPIRY_BATCH) that ran out by `at`; the ids to settle after the commit. Idempotent.
@@ -163,7 +163,7 @@ class Registry(Desk):
         entries: list[dict[str, Any]] = []
         for row, held in expiring.ran_out(session, "consent", at, read, limit=EXPIRY_BATCH):
             subject = SubjectId(row.subject)
-            answers.end_consent(session, row, "expired", by="time", at=at)
+            entries += answers.end_consent(session, self.platform, row, "expired", by="time", at=at)
             version = self.raised(session, subject)
             data = {"credential": row.id, "digest": row.digest, "version": version, **asks.told(held.processes)}
             outbox.emit(session, event.CONSENT_EXPIRED, at=at, records=[(subject, data)], key=f"expired:{row.id}")

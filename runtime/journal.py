@@ -16,15 +16,15 @@ from typing import Any
 
 from protocol.consent import SubjectId
 from runtime import journal_line, keyfiles
-from runtime.journal_given import APPROVED, CLOSED, Given
+from runtime.journal_given import APPROVED, CLOSED, NARROWING, Given
 from runtime.journal_line import JournalError
 
-__all__ = ["APPROVED", "CLOSED", "FILE", "KEY", "Dropped", "Entry", "Journal", "JournalError"]
+__all__ = ["APPROVED", "CLOSED", "FILE", "KEY", "NARROWING", "Dropped", "Entry", "Journal", "JournalError"]
 
 FILE = "journal.jsonl"
 KEY = "journal"  # name of the secret in the key-ring
 ANCHOR = 256  # lines from one remembered place in the file to the next
-NARROWING, DROPPED, CATALOGUE, USED, STAFF = "narrowing", "dropped", "catalogue", "used", "staff"
+DROPPED, CATALOGUE, USED, STAFF = "dropped", "catalogue", "used", "staff"
 # APPROVED: a statutory ground that two officers signed
 # CLOSED: an ask that can no longer be answered, a draft that can no longer be approved
 
@@ -67,7 +67,6 @@ class Journal:
         self._left = b""  # what a failed append may have left in the file
         self._floors: dict[str, int] = {}
         self._marks: dict[str, int] = {}
-        self._named: dict[str, set[str]] = {}
         self._ended: set[str] = set()
         self._given = Given()
         self._staff: set[tuple[str, str]] = set()
@@ -165,12 +164,22 @@ class Journal:
 
     def named(self, subject: SubjectId) -> frozenset[str]:
         """The ids of enrolments and consents that the subject's narrowings speak of: whoever judges must have them."""
-        return frozenset(self._named.get(subject, ()))
+        return self._given.named(subject)
 
     def lacks(self, subject: SubjectId, known: Collection[str]) -> bool:
         """Whether a consent that the subject gave, or an approved ground about them, is not among these ids."""
         grounds = self._given.grounds(subject).difference(known)
         return self._given.consents_missing(subject, known) or not all(map(self.ended, grounds))
+
+    def answered(self, subject: str, ask: str, known: Collection[str]) -> bool:
+        """Whether one of these consents answered the ask, and nothing that was said of it since says otherwise."""
+        return self._given.answered(subject, ask, known)
+
+    def counts(self, body: Mapping[str, Any]) -> bool:
+        """Whether what this entry gave still counts: no later answer to its ask, no end of the ask or the ground."""
+        if body.get("kind") == APPROVED:
+            return not self.ended(str(body["ground"]["id"]))
+        return self._given.counts(body)
 
     def ended(self, ground: str) -> bool:
         """Has this consent, ground, ask or draft been ended?"""
@@ -268,7 +277,6 @@ class Journal:
             self._ended |= ended
             subject = str(body["subject"])
             self._floors[subject] = max(self._floors.get(subject, 0), int(body["version"]))
-            self._named.setdefault(subject, set()).update(ended, _statements(body.get("evidence", {})))
             self._marks[subject] = self._seq
         elif body.get("kind") == STAFF:
             self._staff.add((str(body["account"]), str(body["created_at"])))
@@ -330,10 +338,3 @@ class Journal:
         except OSError as error:
             raise JournalError("journal_failed", "what a failed append left cannot be taken back") from error
         self._left = b""
-
-
-def _statements(evidence: Mapping[str, Any]) -> Iterator[str]:
-    """The ids of the enrolments, consents and exclusions that a narrowing carries."""
-    for kind in ("enrolment", "consent", "given", "exclusion"):
-        if kind in evidence:
-            yield str(evidence[kind]["id"])

@@ -19,7 +19,7 @@ from protocol.consent import Ask, Consent, Reference, SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
 from runtime import outbox
-from runtime.journal import APPROVED, CLOSED, Entry
+from runtime.journal import APPROVED, CLOSED, NARROWING, Entry
 from runtime.journal_given import ANSWER
 from runtime.platform import Platform
 from verifier.verdicts import Verdicts
@@ -38,7 +38,7 @@ class Giving:
     def take(self, entry: Entry) -> None:
         """Put back an answer that decided its ask, or an approved ground, which the database lacks."""
         if entry.body.get("kind") == ANSWER:
-            if not self._was_left(entry) and (known := _answer(self._session, self._platform, entry.body)) is not None:
+            if not self.left(entry) and (known := _answer(self._session, self._platform, entry.body)) is not None:
                 self.answers.append(known)
                 self.touched.add(SubjectId(entry.body["subject"]))
         elif entry.body.get("kind") == APPROVED and (
@@ -47,12 +47,16 @@ class Giving:
             self.approved.append(str(entry.body["ground"]["id"]))
             self.touched |= set(map(SubjectId, covered))
 
-    def _was_left(self, entry: Entry) -> bool:
+    def left(self, entry: Entry) -> bool:
         """Was the ask answered otherwise, or closed, after this? Then this was never committed, nor acknowledged."""
         return any(
             one.seq > entry.seq
-            and (one.body.get("kind") == CLOSED or _read(self._session, self._platform, one.body) is not None)
-            for one in self._later.get(_ask_of(entry.body), ())
+            and (
+                one.body.get("subject") == entry.body["subject"]
+                if one.body.get("kind") == CLOSED
+                else _read(self._session, self._platform, one.body) is not None
+            )
+            for one in self._later.get(_ask_of(entry.body) or "", ())
         )
 
 
@@ -67,6 +71,14 @@ def known(session: Session, entry: Entry) -> bool:
     return True
 
 
+def proves(session: Session, platform: Platform, entry: Entry) -> bool:
+    """Would an answer or an approved ground that the database lacks be put back? Nothing is written."""
+    if entry.body.get("kind") == APPROVED:
+        return grounds.approved(platform, entry.body) is not None
+    standing = session.get(Standing, str(entry.body.get("subject", "")))
+    return standing is not None and _read(session, platform, entry.body) is not None
+
+
 def _document(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     evidence: Mapping[str, Any] = body.get("evidence", {})
     found: Mapping[str, Any] | None = evidence.get("consent", evidence.get("refusal"))
@@ -77,16 +89,20 @@ def _later(entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
     """By ask: what the journal says of it after a first answer."""
     seen, later = set[str](), dict[str, list[Entry]]()
     for entry in entries:
-        if entry.body.get("kind") in (ANSWER, CLOSED):
-            ask = _ask_of(entry.body)
+        if (ask := _ask_of(entry.body)) is not None:
             if ask in seen:
                 later.setdefault(ask, []).append(entry)
             seen.add(ask)
     return later
 
 
-def _ask_of(body: Mapping[str, Any]) -> str:
-    return str(body.get("id", "") if body.get("kind") == CLOSED else body.get("evidence", {}).get("ask", {}).get("id"))
+def _ask_of(body: Mapping[str, Any]) -> str | None:
+    """Which ask a line answers or closes; a narrowing that brings a consent answers one too."""
+    if body.get("kind") == CLOSED:
+        return str(body.get("id"))
+    evidence: Mapping[str, Any] = body.get("evidence", {})
+    answers = body.get("kind") in (ANSWER, NARROWING) and "ask" in evidence
+    return str(evidence["ask"]["id"]) if answers else None
 
 
 def _answer(session: Session, platform: Platform, entry: Mapping[str, Any]) -> str | None:

@@ -53,6 +53,8 @@ def replay(session: Session, platform: Platform) -> Replayed:
         done.given.take(entry)
         if entry.body.get("kind") == NARROWING:
             subject, evidence = SubjectId(str(entry.body.get("subject", ""))), entry.body.get("evidence", {})
+            if done.given.left(entry):  # what it ended is ended; what it was to bring never came
+                evidence = {name: document for name, document in evidence.items() if name != "consent"}
             if _restore(session, platform, subject, evidence):
                 done.touched.add(subject)
             ended = [id_ for id_ in entry.body.get("ended", ()) if _end(session, entry.body, id_)]
