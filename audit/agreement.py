@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
@@ -54,12 +54,17 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """What both had come to: lines of the journal and the tag of the last, leaves of the log and their root."""
+    """What both had come to: lines of the journal and the tag of the last, leaves of the log and their root.
+
+    `answered` is the line up to which the database had every answer and approved ground that counts. It stays behind
+    where a commit failed and nobody tried again, for the next start to find; the rest of the mark moves on.
+    """
 
     seq: int
     tag: str
     size: int
     root: bytes
+    answered: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,7 @@ class Compared:
         return not (self.unanswered or self.untold or self.lines or self.leaves)
 
 
+_FACTS: Final = ("seq", "tag", "size", "root", "answered")
 NOTHING: Final = Mark(seq=0, tag="", size=0, root=rfc6962.root([]))
 
 
@@ -132,6 +138,7 @@ def advance(log: Log, to: Mark) -> bool:
     if not compare(log, until=to).agreed:
         LOG.error("journal and log do not agree: the next start will say so")
         return False
+    to = replace(to, answered=log.answered(mark.answered, to.seq))
     crash.point("agree.within")
     _write(platform, to)
     return True
@@ -141,10 +148,10 @@ def read(platform: Platform) -> Mark | None:
     """The mark; None before the first, and when it is not ours: then all is compared."""
     try:
         found = orjson.loads((platform.settings.keys_dir / FILE).read_bytes())
-        facts = [found["seq"], found["tag"], found["size"], found["root"]]
+        facts = [found[one] for one in _FACTS]
         if not hmac.compare_digest(found["mac"], _mac(platform, facts)):
             return None
-        return Mark(seq=found["seq"], tag=found["tag"], size=found["size"], root=bytes.fromhex(found["root"]))
+        return Mark(**dict(zip(_FACTS, facts, strict=True)) | {"root": bytes.fromhex(found["root"])})
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -156,8 +163,8 @@ def forget(platform: Platform) -> None:
 
 
 def _write(platform: Platform, mark: Mark) -> None:
-    facts: list[int | str] = [mark.seq, mark.tag, mark.size, mark.root.hex()]
-    named = dict(zip(("seq", "tag", "size", "root"), facts, strict=True))
+    facts: list[int | str] = [mark.seq, mark.tag, mark.size, mark.root.hex(), mark.answered]
+    named = dict(zip(_FACTS, facts, strict=True))
     keyfiles.write(platform.settings.keys_dir / FILE, orjson.dumps({**named, "mac": _mac(platform, facts)}))
 
 

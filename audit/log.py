@@ -5,7 +5,7 @@ written by `audit.drain` alone. `Log.check` compares them, and nobody appends to
 """
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ from runtime.platform import Platform
 
 __all__ = ["ORGANISATION", "Head", "Log", "LogCheckpoint", "LogEntry", "LogRecord", "latest", "leaf_count"]
 
+Answered = Callable[[int, int], int]
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -40,9 +42,13 @@ class Head:
 class Log:
     """One organisation's log: its key, its tiles, its head."""
 
-    def __init__(self, platform: Platform) -> None:
-        """The log of `platform`, under `log/` in its data directory; the key is the key-ring's `log`."""
+    def __init__(self, platform: Platform, *, answered: Answered = lambda since, _until: since) -> None:
+        """The log of `platform`, under `log/` in its data directory; the key is the key-ring's `log`.
+
+        `answered` is handed in: from one line of the journal to another, up to which the database has what was given.
+        """
         self.platform = platform
+        self.answered = answered
         self.directory: Path = platform.settings.log_dir
         self.tiles = Tiles(self.directory)
         self.chains = Chains(platform.settings.journal_dir)

@@ -43,10 +43,10 @@ from protocol.consent import Field, SubjectId
 from runtime import problem, staff_app
 from runtime.platform import Platform
 from runtime.settings import SERVICES as PARTIES
-from verifier import allowance, impact
+from verifier import allowance, impact, reconcile
 from verifier.gate import Gate
 
-__all__ = ["PARTIES", "House", "app", "credentials", "house"]
+__all__ = ["PARTIES", "House", "app", "credentials", "house", "log_of"]
 
 Work = Callable[[threading.Event], None]
 PAGES = {"crm": "crm", "audit": "audit"}  # party → the page beside it; the wallet's has an origin of its own
@@ -167,12 +167,17 @@ def _parts(home: House, parties: frozenset[str]) -> tuple[list[APIRouter], list[
         works.append(partial(redaction.worker.run, platform, catalogue))
         works.append(partial(redaction.delivery.run, platform, catalogue))
     if "audit" in parties:
-        log = Log(platform)
+        log = log_of(platform)
         caller = wallet_auth.wallet_caller(platform, service="audit")
         routers.append(audit.app.build_router(platform, log, wallet_caller=caller, credentials=credentials))
         works.append(partial(audit.worker.run, log))
         works.append(partial(audit.export_worker.run, log, credentials))
     return routers, works
+
+
+def log_of(platform: Platform) -> Log:
+    """The log, for whoever drains it: told how far the database has what the journal says was given."""
+    return Log(platform, answered=partial(reconcile.answered, platform))
 
 
 @contextmanager

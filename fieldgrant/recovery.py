@@ -55,7 +55,7 @@ def check(platform: Platform) -> None:
     `log_behind`, `log_behind_journal`, `log_forked`, `keys_ahead`; JournalError.
     """
     reconcile.startup_check(platform)
-    reconcile.refuse_lost(platform, (agreement.read(platform) or agreement.NOTHING).seq)
+    reconcile.refuse_lost(platform, (agreement.read(platform) or agreement.NOTHING).answered)
     log = Log(platform)
     try:
         recovery.compare(log)

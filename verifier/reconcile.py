@@ -94,6 +94,23 @@ def refuse_lost(platform: Platform, since: int) -> None:
         raise Disagreement("journal_ahead", f"{detail}: run fieldgrant reconcile")
 
 
+def answered(platform: Platform, since: int, until: int) -> int:
+    """The journal's line up to which, of what came after `since` and by `until`, the database has what was given.
+
+    The one before the first answer or approved ground that it lacks and `reconcile` would put back. Whoever asks saw
+    no commit under way when `until` was the journal's last line; else it is one line too few, until the next time.
+    """
+    with platform.database.read() as session:
+        for entry in platform.journal.entries(since):
+            if entry.seq > until:
+                break
+            if given.known(session, entry) or not platform.journal.counts(entry.body):
+                continue
+            if given.proves(session, platform, entry):
+                return entry.seq - 1
+    return until
+
+
 class _Undone(Exception):  # noqa: N818 - rolls a look back
     """Nothing of it is kept."""
 

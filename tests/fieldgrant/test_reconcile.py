@@ -74,7 +74,7 @@ def settle(house: House) -> None:
     for _ in range(400):
         if not worker.run_once(house.platform, catalogue).left:
             break
-    drain.drain_all(Log(house.platform))
+    drain.drain_all(compose.log_of(house.platform))
 
 
 def withdrawn(house: House, wallet: Signed, given: dict[str, object]) -> None:
