@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Index, Row, Table, bindparam, delete, select, union_all, update
+from sqlalchemy import Index, Row, Select, Table, bindparam, delete, select, union_all, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
@@ -19,7 +19,7 @@ from crm_core import items, seal
 from crm_core.seal import DataKeyPlace, Step, Value
 from protocol.consent import Field, SubjectId
 from protocol.errors import EvidenceError
-from runtime import bulk, keyring
+from runtime import bulk, dialect, keyring
 from runtime.platform import Platform
 
 
@@ -86,12 +86,17 @@ def every(session: Session) -> Iterator[Record]:
         after = found[-1].subject
 
 
-_PAGE = select(TABLE).where(TABLE.c.subject > bindparam("after")).order_by(TABLE.c.subject).limit(bindparam("most"))
+@lru_cache(maxsize=2)
+def _page(dialect_name: str) -> Select[Any]:
+    """A constant for each engine: whoever goes through everybody asks it for each page."""
+    rows = select(TABLE).where(TABLE.c.subject > bindparam("after"), dialect.ours_on(dialect_name, TABLE.c.subject))
+    return rows.order_by(TABLE.c.subject).limit(bindparam("most"))
 
 
 def page(session: Session, after: str, limit: int) -> list[Record]:
     """The next records in the order of their subjects."""
-    return [Record._make(row) for row in bulk.asked(session, _PAGE, after=after, most=limit)]
+    statement = _page(session.get_bind().dialect.name)
+    return [Record._make(row) for row in bulk.asked(session, statement, after=after, most=limit)]
 
 
 def insert(session: Session, records: Sequence[Record]) -> None:
@@ -374,7 +379,8 @@ def oldest_epochs(session: Session) -> dict[int, int]:
 
 def of_bucket(session: Session, bucket: int, after: str, limit: int) -> list[Record]:
     """The next records of a bucket in the order of their subjects."""
-    statement = select(TABLE).where(TABLE.c.bucket == bucket, TABLE.c.subject > after)
+    ours = dialect.ours(session, TABLE.c.subject)
+    statement = select(TABLE).where(TABLE.c.bucket == bucket, TABLE.c.subject > after, ours)
     return [of_row(row) for row in session.connection().execute(statement.order_by(TABLE.c.subject).limit(limit))]
 
 

@@ -15,7 +15,7 @@ from sqlmodel import Field, Session, SQLModel, col, select, update
 from protocol.consent import SubjectId
 from protocol.did import Did
 from protocol.times import iso, iso_ms
-from runtime import bulk
+from runtime import bulk, dialect
 from runtime.problem import Problem
 
 EVERYONE = "*"
@@ -147,7 +147,8 @@ def subjects(session: Session) -> Iterator[SubjectId]:
 
 def subjects_after(session: Session, after: str, limit: int) -> list[SubjectId]:
     """The next subjects in ascending order."""
-    statement = select(Standing.subject).where(Standing.subject > after).order_by(col(Standing.subject)).limit(limit)
+    statement = select(Standing.subject).where(Standing.subject > after, dialect.ours(session, col(Standing.subject)))
+    statement = statement.order_by(col(Standing.subject)).limit(limit)
     return [SubjectId(subject) for subject in session.exec(statement)]
 
 
@@ -183,8 +184,8 @@ def over(at: datetime) -> tuple[ColumnElement[bool], ...]:
 
 def running_out(session: Session, at: datetime) -> bool:
     """Is there a consent or a ground that ran out by `at` and is neither marked as ended nor put aside?"""
-    statement = select(Credential.id).where(col(Credential.kind).in_(("consent", "ground")), *over(at)).limit(1)
-    return session.exec(statement).first() is not None
+    statement = select(Credential.id).where(col(Credential.kind).in_(("consent", "ground")), *over(at))
+    return session.exec(statement.where(dialect.ours(session, col(Credential.id))).limit(1)).first() is not None
 
 
 def by_digest(session: Session, digest: str) -> Credential | None:

@@ -19,7 +19,7 @@ from protocol.did import Did
 from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
 from protocol.times import iso
-from runtime import outbox
+from runtime import dialect, outbox
 from runtime.platform import Platform
 
 LOG: Final = logging.getLogger("fieldgrant.issuer")
@@ -36,7 +36,8 @@ def ran_out(
     """
     statement = (
         select(Credential)
-        .where(Credential.kind == kind, *credentials.over(at))
+        # a row that cannot be named cannot be put aside; the journal misses the statement that it was
+        .where(Credential.kind == kind, *credentials.over(at), dialect.ours(session, col(Credential.id)))
         .order_by(col(Credential.valid_until), col(Credential.id))
         .limit(limit)
     )

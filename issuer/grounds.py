@@ -21,7 +21,7 @@ from protocol.consent import Process, SubjectId
 from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
 from protocol.times import iso_ms, parse
-from runtime import outbox
+from runtime import dialect, outbox
 from runtime.journal import APPROVED
 from runtime.platform import Platform
 from runtime.problem import Problem
@@ -311,7 +311,9 @@ def _batch(session: Session, desk: Desk, ground_id: str, after: str) -> str | No
     if EVERYONE in session.exec(named).all():
         batch = credentials.subjects_after(session, after, BATCH)
     else:
-        statement = named.where(GroundSubject.subject > after).order_by(col(GroundSubject.subject)).limit(BATCH)
+        ours = dialect.ours(session, col(GroundSubject.subject))
+        statement = named.where(GroundSubject.subject > after, ours)
+        statement = statement.order_by(col(GroundSubject.subject)).limit(BATCH)
         batch = [SubjectId(subject) for subject in session.exec(statement)]
     if not batch:
         return None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import update
+from sqlalchemy import not_, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlmodel import Field, Session, SQLModel, col, select
 
@@ -22,7 +22,7 @@ from protocol import consent, event
 from protocol.consent import Consent, Reference, SubjectId
 from protocol.errors import EvidenceError
 from protocol.times import iso_ms, parse
-from runtime import crash, outbox
+from runtime import crash, dialect, outbox
 from runtime.platform import Platform
 
 LOG: Final = logging.getLogger("fieldgrant.issuer")
@@ -127,6 +127,20 @@ def put_aside(platform: Platform, id_: str, code: str) -> None:
             _tell_shut(session, row, at)
         data = {"action": "settling", "code": code, "row": name}
         outbox.emit(session, event.ATTEMPT_REFUSED, at=at, records=[(None, data)], key=f"settling:{name}")
+
+
+def put_foreign_aside(platform: Platform) -> None:
+    """Take rows out of the way whose ids are no text: nobody can name one of them, they keep what they name waiting."""
+    with platform.database.read() as session:
+        foreign = (col(Settling.settled_at).is_(None), not_(dialect.ours(session, col(Settling.id))))
+        if session.exec(select(Settling.kind).where(*foreign).limit(1)).first() is None:
+            return
+    LOG.error("rows of settling are put aside: %s", name_of(None))
+    with platform.database.write() as session:
+        at = platform.clock.now()
+        session.connection().execute(update(Settling).where(*foreign).values(settled_at=iso_ms(at)))
+        data = {"action": "settling", "code": "spoiled", "row": name_of(None)}
+        outbox.emit(session, event.ATTEMPT_REFUSED, at=at, records=[(None, data)], key=f"settling:{name_of(None)}")
 
 
 def name_of(id_: object) -> str:

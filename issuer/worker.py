@@ -21,6 +21,7 @@ def run_once(registry: Registry) -> int:
     """
     platform = registry.platform
     at = platform.clock.now()
+    settling.put_foreign_aside(platform)
     with platform.database.read() as session:
         waiting = settling.unsettled(session)
         misnamed = settling.misnamed(session)

@@ -21,7 +21,7 @@ from issuer.evidence import Evidence
 from protocol import consent, event
 from protocol.consent import Jurisdiction, Purpose, SubjectId
 from protocol.did import Did
-from runtime import bulk, outbox
+from runtime import bulk, dialect, outbox
 from runtime.clock import iso
 from runtime.platform import Platform
 from verifier import grounds, quarantine, rule, seal
@@ -113,7 +113,7 @@ def _compile_where(platform: Platform, catalogue: Catalogue, condition: ColumnEl
         with platform.database.write() as session:
             statement = (
                 select(Allowance.subject)
-                .where(condition, col(Allowance.subject) > after)
+                .where(condition, col(Allowance.subject) > after, dialect.ours(session, col(Allowance.subject)))
                 .distinct()
                 .order_by(col(Allowance.subject))
                 .limit(BATCH)

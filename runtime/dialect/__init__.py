@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final, Literal, Protocol
 
-from sqlalchemy import Connection, Engine, FromClause, Insert
+from sqlalchemy import Connection, Engine, FromClause, Insert, LargeBinary, and_, cast, func, true
 from sqlalchemy.dialects import postgresql as _postgresql
 from sqlalchemy.dialects import sqlite as _sqlite
 from sqlalchemy.engine import make_url
 from sqlmodel import Session
 
-__all__ = ["WRITERS", "DatabaseError", "Dialect", "Role", "insert", "is_sqlite", "opened"]
+__all__ = ["WRITERS", "DatabaseError", "Dialect", "Role", "insert", "is_sqlite", "is_text", "opened", "ours", "ours_on"]
 
 Role = Literal["writer", "keeper", "owner", "reader"]
 """Who speaks to the database; where they are apart, see `runtime.dialect.roles`."""
 WRITERS: Final[tuple[Role, ...]] = ("writer", "keeper", "owner")
+FOREIGN: Final = "\ufdd0"
+"""How a text begins that is read of bytes that are none (SQLite): a noncharacter, so no text of ours does."""
 
 
 class DatabaseError(Exception):
@@ -81,6 +83,28 @@ def opened(url: str, others: Mapping[Role, str]) -> Dialect:
 def is_sqlite(session: Session) -> bool:
     """Does this session speak to SQLite?"""
     return session.get_bind().dialect.name == "sqlite"
+
+
+def ours(session: Session, column: Any) -> Any:
+    """A condition: this column of names holds what a name of ours may be, which is printable ASCII.
+
+    SQLite keeps bytes there, or a text that is none, if somebody writes them. Read, neither can be compared with as it
+    rests: whoever goes on behind the last name that was read would meet it again for ever.
+    """
+    return ours_on(session.get_bind().dialect.name, column)
+
+
+def ours_on(engine: str, column: Any) -> Any:
+    """The same for an engine by its name: for statements that are made once."""
+    if engine != "sqlite":
+        return true()
+    octets = func.length(cast(column, LargeBinary))  # a text with a NUL in it is longer than it looks
+    return and_(func.typeof(column) == "text", column.op("NOT GLOB")("*[^ -~]*"), octets == func.length(column))
+
+
+def is_text(value: object) -> bool:
+    """Whether this was text where it was read; SQLite may hold anything there."""
+    return isinstance(value, str) and not value.startswith(FOREIGN)
 
 
 def insert(session: Session, table: type[Any] | FromClause) -> Any:

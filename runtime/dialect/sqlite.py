@@ -1,21 +1,78 @@
 """SQLite: one file, write-ahead log, writers in turns."""
 
+import hashlib
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, LargeBinary, create_engine, event
 from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from runtime.dialect import WRITERS, Role
+from runtime.dialect import FOREIGN, WRITERS, Role
 from runtime.turn import Turns
 
 BUSY_TIMEOUT = 10.0  # seconds that a statement waits for another process's write lock
 _WRITES = "fieldgrant_writes"
+_UNREADABLE: Final = "Could not decode to UTF-8"  # how the driver begins to say so; it has no code for it
+
+
+class _Rows(sqlite3.Cursor):
+    """Rows in which a text that is no UTF-8 stands for itself alone, and fails no statement.
+
+    Whoever writes the database's file can put any bytes into a text; the driver then gives up the statement, and with
+    it every row beside. Its own decoder is the fast one, so ours is asked only for the row at which it stopped.
+    """
+
+    def fetchone(self) -> Any:
+        try:
+            return sqlite3.Cursor.fetchone(self)
+        except sqlite3.OperationalError as error:
+            return self._again(error)
+
+    def fetchall(self) -> list[Any]:
+        return self._some(None)
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        return self._some(self.arraysize if size is None else size)
+
+    def _some(self, size: int | None) -> list[Any]:
+        found: list[Any] = []
+        while True:
+            try:
+                # what came before a failure stays in the list, and the statement stands at the row that failed
+                found.extend(self if size is None else islice(self, size - len(found)))
+            except sqlite3.OperationalError as error:
+                found.append(self._again(error))
+            else:
+                return found
+
+    def _again(self, error: sqlite3.OperationalError) -> Any:
+        """The row at which the driver stopped."""
+        if not str(error).startswith(_UNREADABLE):
+            raise error
+        self.connection.text_factory = _read
+        try:
+            return sqlite3.Cursor.fetchone(self)
+        finally:
+            self.connection.text_factory = str
+
+
+class _Connection(sqlite3.Connection):
+    def cursor(self, factory: Any = _Rows) -> Any:
+        return sqlite3.Connection.cursor(self, factory)
+
+
+def _read(text: bytes) -> str:
+    """A text; for what is none its digest, marked: no other bytes are read as the same, and no text of ours is."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return FOREIGN + hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 class Bytes(LargeBinary):
@@ -37,7 +94,11 @@ class SQLite:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Parameters are hidden from errors: a failed statement must not carry a value into a log.
         self.engine: Engine = create_engine(
-            url, hide_parameters=True, pool_size=16, max_overflow=48, connect_args={"timeout": BUSY_TIMEOUT}
+            url,
+            hide_parameters=True,
+            pool_size=16,
+            max_overflow=48,
+            connect_args={"timeout": BUSY_TIMEOUT, "factory": _Connection},
         )
         self.engine.dialect.colspecs = {**self.engine.dialect.colspecs, LargeBinary: Bytes}
         event.listen(self.engine, "connect", _prepare)

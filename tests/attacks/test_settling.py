@@ -96,6 +96,21 @@ def test_planted_rows_are_put_aside_by_name_and_the_others_are_settled(
         assert house.people[0].subject not in due.waiting(session)
 
 
+@pytest.mark.sqlite("a text that is no UTF-8")
+def test_rows_whose_names_are_no_text_are_put_aside_together(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    wallet = house.enrol_by_hand(house.people.pop())
+    half_withdrawn(house, monkeypatch, wallet, wallet.give([CITY]))
+    for n in range(150):
+        plant(house, id=f"{n}", subject=house.people[0].subject)
+    house.sql("UPDATE settling SET id = CAST(id || x'ff' AS TEXT) WHERE length(id) < 9")
+    for _ in range(2):
+        desk_worker.run_once(house.own.registry)
+    assert len(house.told(wallet.person, "consent.shut")) == 1
+    assert [one["row"] for one in refused(house)] == ["of no form of ours"]
+    with house.platform.database.read() as session:
+        assert house.people[0].subject not in due.waiting(session)
+
+
 def test_many_planted_rows_keep_nobody_waiting_for_long(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     wallet = house.enrol_by_hand(house.people.pop())
     half_withdrawn(house, monkeypatch, wallet, wallet.give([CITY]))

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from issuer import registry, worker
 from issuer.credentials import Credential
@@ -130,3 +131,18 @@ def test_a_spoiled_ground_of_law_stops_nobody_else_either(world: World, wallet: 
     assert len(world.events("consent.shut")) == 1
     assert not world.platform.journal.ended(id_)
     assert [told["credential"] for told in aside(world)] == [id_]
+
+
+@pytest.mark.sqlite("a text that is no UTF-8")
+def test_a_consent_whose_name_is_no_text_keeps_no_other_from_its_end(world: World, wallet: Wallet) -> None:
+    spoiled = wallet.give(world.asked(wallet), until=world.now + DAY)["id"]
+    other = world.enrolled()
+    whole = other.give(world.asked(other), until=world.now + 2 * DAY)["id"]
+    with world.platform.database.write("owner") as session:
+        renamed = "UPDATE credential SET id = CAST(x'ff' AS TEXT) WHERE id = :id"
+        session.connection().exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        session.execute(text(renamed), {"id": spoiled})
+    world.clock.advance(3 * DAY)
+    worker.run_once(world.registry)
+    assert [data["credential"] for one in world.events("consent.expired") for _, data in one.records] == [whole]
+    assert len(world.events("consent.shut")) == 1

@@ -1,12 +1,14 @@
+import sqlite3
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import column, select, table, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
+from runtime import dialect
 from runtime.session import Database
 
 WRITER = """
@@ -152,3 +154,51 @@ def test_threads_and_processes_may_migrate_at_once_and_again(url: str) -> None:
     database.migrate()
     with database.read() as session:
         assert session.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1
+
+
+SPOILED = "INSERT INTO spoiled VALUES (1, 'é'), (2, CAST(x'ff' AS TEXT)), (3, CAST(x'fe' AS TEXT)), (4, ''), (5, x'ff')"
+OF = {
+    "all at once": lambda found: found.all(),
+    "one by one": lambda found: list(iter(found.fetchone, None)),
+    "in handfuls": lambda found: [row for some in found.partitions(2) for row in some],
+    "some": lambda found: found.fetchmany(2) + found.fetchmany(9),
+}
+
+
+@pytest.fixture
+def spoiled(database: Database) -> Database:
+    with database.write() as session:
+        session.execute(text("CREATE TABLE spoiled (n INTEGER PRIMARY KEY, t TEXT)"))
+        session.execute(text(SPOILED))
+    return database
+
+
+@pytest.mark.sqlite("a text that is no UTF-8")
+@pytest.mark.parametrize("of", OF)
+def test_a_text_that_is_none_fails_no_statement_and_is_like_no_other(spoiled: Database, of: str) -> None:
+    with spoiled.read() as session:
+        rows = OF[of](session.execute(text("SELECT n, t FROM spoiled ORDER BY n")))
+        plain = session.execute(text("SELECT t FROM spoiled WHERE n = 1")).scalar_one()
+        raw = session.connection().connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        assert raw.text_factory is str  # the fast one again
+        with pytest.raises(OperationalError):  # control: other errors stay errors
+            session.execute(text("SELECT abs(-9223372036854775807 - 1), t FROM spoiled")).all()
+    assert [n for n, _ in rows] == [1, 2, 3, 4, 5]
+    texts = [t for _, t in rows]
+    assert (texts[0], texts[3], texts[4]) == (plain, "", b"\xff") == ("é", "", b"\xff")
+    assert len(set(texts)) == 5
+    assert [dialect.is_text(one) for one in texts] == [True, False, False, True, False]
+
+
+@pytest.mark.sqlite("texts that are none")
+def test_what_may_be_a_name_of_ours_is_told_by_the_database(spoiled: Database) -> None:
+    with spoiled.write() as session:
+        more = (
+            "INSERT INTO spoiled VALUES (6, 'sub_a'), (7, CAST('sub_' || x'00ff' AS TEXT)), (8, CAST(x'c080' AS TEXT))"
+        )
+        session.execute(text(more))
+        held = session.execute(
+            select(column("n")).select_from(table("spoiled")).where(dialect.ours(session, column("t")))
+        )
+        assert held.scalars().all() == [4, 6]
