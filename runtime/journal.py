@@ -116,7 +116,7 @@ class Journal:
     def entries(self, since: int = 0) -> Iterator[Entry]:
         """Entries with a sequence number above `since`, in order, verified. Reads only from there. JournalError."""
         seq, head, offset = self._anchor(since)
-        for line in self._lines(offset):
+        for line in self._lines(offset, self._durable()):
             seq, head, body = journal_line.parse(self._key, line, seq, head)
             if seq > since:
                 yield Entry(seq, body)
@@ -126,7 +126,7 @@ class Journal:
         found, head, offset = self._anchor(seq)
         if found == seq:
             return head
-        for line in self._lines(offset):
+        for line in self._lines(offset, self._durable()):
             found, head, _ = journal_line.parse(self._key, line, found, head)
             if found == seq:
                 return head
@@ -241,6 +241,11 @@ class Journal:
         finally:
             os.close(descriptor)
 
+    def _durable(self) -> int:
+        """How many bytes no writer is at work on: what a failed one takes back nobody has seen."""
+        with self._locked(fcntl.LOCK_SH, os.O_RDONLY) as descriptor:
+            return os.fstat(descriptor).st_size
+
     def _take_in(self) -> None:
         found = self._stat()
         if found.st_size < self._offset or (self._inode and found.st_ino != self._inode):
@@ -249,13 +254,14 @@ class Journal:
         for line in self._lines(self._offset):
             self._accept(line)
 
-    def _lines(self, offset: int) -> Iterator[bytes]:
+    def _lines(self, offset: int, end: int | None = None) -> Iterator[bytes]:
         """Complete lines from a byte offset on. A last one without its newline is not acknowledged: not there."""
         try:
             with self._path.open("rb") as file:
                 file.seek(offset)
                 for line in file:
-                    if not line.endswith(b"\n"):
+                    offset += len(line)
+                    if not line.endswith(b"\n") or (end is not None and offset > end):
                         return  # somebody is just writing it: a look further on would meet its other half
                     yield line
         except FileNotFoundError as error:

@@ -310,6 +310,33 @@ def test_what_cannot_be_taken_back_at_once_is_taken_back_later_unless_others_wen
     assert Journal(tmp_path, KEY).floor(ANN) == (2 if others else 3)
 
 
+def test_nobody_reads_a_line_before_it_is_durable(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.append(narrowing(BEN, 1))
+    other, seen = Journal(tmp_path, KEY), list[object]()
+    looking = threading.Thread(target=lambda: seen.append((len(list(other.entries())), other.tag(2))))
+
+    def slow(_: int) -> None:
+        looking.start()
+        looking.join(0.3)
+        raise OSError("disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("runtime.journal.os.fsync", slow)
+        assert code(journal.append, narrowing(ANN, 2)) == "journal_failed"
+    looking.join(10)
+    assert seen == [(1, None)]
+    journal.append(narrowing(ANN, 3))
+    assert (len(list(other.entries())), other.tag(2)) == (2, journal.head()[1])
+
+
+def test_whoever_reads_may_append_meanwhile_and_does_not_meet_it(journal: Journal) -> None:
+    journal.append(narrowing(BEN, 1))
+    journal.append(narrowing(BEN, 2))
+    assert [journal.append(narrowing(ANN, one.seq)) for one in journal.entries()] == [3, 4]
+
+
 def test_nobody_takes_in_a_line_before_it_is_durable(
     journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
