@@ -68,20 +68,40 @@ def _undone(session: Session) -> frozenset[SubjectId]:
     )
 
 
-def expected(session: Session, buckets: Collection[int]) -> dict[int, set[SubjectId]]:
-    """Of buckets that have no replica yet: the customers of each, by their standings."""
-    found: dict[int, set[SubjectId]] = {bucket: set() for bucket in buckets}
-    after = ""
-    while found and (page := credentials.subjects_after(session, after, 5_000)):
-        for subject in page:
-            bucket = keyring.bucket_of(subject)
-            if bucket in found:
-                found[bucket].add(subject)
-        after = page[-1]
-    return found
+class Expected:
+    """Of buckets that have no replica yet: the customers of each, by their standings.
+
+    All standings are gone through once, and only where it is asked; names are kept as one text of a bucket and page.
+    """
+
+    def __init__(self, platform: Platform, buckets: Collection[int]) -> None:
+        """No other buckets will be asked about."""
+        self._platform, self._buckets = platform, frozenset(buckets)
+        self._known: dict[int, list[str]] | None = None
+
+    def of(self, bucket: int) -> frozenset[str]:
+        """The customers of the bucket; forgotten once they were asked for."""
+        if self._known is None:
+            self._known = self._read()
+        return frozenset(name for names in self._known.pop(bucket, ()) for name in names.split("\n"))
+
+    def _read(self) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        after = ""
+        with self._platform.database.read() as session:
+            while page := credentials.subjects_after(session, after, 5_000):
+                of_page: dict[int, list[str]] = {}
+                for subject in page:
+                    bucket = keyring.bucket_of(subject)
+                    if bucket in self._buckets:
+                        of_page.setdefault(bucket, []).append(subject)
+                for bucket, names in of_page.items():
+                    found.setdefault(bucket, []).append("\n".join(names))
+                after = page[-1]
+        return found
 
 
-def refuse(expected_: Collection[SubjectId], keys: Sequence[Wrapped]) -> None:
+def refuse(expected: Collection[str], keys: Sequence[Wrapped]) -> None:
     """Refuse to go on while one of these customers has no data key there. EvidenceError `record_missing`."""
-    if not {subject for subject, _, _, _ in keys}.issuperset(expected_):
+    if expected and not {subject for subject, _, _, _ in keys}.issuperset(expected):
         raise EvidenceError("record_missing", "a record of the bucket is missing that nobody took away")

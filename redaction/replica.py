@@ -23,6 +23,7 @@ import orjson
 from crm_core import records
 from protocol.consent import SubjectId
 from redaction import missing
+from redaction.missing import Expected
 from runtime import keyfiles
 from runtime.platform import Platform
 
@@ -34,29 +35,36 @@ Key = tuple[int, int, bytes]  # generation, epoch, wrapped data key
 Known = tuple[SubjectId, int, bytes]  # whose, of which generation: another's data key does not open what is theirs
 
 
-def write_all(platform: Platform, buckets: Sequence[tuple[int, int]], known: Collection[Known] = ()) -> None:
+def write_all(
+    platform: Platform,
+    buckets: Sequence[tuple[int, int]],
+    known: Mapping[int, Collection[Known]] | None = None,
+    expected: Expected | None = None,
+) -> None:
     """Replace the replicas of these buckets, now under these epochs, by what the database holds; durable on return.
 
-    No lock of the database. Each key that is not among the `known` ones has to open under its epoch: a column that only
-    says so would have the key destroyed that it rests under. The key of a customer whose record has gone is carried on:
-    an older copy of the database has it. Raises OSError, KeyGone, EvidenceError `bad_data_key`, `record_missing`.
+    No lock of the database. Each key that is not among the `known` ones of its bucket has to open under its epoch: a
+    column that only says so would have the key destroyed that it rests under. The key of a customer whose record has
+    gone is carried on: an older copy of the database has it. `expected` is who has to be in a bucket without a replica.
+    Raises OSError, KeyGone, EvidenceError `bad_data_key`, `record_missing`.
     """
     directory = _directory(platform)
     keyfiles.make_directory(directory)
     left = list(buckets)
+    expected = expected or Expected(platform, [bucket for bucket, _ in buckets])
     with keyfiles.locked(directory / ".lock"):  # also before it is read: see above
-        before = {bucket: read(platform, bucket) for bucket, _ in buckets}
-        with platform.database.read() as session:
-            expected = missing.expected(session, [bucket for bucket, keys in before.items() if not keys])
         while left:
             size, whole, lines = 0, dict[Path, bytes](), dict[Path, dict[int, bytes]]()
             with platform.database.read() as session:
                 while left and size <= _AT_ONCE:
                     bucket, epoch = left.pop()
+                    before = read(platform, bucket)
+                    # before the keys, as they are read: a customer who comes in between is in both
+                    wanted = () if before else expected.of(bucket)
                     keys = records.wrapped_keys(session, bucket)
-                    missing.refuse(expected.get(bucket, ()), keys)
-                    keys += missing.carried(session, platform, before.pop(bucket), keys, (bucket, epoch))
-                    content = _replica(platform, keys, bucket, epoch, known)
+                    missing.refuse(wanted, keys)
+                    keys += missing.carried(session, platform, before, keys, (bucket, epoch))
+                    content = _replica(platform, keys, bucket, epoch, (known or {}).get(bucket, ()))
                     size += len(content)
                     if len(keys) > _SMALL:
                         whole[place(platform, bucket)] = content

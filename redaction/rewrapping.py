@@ -13,12 +13,15 @@ from crm_core.records import Move, Wrapped
 from protocol import times
 from protocol.errors import EvidenceError
 from redaction import crash, replica, rotations
+from redaction.missing import Expected
 from redaction.rotations import Going
 from runtime.platform import Platform
 
 READ: Final = 8_000  # data keys taken into memory at once
+HELD: Final = 50_000  # data keys of which we remember that we wrapped them (some 300 bytes each), and one bucket's more
 HANDFUL: Final = 1_000  # data keys put in their place in one transaction: about 10 ms
 
+Known = dict[int, set[replica.Known]]  # by bucket what we wrapped ourselves, and need not look at again
 Keys = tuple[Going, Sequence[Wrapped]]
 Moves = tuple[Going, Sequence[Move]]
 
@@ -31,13 +34,22 @@ def rewrap(platform: Platform, rows: Sequence[Going]) -> frozenset[int]:
     crash.point("rewrap.before")
     with platform.database.read() as session:
         going = rotations.ready(session, rows)
-    known: set[replica.Known] = set()  # what we wrapped ourselves, and need not look at again
+    known: Known = {}
+    expected = Expected(platform, [row.bucket for row in going])
     with ThreadPoolExecutor(1) as ahead:
         left: Sequence[Going] = going
-        while left:
+        unwritten = {row.bucket: row.epoch for row in going}
+        while unwritten:
             page, left = _page(platform, left)
             _move_page(platform, page, ahead, known)
-    replica.write_all(platform, [(row.bucket, row.epoch) for row in going], known)
+            if left and sum(map(len, known.values())) < HELD:
+                continue
+            moving = {row.bucket for row in left}
+            if moved := [(bucket, epoch) for bucket, epoch in unwritten.items() if bucket not in moving]:
+                replica.write_all(platform, moved, known, expected)
+            for bucket, _ in moved:
+                del unwritten[bucket]
+                known.pop(bucket, None)
     with platform.database.write("keeper") as session:
         # else somebody wrapped with the old key meanwhile: again at the next pass
         ready = rotations.ready(session, going)
@@ -92,7 +104,7 @@ def handfuls(page: Sequence[Keys]) -> list[list[Keys]]:
     return [one for one in found if one]
 
 
-def _move_page(platform: Platform, page: Sequence[Keys], ahead: Executor, known: set[replica.Known]) -> None:
+def _move_page(platform: Platform, page: Sequence[Keys], ahead: Executor, known: Known) -> None:
     """Move these keys; while a handful waits for the disk the next one is wrapped. `known` takes what was wrapped."""
 
     def wrap(handful: Sequence[Keys]) -> list[Moves]:
@@ -102,8 +114,10 @@ def _move_page(platform: Platform, page: Sequence[Keys], ahead: Executor, known:
     coming = ahead.submit(wrap, cut[0]) if cut else None
     for number in range(len(cut)):
         moves = coming.result() if coming is not None else []
-        for (_, keys), (_, ones) in zip(cut[number], moves, strict=True):
-            known.update((whose, key[1], now) for key, (_, now, whose, _) in zip(keys, ones, strict=True))
+        for (row, keys), (_, ones) in zip(cut[number], moves, strict=True):
+            known.setdefault(row.bucket, set()).update(
+                (whose, key[1], now) for key, (_, now, whose, _) in zip(keys, ones, strict=True)
+            )
         coming = ahead.submit(wrap, cut[number + 1]) if number + 1 < len(cut) else None
         _move(platform, moves)
 

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - the attacker's own statements
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,11 +76,11 @@ def test_anothers_data_key_in_a_row_does_not_pass_for_the_customers_own(
     backup = world.copy("before.db")
     real = replica.write_all
 
-    def hand(platform: object, buckets: object, known: Collection[replica.Known] = ()) -> None:
+    def hand(platform: object, buckets: object, *more: object) -> None:
         monkeypatch.setattr(replica, "write_all", real)
         copied = "UPDATE record SET wrapped = (SELECT wrapped FROM record WHERE subject = ?) WHERE subject = ?"
         sql(world, copied, other.subject, third.subject)
-        real(world.platform, buckets, known)  # type: ignore[arg-type]
+        real(world.platform, buckets, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(replica, "write_all", hand)
     world.withdraw(who, given)

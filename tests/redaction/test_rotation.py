@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from sqlmodel import Session
 
 from crm_core import records, seal
 from protocol.consent import SubjectId
-from redaction import replica, rewrapping, rotation, status
+from redaction import replica, rewrapping, rotation, rotations, status
 from redaction.rewrapping import HANDFUL
 from redaction.rotations import Rotation
 from runtime.dialect import Role
@@ -25,16 +26,16 @@ BUCKET, KEYS, MANY = 7, 4_000, 40_000
 LONGEST = 0.05  # seconds of the processor under the write lock; the wait for the disk comes to it
 
 
-def filled(world: World, count: int) -> list[SubjectId]:
+def filled(world: World, count: int, bucket: int = BUCKET) -> list[SubjectId]:
     """Records of one bucket, as an import makes them, past everything else."""
-    epoch, key = world.platform.keyring.current(BUCKET)
+    epoch, key = world.platform.keyring.current(bucket)
     org, made = world.platform.controller, []
-    for number in range(count):
+    for number in range(bucket * MANY, bucket * MANY + count):
         subject = SubjectId(f"sub_{base64.b32encode(number.to_bytes(16, 'big')).decode().rstrip('=').lower()}")
-        place = seal.DataKeyPlace(org=org, subject=subject, generation=1, bucket=BUCKET, epoch=epoch)
+        place = seal.DataKeyPlace(org=org, subject=subject, generation=1, bucket=bucket, epoch=epoch)
         made.append(
             records.Record(
-                subject=subject, created_at="", bucket=BUCKET, epoch=epoch, generation=1,
+                subject=subject, created_at="", bucket=bucket, epoch=epoch, generation=1,
                 wrapped=seal.wrap(secrets.token_bytes(32), key, place), cells=secrets.token_bytes(500),
             )
         )  # fmt: skip
@@ -231,6 +232,40 @@ def test_small_buckets_share_a_replica_and_none_loses_anothers_keys(
     replica.write_all(world.platform, [(BUCKET, 1)])
     assert replica.place(world.platform, BUCKET).exists()
     assert replica.read(world.platform, BUCKET) == kept
+
+
+@pytest.mark.parametrize("held", [None, 3])
+def test_a_rotation_remembers_no_more_keys_than_it_may(
+    world: World, monkeypatch: pytest.MonkeyPatch, held: int | None
+) -> None:
+    buckets, steps = [BUCKET, BUCKET + 1, BUCKET + 16], list[tuple[str, int]]()
+    subjects = [subject for bucket in buckets for subject in filled(world, 2, bucket)]
+    epochs = {bucket: world.platform.keyring.begin_rotation(bucket) for bucket in buckets}
+    with world.platform.database.write("owner") as session:
+        rotations.begin(session, {bucket: (epoch, [1]) for bucket, epoch in epochs.items()}, "x")
+    if held:
+        monkeypatch.setattr(rewrapping, "HELD", held)
+    monkeypatch.setattr(rewrapping, "READ", 1)
+    real, read, keys = replica.write_all, replica.read, records.wrapped_keys
+
+    def writing(platform: Any, some: Any, known: dict[int, Any], *more: Any) -> None:
+        steps.append(("known", sum(map(len, known.values()))))
+        assert all(known[bucket] for bucket, _ in some)
+        real(platform, some, known, *more)
+
+    monkeypatch.setattr(replica, "write_all", writing)
+    monkeypatch.setattr(replica, "read", lambda *one: steps.append(("before", one[1])) or read(*one))
+    monkeypatch.setattr(records, "wrapped_keys", lambda *one: steps.append(("keys", one[1])) or keys(*one))
+    with world.platform.database.read() as session:
+        rows = rotations.pending(session, buckets)
+    assert rewrapping.rewrap(world.platform, rows) == set(buckets)
+    told = [number for what, number in steps if what == "known"]
+    assert (sum(told) >= 6, max(told) <= 4) == (True, True) if held else told == [6]
+    one_by_one = [(what, bucket) for what, bucket in steps if what != "known"]
+    assert [what for what, _ in one_by_one] == ["before", "keys"] * 3
+    monkeypatch.undo()
+    assert sorted(one for bucket in buckets for one in replica.read(world.platform, bucket)) == sorted(subjects)
+    assert {key[1] for bucket in buckets for key in replica.read(world.platform, bucket).values()} == {epochs[BUCKET]}
 
 
 def test_of_a_bucket_in_two_replicas_each_customers_newest_key_counts(
