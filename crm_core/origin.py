@@ -7,6 +7,7 @@ names what is due, `settle` says that it was dealt with.
 """
 
 import hashlib
+import secrets
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Table, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, delete, func, select, update
 from sqlmodel import Field as Column
 from sqlmodel import Session, SQLModel
 
@@ -200,19 +201,26 @@ def subjects_by_row(session: Session, source_digest: str) -> Iterator[tuple[int,
             yield number, SubjectId(row.subject)
 
 
-def unclaimed(session: Session, at: datetime, limit: int) -> list[tuple[SubjectId, frozenset[Field]]]:
+def unclaimed(
+    session: Session, at: datetime, limit: int, *only: ColumnElement[bool]
+) -> list[tuple[SubjectId, frozenset[Field]]]:
     """At most `limit` subjects with imported values whose time has come by `at`, and the fields these are.
 
-    Whether a ground for storing a field has come meanwhile, or whether it is stored at all, is the caller's to see;
-    then `settle`, or the subject is named again.
+    Where there are more, others each time, drawn by lot: those with whom the caller gets nowhere keep nobody waiting
+    for ever. Whether a ground for storing a field has come meanwhile, or whether it is stored at all, is the caller's
+    to see; then `settle`, or the subject may be named again. `only`: conditions on the rows.
     """
-    due = TABLE.c.destroy_by <= times.iso(at)
-    some = select(TABLE.c.subject).where(due).distinct().order_by(TABLE.c.subject).limit(limit)
-    statement = select(TABLE.c.subject, TABLE.c.fields).where(due, TABLE.c.subject.in_(some))
+    due = (TABLE.c.destroy_by <= times.iso(at), *only)
+    number = session.connection().execute(select(func.count(TABLE.c.subject.distinct())).where(*due)).scalar_one()
     found: dict[SubjectId, frozenset[Field]] = {}
-    for row in session.connection().execute(statement.order_by(TABLE.c.subject)):
-        subject = SubjectId(row.subject)
-        found[subject] = found.get(subject, frozenset()) | frozenset(_rows(row))
+    start = secrets.randbelow(number) if number > limit else 0
+    # from there on, and what is left of them from the beginning
+    for skipped, most in ((start, min(limit, number - start)), (0, limit - (number - start) if start else 0)):
+        some = select(TABLE.c.subject).where(*due).distinct().order_by(TABLE.c.subject).offset(skipped).limit(most)
+        statement = select(TABLE.c.subject, TABLE.c.fields).where(*due, TABLE.c.subject.in_(some))
+        for row in session.connection().execute(statement.order_by(TABLE.c.subject)) if most > 0 else ():
+            subject = SubjectId(row.subject)
+            found[subject] = found.get(subject, frozenset()) | frozenset(_rows(row))
     return list(found.items())
 
 
@@ -225,7 +233,7 @@ def settle(session: Session, subject: SubjectId, at: datetime) -> None:
 def less_than(session: Session, subject: SubjectId, told: OutboxEvent, fields: Collection[Field]) -> bool:
     """Is less remembered of these fields than the event told of them: no date, a later one, fewer fields?"""
     row = session.connection().execute(select(TABLE).where(*_of(subject, told))).one_or_none()
-    if row is None or row.destroy_by is None or row.destroy_by > told.header["destroy_by"]:
+    if row is None or row.destroy_by is None or str(row.destroy_by) > told.header["destroy_by"]:  # it may be bytes
         return True
     return not _rows(row).keys() >= frozenset(fields)
 
@@ -275,5 +283,9 @@ def _json(rows: Mapping[Field, int]) -> str:
 
 
 def _rows(row: Any) -> dict[Field, int]:
-    found: dict[Field, int] = orjson.loads(row.fields)
-    return found
+    """By field its row; none where somebody wrote what is no answer to that: such a row says nothing of any field."""
+    try:
+        found = orjson.loads(row.fields)
+    except (ValueError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -52,15 +52,18 @@ def due(session: Session, at: datetime, limit: int = 500) -> list[SubjectId]:
                 col(LapseRow.next_at) <= now,
             ),
             or_(col(LapseRow.retry_at).is_(None), col(LapseRow.retry_at) <= now),
-            *(col(Standing.subject).not_in(waits) for waits in _WAITING),
+            *(col(Standing.subject).not_in(waits) for waits in WAITING),
         )
         .order_by(col(Standing.subject))
         .limit(limit)
     )
-    return [SubjectId(subject) for subject in session.exec(statement)]
+    found = session.exec(statement).all()
+    if not all(map(dialect.is_text, found)):  # looked at in each row only where there are such: there may be millions
+        found = session.exec(statement.where(dialect.ours(session, col(Standing.subject)))).all()
+    return [SubjectId(subject) for subject in found]
 
 
-_WAITING: Final = (
+WAITING: Final = (
     select(Job.subject).where(Job.step != DONE),
     select(Settling.subject).where(col(Settling.settled_at).is_(None)),
     select(Quarantine.subject),
@@ -69,7 +72,7 @@ _WAITING: Final = (
 
 def waiting(session: Session) -> frozenset[SubjectId]:
     """The subjects that are left alone for now: a job or a withdrawal is under way, or they are under quarantine."""
-    return frozenset(SubjectId(subject) for waits in _WAITING for subject in session.exec(waits))
+    return frozenset(SubjectId(subject) for waits in WAITING for subject in session.exec(waits))
 
 
 def mark(session: Session, seen: Mapping[SubjectId, Seen]) -> None:

@@ -29,6 +29,7 @@ from verifier import disclosure, grounds
 from verifier.disclosure import Disclosure
 from verifier.grant import Grant
 
+DISPUTED: Final = "disputed_evidence"  # why nothing is destroyed: a row does not prove what it claims
 LOST: Final = "evidence_lost"  # why nothing is destroyed: the database lacks what the journal says was given
 
 
@@ -99,17 +100,17 @@ def view(session: Session, subjects: Sequence[SubjectId]) -> View:
 def proved(platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> tuple[Grant, ...]:
     """The grants that a subject's evidence proves.
 
-    Raises EvidenceError `disputed_evidence` when something of it proves nothing, and when a column alone says that a
-    ground has ended; `evidence_lost` when one is missing that the journal knows, as after a commit that failed:
-    `reconcile` puts it back; `below_floor` when the journal knows a later standing (a restored database). The gate
-    withholds on suspicion, but nothing is destroyed on it.
+    Raises EvidenceError `disputed_evidence` when something of it proves nothing that could have kept a value, and when
+    a column alone says that a ground has ended; `evidence_lost` when one is missing that the journal knows, as after a
+    commit that failed: `reconcile` puts it back; `below_floor` when the journal knows a later standing (a restored
+    database). The gate withholds on suspicion, but nothing is destroyed on it.
     """
     platform.journal.refresh()
     if evidence.version < platform.journal.floor(evidence.subject):
         raise EvidenceError("below_floor", "the standing is older than the journal knows")
     findings = grounds.examine(platform, catalogue, evidence, at)
-    if findings.complaints or findings.unproved:
-        raise EvidenceError("disputed_evidence", "stored evidence does not prove what it claims")
+    if any(one.keeps for one in findings.complaints) or findings.unproved:
+        raise EvidenceError(DISPUTED, "stored evidence does not prove what it claims")
     if platform.journal.lacks(evidence.subject, [row.id for row in (*evidence.consents, *evidence.grounds)]):
         raise EvidenceError(LOST, "the database lacks what the journal says was given")
     return findings.grants

@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlmodel import Session, col, select
 
+from issuer import credentials
 from issuer.catalogue import Catalogue
 from protocol import times
 from protocol.consent import SubjectId
@@ -49,10 +50,12 @@ def look_due(platform: Platform, catalogue: Catalogue, proofs: Proofs) -> tuple[
     First the number of jobs that were stored already, for values that no ground ever came for.
     """
     at = platform.clock.now()
-    planned = unclaimed.plan(platform, catalogue, at)
+    unheld = attempt.tried(partial(unclaimed.plan, platform, catalogue, at))
+    planned = 0 if isinstance(unheld, Failed) else unheld
     with platform.database.read() as session:
         subjects = due.due(session, at, BATCH)
-        found = _sorted(session, platform, catalogue, subjects, proofs=proofs, at=at)
+        together = attempt.tried(partial(_sorted, session, platform, catalogue, subjects, proofs=proofs, at=at))
+    found = _alone(platform, catalogue, subjects, proofs, at) if isinstance(together, Failed) else together
     due.remember(platform, found.idle, found.broken, at)
     return planned, found.busy, len(subjects) == BATCH
 
@@ -64,6 +67,24 @@ class _Sorted:
     idle: dict[SubjectId, due.Seen] = field(default_factory=dict)
     busy: list[Draft] = field(default_factory=list)
     broken: dict[SubjectId, due.Broken] = field(default_factory=dict)
+
+
+def _alone(
+    platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId], proofs: Proofs, at: datetime
+) -> _Sorted:
+    """The same for each by itself, in a snapshot of its own: what one of them fails with is told of that one."""
+    found = _Sorted()
+    for subject in subjects:
+        with platform.database.read() as session:
+            one = attempt.tried(partial(_sorted, session, platform, catalogue, [subject], proofs=proofs, at=at))
+        if not isinstance(one, Failed):
+            found.idle.update(one.idle)
+            found.busy.extend(one.busy)
+            found.broken.update(one.broken)
+        else:
+            with platform.database.read() as session:
+                found.broken[subject] = (credentials.version(session, subject), _code(one.error))
+    return found
 
 
 def _sorted(

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from sqlmodel import Session, col, func, or_, select
+from sqlmodel import Session, col, delete, func, not_, or_, select
 
 from crm_core.records import RecordRow
 from issuer.catalogue import Catalogue
@@ -37,7 +37,7 @@ from redaction.disposition import (
 from redaction.due import LapseRow
 from redaction.looking import Proof
 from redaction.rotations import Rotation
-from runtime import keyring
+from runtime import dialect, keyring
 from runtime.platform import Platform
 from verifier import disclosure, grounds
 from verifier.quarantine import Quarantine
@@ -71,18 +71,27 @@ class Sweep:
             self._try("a job", partial(unstick, platform))
         before = self.found
         while True:
-            if not self._batch(platform, catalogue):
+            if not self._on(platform, catalogue):
                 self._resting, self.rounds = True, self.rounds + 1
                 break
             if time.monotonic() - now >= budget:
                 break
         return self.found - before
 
-    def _batch(self, platform: Platform, catalogue: Catalogue) -> bool:
+    def _on(self, platform: Platform, catalogue: Catalogue) -> bool:
         """The next customers, and after the last of them the releases on record; False at the end of the round."""
         with platform.database.read() as session:
             statement = select(RecordRow.subject, RecordRow.bucket).where(RecordRow.subject > self._after)
+            statement = statement.where(dialect.ours(session, col(RecordRow.subject)))
             found = list(session.exec(statement.order_by(col(RecordRow.subject)).limit(BATCH)))
+        if not found:
+            return self._try("the releases on record", partial(self._released, platform)) > 0
+        self._try("some customers", partial(self._batch, platform, catalogue, found))
+        self._after = found[-1][0]  # whatever became of them: else those behind them would never have their turn
+        return True
+
+    def _batch(self, platform: Platform, catalogue: Catalogue, found: Sequence[tuple[str, int]]) -> int:
+        """Put right what is wrong with these customers, by subject and what their records say of their bucket."""
         subjects = [SubjectId(one) for one, _ in found]
         astray = [SubjectId(one) for one, bucket in found if bucket != keyring.bucket_of(SubjectId(one))]
         self.found += self._try("a record", partial(_housed, platform, astray)) if astray else 0
@@ -93,14 +102,15 @@ class Sweep:
             if not isinstance(planned, Failed):
                 LOG.warning("the sweep found what redaction's tables had not: %s", "a job" if planned else "a notice")
                 self.found += 1
-        if subjects:
-            self._after = subjects[-1]
-            return True
+        return len(subjects)
+
+    def _released(self, platform: Platform) -> int:
+        """Put right what recipients are to be told of by some releases; how far on the outbox's last one is."""
         with platform.database.write("keeper") as session:
             after, missing = disclosure.again(session, platform.controller, self._outbox)
         self.found += missing
-        moved, self._outbox = after > self._outbox, after
-        return moved
+        before, self._outbox = self._outbox, after
+        return after - before
 
     def _try(self, what: str, act: Callable[[], int]) -> int:
         """How much a step put right; what fails holds up neither the customers beside it nor the rest of the round."""
@@ -123,16 +133,31 @@ def _housed(platform: Platform, subjects: Sequence[SubjectId]) -> int:
 
 def _hidden(platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId]) -> list[SubjectId]:
     """Those of the subjects for whom there is something to do that nobody would look at."""
-    at = platform.clock.now()
     with platform.database.read() as session:
         waits = due.waiting(session)
-        looks = {
-            evidence.subject: partial(_idle, session, platform, catalogue, evidence, at)
-            for evidence in grounds.collect(session, subjects)
-            if evidence.subject not in waits
-        }
-        # where a look fails, what it fails with is what is shown of the customer at the next one
-        return [subject for subject, idle in looks.items() if attempt.tried(idle) is False]
+        found = attempt.tried(
+            partial(_busy, session, platform, catalogue, [one for one in subjects if one not in waits])
+        )
+    if not isinstance(found, Failed):
+        return found
+    alone = (attempt.tried(partial(_alone, platform, catalogue, one)) for one in subjects if one not in waits)
+    return [one for some in alone if not isinstance(some, Failed) for one in some]
+
+
+def _alone(platform: Platform, catalogue: Catalogue, subject: SubjectId) -> list[SubjectId]:
+    """In a snapshot of its own: one that a statement failed in is of no use to PostgreSQL any more."""
+    with platform.database.read() as session:
+        return _busy(session, platform, catalogue, [subject])
+
+
+def _busy(session: Session, platform: Platform, catalogue: Catalogue, subjects: Sequence[SubjectId]) -> list[SubjectId]:
+    at = platform.clock.now()
+    looks = {
+        evidence.subject: partial(_idle, session, platform, catalogue, evidence, at)
+        for evidence in grounds.collect(session, subjects)
+    }
+    # where a look fails, what it fails with is what is shown of the customer at the next one
+    return [subject for subject, idle in looks.items() if attempt.tried(idle) is False]
 
 
 def _idle(session: Session, platform: Platform, catalogue: Catalogue, evidence: Evidence, at: datetime) -> bool:
@@ -148,9 +173,10 @@ def unstick(platform: Platform) -> int:
 
     A bucket that is not the customer's, a next try in the far future, a step that there is not, a job without fields.
     """
-    mended = 0
     with platform.database.write("keeper") as session:
         at = platform.clock.now()
+        # named as no job of ours can be: it could neither be carried out nor marked, and would hold its customer
+        mended = session.exec(delete(Job).where(not_(dialect.ours(session, col(Job.id))))).rowcount
         latest = times.iso_ms(at + STUCK)
         for job in session.exec(select(Job).where(Job.step != DONE)):
             bucket = keyring.bucket_of(SubjectId(str(job.subject)))
@@ -167,7 +193,7 @@ def unstick(platform: Platform) -> int:
                 job.step, job.error, job.done_at = DONE, "void", times.iso_ms(at)
             session.add(job)
             mended += 1
-        far = select(LapseRow).where(col(LapseRow.retry_at) > latest)
+        far = select(LapseRow).where(col(LapseRow.retry_at) > latest, dialect.ours(session, col(LapseRow.subject)))
         for row in session.exec(far):
             row.retry_at = None
             session.add(row)
@@ -197,10 +223,12 @@ def held_back(session: Session, at: datetime) -> dict[str, int]:
     void = select(func.coalesce(func.sum(Job.planned), 0)).where(Job.step == DONE)
     beyond = or_(col(Rotation.bucket) < 0, col(Rotation.bucket) >= keyring.BUCKETS)
     nowhere = select(func.count()).select_from(Rotation).where(beyond)
-    lost = select(func.count()).select_from(LapseRow).where(LapseRow.error == looking.LOST)
+    held = select(func.count()).select_from(LapseRow)
+    lost, disputed = (held.where(LapseRow.error == code) for code in (looking.LOST, looking.DISPUTED))
     return {
         "customers under quarantine": session.exec(select(func.count()).select_from(Quarantine)).one(),
         "customers with an answer or ground that the database lost (fieldgrant reconcile)": session.exec(lost).one(),
+        "customers with a statement that does not prove what it claims": session.exec(disputed).one(),
         "withdrawals not shut for an hour": session.exec(unsettled).one(),
         "jobs open for an hour": session.exec(stuck).one(),
         "records without a standing": session.exec(without).one(),

@@ -5,9 +5,12 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from sqlmodel import select
+
 from crm_core import origin
 from crm_core.imports import recall
 from issuer.catalogue import Catalogue
+from issuer.credentials import Standing
 from protocol.consent import Field, SubjectId
 from redaction import attempt, disposition, drafting, due, lapse, looking
 from redaction.attempt import Failed
@@ -22,9 +25,10 @@ _BATCH: Final = 500  # customers looked at in one pass
 
 def plan(platform: Platform, catalogue: Catalogue, at: datetime) -> int:
     """Imported values whose time has come and for which no ground ever came: destroyed. How many jobs were planned."""
+    whose = origin.TABLE.c.subject
+    only = [whose.not_in(waits) for waits in due.WAITING] + [whose.in_(select(Standing.subject))]
     with platform.database.read() as session:
-        waits = due.waiting(session)
-        found = [one for one in origin.unclaimed(session, at, _BATCH) if one[0] not in waits]
+        found = origin.unclaimed(session, at, _BATCH, *only)
     planned = 0
     for subject, fields in found:
         done = attempt.tried(partial(_unclaimed, platform, catalogue, subject, fields))

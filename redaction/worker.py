@@ -76,7 +76,8 @@ def run_once(
     """
     platform.clock.now()
     platform.clock.settled()
-    before, late = _open(platform), _late(platform)
+    before = attempt.or_else(partial(_open, platform), 0)
+    late: list[SubjectId] = attempt.or_else(partial(_late, platform), [])
     planned, failed, more = _amass(platform, catalogue, look=look, stop=stop)
     ended, unrotated = _rotate(platform, stop)
     broken = _certify(platform, stop)
@@ -86,7 +87,7 @@ def run_once(
     unended = sum(_fails(platform, None, act) for act in rest)
     if ended or any(gone):
         platform.database.checkpoint()
-    open_ = _open(platform)
+    open_ = attempt.or_else(partial(_open, platform), before)
     finished = max(0, before + planned - open_)
     with platform.database.read() as session:
         left = open_ + len(rotation.buckets(session))

@@ -38,15 +38,21 @@ from verifier.verdicts import Prove, Verdicts
 T = TypeVar("T")
 
 _OF_A_SUBJECT = ("enrolment", "ask", "consent", "withdrawal", "exclusion", "lift")
+# A withdrawal only ends a consent; a lift only ends a pause, and what is paused is stored on.
+_KEEP_NOTHING = ("withdrawal", "lift")
 _STORED_ENDS: Mapping[str, Ended] = {"withdrawn": "withdrawn", "superseded": "superseded", "expired": "expired"}
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Stored evidence that does not prove what it claims: the row's id and the stable code of what is wrong."""
+    """Stored evidence that does not prove what it claims: the row's id and the stable code of what is wrong.
+
+    `keeps` is false where the row, had it proved what it claims, could have kept no value from being destroyed.
+    """
 
     credential: str
     code: str
+    keeps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +327,8 @@ class _Examination:
         return found
 
     def _complain(self, row: StoredCredential, code: str) -> None:
-        self._complaints.append(Complaint(str(row.id), code))  # SQLite may hold bytes there
+        # SQLite may hold bytes there
+        self._complaints.append(Complaint(str(row.id), code, keeps=row.kind not in _KEEP_NOTHING))
 
 
 def _taken_back(given: Sequence[Grant], process: Process, ground: StatutoryGround) -> frozenset[Field]:

@@ -62,7 +62,8 @@ def due(session: Session, subject: SubjectId, at: datetime) -> frozenset[Field]:
 def put_right(session: Session, subject: SubjectId, at: datetime) -> None:
     """Rows that bring the day of a customer's values forward say again what their events say."""
     now = times.iso(at)
-    rows = [one for one in origin.of_subject(session, subject) if one.destroy_by is not None and one.destroy_by <= now]
+    every = origin.of_subject(session, subject)
+    rows = [one for one in every if one.destroy_by is not None and str(one.destroy_by) <= now]  # it may be bytes
     for one in {row.event_id for row in rows}:
         told = _told(session, subject, one)
         if told is not None and "destroy_by" in told.by.header and not _due(told.by.header, at):

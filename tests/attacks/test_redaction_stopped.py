@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from crm_core import writer
-from redaction import sweep, worker
+from protocol.consent import SubjectId
+from redaction import sweep, unclaimed, worker
 from redaction.disposition import DONE, Job
 from redaction.sweep import Sweep
 from runtime import keyring
 from runtime.clock import ClockError, FixedClock
-from tests.attacks.hand import HELD, TRUE, advance, said, sql, swept
+from tests.attacks.hand import HELD, TRUE, advance, passes, said, sql, swept
+from tests.redaction.test_causes import imported
 from tests.redaction.world import EMAIL, GIVEN, START, VALUES, Customer, World, settle
 
 ROTATION = "INSERT INTO rotation (bucket, epoch, ended, rewrapped, began_at) VALUES ({}, 1, '[]', 0, 'x')"
@@ -36,6 +38,26 @@ TYPED = {  # what SQLite alone takes
     "a generation of a word": "UPDATE record SET generation = 'x'",
     "an end that is no instant": "UPDATE credential SET ended_at = 'x', ended_kind = 'x' WHERE kind = 'consent'",
 }
+NO_TEXT = "CAST(x'ff' AS TEXT)"
+PLANTED = (
+    "INSERT INTO redaction_job (id, subject, version, round, step, cause, cause_id, ended_at, planned_at, bucket, "
+    "fates, attempts, kept, sealed, shredded, planned) SELECT {}, {}, 9, 9, '{}', 'x', 'x', 'x', 'x', 0, '{{}}', 0, 0, "
+    "0, 0, 0 FROM standing LIMIT 1"
+)
+RECORD = "INSERT INTO record (subject, created_at, bucket, epoch, generation, wrapped, cells) VALUES "
+UNREADABLE = {  # a text that is no UTF-8: the driver gives up the whole statement
+    "a job of no subject": PLANTED.format("'planted'", NO_TEXT, "journalled") + " /* VALUES */",
+    "one that is almost done": PLANTED.format("'planted'", NO_TEXT, "dropped") + " /* VALUES */",
+    "a job of no name": PLANTED.format(NO_TEXT, "'sub_x'", "planned") + " /* VALUES */",
+    "one of a customer's": PLANTED.format(NO_TEXT, "(SELECT max(subject) FROM standing)", "planned") + " /* VALUES */",
+    "a standing": f"INSERT INTO standing VALUES ({NO_TEXT}, 1)",
+    "a standing before all others": "INSERT INTO standing VALUES (CAST(x'01ff' AS TEXT), 1)",
+    "one of bytes": "INSERT INTO standing VALUES (x'ff', 1)",
+    "a wallet": f"UPDATE credential SET did = {NO_TEXT} WHERE kind = 'enrolment'",
+    "a record": RECORD + f"({NO_TEXT}, 'x', 0, 1, 1, x'00', x'00')",
+    "a record of bytes": RECORD + "(x'61', 'x', 0, 1, 1, x'00', x'00')",
+}
+UNTAKEN = "INSERT INTO credential (id, kind, subject, did, body, digest, at) SELECT 'urn:uuid:00000000-0000-4000-8000-"
 
 
 @pytest.fixture
@@ -91,6 +113,110 @@ def test_a_planted_row_holds_up_nobody_else(world: World, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("what", TYPED)
 def test_nor_does_one_of_the_wrong_type(world: World, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     withdrawn_beside(world, monkeypatch, TYPED[what])
+
+
+@pytest.mark.sqlite("a text that is no UTF-8")
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_nor_does_a_text_that_is_none(world: World, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    withdrawn_beside(world, monkeypatch, UNREADABLE[what])
+
+
+@pytest.mark.sqlite("a text that is no UTF-8")
+def test_nor_does_one_keep_the_sweep_from_mending_what_others_wait_for(world: World) -> None:
+    who = world.customer()
+    settle(world)
+    given = world.consent(who, HELD)
+    settle(world)
+    sql(world, f"INSERT INTO lapse VALUES ({NO_TEXT}, 1, NULL, '9999', NULL)")
+    world.withdraw(who, given)
+    sql(world, "UPDATE lapse SET retry_at = '9999'")
+    hours(world)
+    assert said(world, who) == TRUE
+
+
+@pytest.mark.sqlite("names that no text can be compared with")
+@pytest.mark.parametrize("name", ["x'61{:02x}'", "CAST(x'01ff{:02x}' AS TEXT)", "CAST('sub_' || x'ff{:02x}' AS TEXT)"])
+def test_a_round_of_the_sweep_ends_whatever_the_records_are_called(world: World, name: str) -> None:
+    who = world.customer()
+    settle(world)
+    for number in range(sweep.BATCH + 1):
+        sql(world, f"{RECORD} ({name.format(number)}, 'x', 0, 1, 1, x'00', x'00')")
+    world.withdraw(who, world.consent(who, HELD))
+    sql(world, "UPDATE lapse SET done_version = 99")
+    slow = Sweep()
+    assert (slow.some(world.platform, world.catalogue, budget=5), slow.rounds) == (1, 1)
+
+
+def test_a_batch_that_fails_keeps_those_behind_it_from_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = sorted((world.customer() for _ in range(3)), key=lambda one: one.subject)
+    settle(world)
+    for who in people:
+        world.withdraw(who, world.consent(who, HELD))
+    sql(world, "UPDATE lapse SET done_version = 99")
+    real = sweep._hidden
+
+    def fails(platform: object, catalogue: object, subjects: list[str]) -> object:
+        if people[0].subject in subjects:
+            raise AttributeError("'bytes' object has no attribute 'encode'")
+        return real(platform, catalogue, subjects)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sweep, "_hidden", fails)
+    monkeypatch.setattr(sweep, "BATCH", 1)
+    slow = Sweep()
+    assert (slow.some(world.platform, world.catalogue, budget=5), slow.rounds) == (2, 1)
+
+
+@pytest.mark.parametrize(("standing", "fields"), [(True, "{}"), (False, "{}"), (False, "none")])
+def test_rows_that_nobody_can_settle_keep_no_unclaimed_value_from_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch, standing: bool, fields: str
+) -> None:
+    who = imported(world, days=10)
+    world.enrol(who)
+    settle(world)
+    monkeypatch.setattr(unclaimed, "_BATCH", 20)
+    own = keyring.bucket_of(who.subject)  # whose rotation a standing without a record would hold up
+    for number in [one for one in range(100) if keyring.bucket_of(SubjectId(f"a{one:02}")) != own][:25]:
+        origin = f"'a{number:02}', 'x', 'x', 'x', 'x', 'x', '{fields}', '2000-01-01T00:00:00Z'"
+        columns = "subject, event_id, source, source_digest, importer, at, fields, destroy_by"
+        sql(world, f"INSERT INTO origin ({columns}) VALUES ({origin})")
+        if standing:
+            sql(world, f"INSERT INTO standing VALUES ('a{number:02}', 1)")
+            disputed = f"{number:012}', 'enrolment', 'a{number:02}', 'x', ?, 'x{number}', at FROM credential LIMIT 1"
+            sql(world, UNTAKEN + disputed, b"{}")
+    advance(world, timedelta(days=10))
+    for _ in range(10 if standing else 1):  # drawn by lot: in each pass six of twenty-six are left out
+        advance(world, timedelta(minutes=1))
+        worker.run_once(world.platform, world.catalogue)
+    settle(world)
+    assert world.readable(who) == {}
+
+
+def test_nor_do_customers_who_are_left_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = sorted((imported(world, days=10) for _ in range(4)), key=lambda one: one.subject)
+    settle(world)
+    monkeypatch.setattr(unclaimed, "_BATCH", 1)
+    for who in people[:3]:
+        sql(world, f"INSERT INTO quarantine SELECT '{who.subject}', at, 'x' FROM outbox LIMIT 1")
+    advance(world, timedelta(days=10))
+    worker.run_once(world.platform, world.catalogue)
+    settle(world)
+    assert [world.readable(who) for who in people] == [VALUES, VALUES, VALUES, {}]
+
+
+@pytest.mark.parametrize("kind", ["withdrawal", "lift", "consent", "enrolment", "exclusion"])
+def test_a_row_that_could_have_kept_nothing_holds_no_destruction_back(world: World, kind: str) -> None:
+    who = world.customer()
+    settle(world)
+    given = world.consent(who, HELD)
+    settle(world)
+    sql(world, f"{UNTAKEN}000000000001', '{kind}', subject, did, ?, 'x', at FROM credential LIMIT 1", b"{}")
+    world.withdraw(who, given)
+    passes(world)
+    # control: what could have is asked for first
+    assert said(world, who) == (TRUE if kind in ("withdrawal", "lift") else {})
+    with world.platform.database.read() as session:
+        held = sweep.held_back(session, world.now())
+    assert held["customers with a statement that does not prove what it claims"] == (said(world, who) == {})
 
 
 @pytest.mark.sqlite("bytes in a column of text")
