@@ -24,7 +24,6 @@ from protocol.errors import EvidenceError
 from protocol.exclusion import ANY, OBLIGATION, PAUSE, Excepted, Exclusion
 from protocol.ground import StatutoryGround
 from protocol.request import Kept
-from protocol.times import parse
 from protocol.vocabulary import DPV
 from runtime import outbox
 from runtime.platform import Platform
@@ -225,11 +224,14 @@ def lift(session: Session, registry: Registry, row: DataRequest, *, staff: Staff
 def shut_at(session: Session, row: DataRequest, kind: str) -> datetime | None:
     """When the last read under way had ended after this exclusion (after its second round, where there is one).
 
-    None while it is not known, or there is none.
+    None while no event of ours tells of it, or there is none.
     """
-    rounds = (session.get(settling.Settling, f"excluded:{_id(row, kind, round_)}") for round_ in (2, 1))
-    work = next((one for one in rounds if one is not None), None)
-    return None if work is None or work.settled_at is None else parse(work.settled_at, field="settled_at")
+    for round_ in (2, 1):
+        id_ = f"excluded:{_id(row, kind, round_)}"
+        if session.get(settling.Settling, id_) is not None or outbox.under(session, id_) is not None:
+            shut = settling.shut_event(session, id_)  # not what a column says: anybody may have written it
+            return None if shut is None else shut.at
+    return None
 
 
 def _asks_for(row: Credential, platform: Platform, purpose: str) -> bool:

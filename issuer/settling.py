@@ -2,7 +2,8 @@
 
 A row is written with the narrowing and settled once all that is done, so a crash in between leaves something to
 take up again: by the retry of the wallet, or by the worker. A row counts as far as the journal knows of its end: what
-somebody planted or spoiled is put aside by name, and the others go on.
+somebody planted or spoiled is put aside by name, and the others go on. `settled_at` only says where to look: that the
+reads have ended is proved by our own event of it (`shut_event`).
 """
 
 import logging
@@ -23,6 +24,7 @@ from protocol.consent import Consent, Reference, SubjectId
 from protocol.errors import EvidenceError
 from protocol.times import iso_ms, parse
 from runtime import crash, dialect, outbox
+from runtime.outbox import OutboxEvent
 from runtime.platform import Platform
 
 LOG: Final = logging.getLogger("fieldgrant.issuer")
@@ -71,6 +73,11 @@ def settle(desk: Desk, *ids: str) -> dict[str, Any] | None:
         return None
     crash.point("settle.before")
     desk.drain()
+    return _note(desk, ids)
+
+
+def _note(desk: Desk, ids: Sequence[str]) -> dict[str, Any] | None:
+    """Record each as shut, for the reads have been waited for; as `settle`."""
     desk.platform.journal.refresh()
     answer: dict[str, Any] | None = None
     with desk.platform.database.write() as session:
@@ -87,7 +94,7 @@ def settle_again(desk: Desk, subject: SubjectId) -> None:
     The first time may have been committed and then have failed because its reads had not ended.
     """
     with desk.platform.database.read() as session:
-        ids = unsettled(session, subject=subject)
+        ids = [*unsettled(session, subject=subject), *marked(session, desk.platform, subject)]
     if ids:
         settle_each(desk, ids)
     else:
@@ -96,8 +103,12 @@ def settle_again(desk: Desk, subject: SubjectId) -> None:
 
 def settle_each(desk: Desk, ids: Sequence[str]) -> int:
     """Settle these together; where that fails each on its own, and put aside what cannot be. How many were settled."""
+    if not ids:
+        return 0
+    crash.point("settle.before")
+    desk.drain()  # apart from what may fail of a row: nothing is put aside whose reads have not ended
     try:
-        settle(desk, *ids)
+        _note(desk, ids)
     except SPOILED:
         return sum(_alone(desk, id_) for id_ in ids)
     return len(ids)
@@ -105,15 +116,26 @@ def settle_each(desk: Desk, ids: Sequence[str]) -> int:
 
 def _alone(desk: Desk, id_: str) -> bool:
     try:
-        settle(desk, id_)
+        _note(desk, [id_])
     except SPOILED as error:
         put_aside(desk.platform, id_, getattr(error, "code", "spoiled"))
         return False
     return True
 
 
+def put_aside_misnamed(desk: Desk) -> int:
+    """Put aside what `misnamed` finds, once the reads have ended: the journal may know the end. How many."""
+    with desk.platform.database.read() as session:
+        ids = misnamed(session)
+    if ids:
+        desk.drain()
+    for id_ in ids:
+        put_aside(desk.platform, id_, "misnamed")
+    return len(ids)
+
+
 def put_aside(platform: Platform, id_: str, code: str) -> None:
-    """Take a row that cannot be settled out of the way, on record by its name; its reads have ended by now.
+    """Take a row that cannot be settled out of the way, on record by its name. Its reads have been waited for.
 
     Where the journal knows the end, it is recorded as shut all the same.
     """
@@ -188,6 +210,27 @@ def unsettled(session: Session, limit: int = 100, *, subject: SubjectId | None =
     return list(session.exec(statement.limit(limit)))
 
 
+def marked(session: Session, platform: Platform, subject: SubjectId) -> list[str]:
+    """Ends of one subject that somebody else marked as settled: the journal knows of them, and no event of ours."""
+    platform.journal.refresh()
+    statement = select(Settling).where(
+        Settling.subject == subject,
+        col(Settling.settled_at).is_not(None),
+        col(Settling.kind).not_in(("ground", "catalogue", *WITHOUT_SHUT)),
+    )
+    rows = session.exec(statement.order_by(col(Settling.at))).all()
+    return [row.id for row in rows if known(platform, row) and shut_event(session, row.id) is None]
+
+
+def shut_event(session: Session, id_: str) -> OutboxEvent | None:
+    """Our own event that the reads under way at this end have ended; None while there is none.
+
+    A row's `settled_at` anybody may have written who writes to the database, and nobody else this.
+    """
+    found = outbox.under(session, f"shut:{id_}")
+    return found if found is not None and found.type == event.CONSENT_SHUT else None
+
+
 def of(session: Session, answered: Credential) -> str:
     """The id to settle for a withdrawal or narrowing that was taken before;
     EvidenceError `foreign_ask` when it was neither.
@@ -205,17 +248,18 @@ def of(session: Session, answered: Credential) -> str:
 def _shut(session: Session, platform: Platform, row: Settling) -> dict[str, Any] | None:
     if not known(platform, row):
         raise EvidenceError("unknown_ending", "the journal knows of no such end", field="ended")
-    if row.settled_at is not None:
-        given = receipts.of(session, row.by)
-        if given is not None or row.kind not in WITH_RECEIPT:
-            return given  # else somebody marked it: the reads have been waited for again
     at = platform.clock.now()
-    row.settled_at = iso_ms(at)
-    session.add(row)
-    if row.kind in WITHOUT_SHUT:
+    told = None if row.kind in WITHOUT_SHUT else shut_event(session, row.id)
+    if row.settled_at is None or (told is None and row.kind not in WITHOUT_SHUT):  # what somebody marked is not done
+        row.settled_at = iso_ms(at)
+        session.add(row)
+    if told is None and row.kind not in WITHOUT_SHUT:
+        _tell_shut(session, row, at)
+    if row.kind not in WITH_RECEIPT:
         return None
-    _tell_shut(session, row, at)
-    return _receipt(session, platform, row, at) if row.kind in WITH_RECEIPT else None
+    # the event commits with the receipt: without it there is none of ours, and what is put aside has only the event
+    given = None if told is None else receipts.of(session, row.by)
+    return _receipt(session, platform, row, at) if given is None else given
 
 
 def _tell_shut(session: Session, row: Settling, at: datetime) -> None:

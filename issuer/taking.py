@@ -22,6 +22,7 @@ from protocol.credential import VerifiedCredential
 from protocol.errors import EvidenceError
 from protocol.exclusion import ANY, ERASURE, OBJECTION, OBLIGATION, PAUSE, Excepted
 from protocol.request import DataSubjectRequest
+from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.staff import Staff
 
@@ -82,7 +83,7 @@ def complete(registry: Registry, id_: str) -> None:
     platform = registry.platform
     with platform.database.read() as session:
         row = requests.of_id(session, platform, id_)
-        kind = ERASURE if row.kind == "erasure" else OBJECTION
+        kind = _kind(row)
         if row.waiting != DRAIN or excluding.shut_at(session, row, kind) is None:
             return
     with platform.database.write() as session:
@@ -113,6 +114,16 @@ def ended(
 def unfinished(session: Session) -> list[str]:
     """Requests whose process ended before it had answered."""
     return list(session.exec(select(DataRequest.id).where(col(DataRequest.waiting) == DRAIN)))
+
+
+def marked(session: Session, platform: Platform) -> list[str]:
+    """What somebody else marked as settled of those whose request waits for it: ids to settle all the same."""
+    statement = select(DataRequest.subject).where(col(DataRequest.waiting) == DRAIN).distinct()
+    return [id_ for one in session.exec(statement).all() for id_ in settling.marked(session, platform, SubjectId(one))]
+
+
+def _kind(row: DataRequest) -> str:
+    return ERASURE if row.kind == "erasure" else OBJECTION
 
 
 def state_of(registry: Registry, id_: str) -> dict[str, Any]:

@@ -267,6 +267,12 @@ def told(session: Session, event_id: str) -> OutboxEvent | None:
     return read(found)
 
 
+def under(session: Session, key: str) -> OutboxEvent | None:
+    """The event that we emitted with this key; None when there is none, whatever somebody else put there."""
+    known, _ = _known(session, session.info.get(INFO), [key])
+    return told(session, known[key]) if key in known else None
+
+
 def of_rows(session: Session, ids: Collection[int]) -> dict[int, OutboxEvent]:
     """The events of these outbox ids (at most 500) that are there, whoever wrote them."""
     rows = session.connection().execute(_TABLE.select().where(_TABLE.c.id.in_(ids)))

@@ -155,9 +155,10 @@ def settled_first(home: Path, url: str, point: str, body: bytes, did: str) -> No
 def test_control_a_withdrawal_without_what_protects_it_is_missed(
     house: House, target: object, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No journal before the commit; or marks before acts, and nobody looks whether a marked one has its receipt."""
+    """No journal before the commit; or marks before acts, and nobody looks whether a marked one was told of."""
     if target is settled_first:
         monkeypatch.setattr(receipts, "of", lambda session, answered: {})
+        monkeypatch.setattr(settling, "shut_event", lambda session, id_: session.get(settling.Settling, id_))
     wallet = house.enrol_by_hand(house.people.pop())
     given = wallet.give([CITY])
     body = canonical.jcs(wallet.withdrawal(given))

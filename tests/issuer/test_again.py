@@ -1,17 +1,23 @@
 """Ended, but a read stayed inside until the drain gave up: the same sent again is acknowledged only after a drain."""
 
+import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from httpx import Response
+from sqlmodel import select
 
 from issuer import settling, worker
 from issuer.credentials import Credential
+from issuer.requests import DataRequest
 from protocol import canonical
+from protocol.times import iso
 from tests.issuer import rights_world as rights
-from tests.issuer.test_grounds import _approve, _declare
+from tests.issuer.test_grounds import _approve, _declare, _write
 from tests.issuer.world import CITY, EMAIL, GIVEN, SHELF, Wallet, World
+from verifier.drain import DrainTimeoutError
 
 Send = Callable[[], Response]
 
@@ -105,6 +111,89 @@ def test_what_somebody_marked_as_done_is_waited_for_all_the_same(world: World, w
     with world.platform.database.write("owner") as session:
         session.connection().exec_driver_sql("UPDATE settling SET settled_at = '2026-01-01T00:00:00.000Z'")
     assert rights.codes(send()) == (503, "drain_timeout")
+
+
+MARKED = "UPDATE settling SET settled_at = '2026-01-01T00:00:00.000Z'"
+TOLD = """INSERT INTO outbox (event_id, type, at, header, records, salts, key, prev, mac)
+    SELECT 'urn:uuid:' || id, 'consent.shut', at, '{}', '[]', '', 'shut:' || id, '', '' FROM settling"""
+
+
+@pytest.mark.parametrize("written", [(MARKED,), (MARKED, TOLD)])
+@pytest.mark.parametrize("way", ["objection to advertising", "erasure"])
+def test_what_somebody_marked_as_done_answers_no_request_while_a_read_is_inside(
+    world: World, wallet: Wallet, way: str, written: tuple[str, ...]
+) -> None:
+    """Neither the column nor an event that we did not write proves that the reads have ended."""
+    send = WAYS[way](world, wallet, wallet.give(world.asked(wallet)))
+    world.crash_in.add("reads")
+    assert rights.codes(send()) == (503, "drain_timeout")
+    for statement in written:
+        _write(world, statement)
+    before = world.events("consent.shut")
+    with pytest.raises(DrainTimeoutError):
+        worker.run_once(world.registry)
+    assert _waiting(world) == ["drain"]
+    assert world.events("consent.shut") == before
+    world.crash_in.clear()
+    world.clock.advance(timedelta(minutes=5))
+    worker.run_once(world.registry)
+    assert _waiting(world) == [None]
+    (answered,) = [one for one in map(_said, world.rows("request-receipt")) if one["requestState"] == "answered"]
+    assert answered["shutAt"] == iso(world.now)
+    assert len(world.events("consent.shut")) == len(before) + 2  # the consent's, and the exclusion's
+    worker.run_once(world.registry)
+    assert len(world.events("consent.shut")) == len(before) + 2
+
+
+def test_the_last_receipt_of_an_erasure_says_when_its_reads_ended_not_what_somebody_wrote(
+    world: World, wallet: Wallet
+) -> None:
+    send = answered(world, wallet, {})
+    before = len(world.events("consent.shut"))
+    world.crash_in.add("reads")
+    assert rights.codes(send()) == (503, "drain_timeout")
+    _write(world, MARKED)
+    world.crash_in.clear()
+    world.clock.advance(timedelta(minutes=5))
+    said = send().json()["receipts"][-1]["credentialSubject"]["hasRequestReceipt"]
+    assert said["shutAt"] == iso(world.now)
+    assert len(world.events("consent.shut")) == before + 1
+
+
+def test_a_withdrawal_that_somebody_marks_as_open_again_gets_no_second_receipt(world: World, wallet: Wallet) -> None:
+    given = wallet.give(world.asked(wallet))
+    first = withdrawal(world, wallet, given)().json()
+    _write(world, "UPDATE settling SET settled_at = NULL")
+    world.clock.advance(timedelta(minutes=5))
+    made = len(world.rows("receipt"))
+    worker.run_once(world.registry)
+    assert (len(world.rows("receipt")), len(world.events("consent.shut"))) == (made, 1)
+    assert first
+
+
+def test_the_end_of_a_ground_whose_row_somebody_took_out_is_shut_only_once_its_reads_have_ended(
+    world: World, wallet: Wallet
+) -> None:
+    send = ground(world, wallet, {})
+    world.crash_in.add("reads")
+    assert rights.codes(send()) == (503, "drain_timeout")
+    _write(world, "UPDATE credential SET kind = 'nothing' WHERE kind = 'ground'")
+    with pytest.raises(DrainTimeoutError):
+        worker.run_once(world.registry)
+    assert world.events("consent.shut") == []
+    world.crash_in.clear()
+    worker.run_once(world.registry)
+    assert len(world.events("consent.shut")) == 1
+
+
+def _waiting(world: World) -> list[str | None]:
+    with world.platform.database.read() as session:
+        return list(session.exec(select(DataRequest.waiting)))
+
+
+def _said(row: Credential) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(row.body)["credentialSubject"]["hasRequestReceipt"]
+    return said
 
 
 def test_an_officer_grants_a_restriction_only_once_its_reads_have_ended(world: World, wallet: Wallet) -> None:
