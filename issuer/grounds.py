@@ -121,7 +121,8 @@ def end(desk: Desk, staff: Staff, ground_id: str) -> Credential:
         raise Problem(403, "role", "Only the data protection officer may end a ground.")
     with desk.platform.database.write() as session:
         row = _row(session, ground_id)
-        if row.ended_at is None:
+        desk.platform.journal.refresh()
+        if row.ended_at is None or not desk.platform.journal.ended(ground_id):  # a column alone ends nothing for good
             _end(session, desk, row, "revoked", by=staff.account, at=desk.platform.clock.now(), staff=staff)
     if not finish(desk, ground_id):  # whatever a column says, which anybody may have written: it is acknowledged now
         desk.drain()
@@ -139,27 +140,38 @@ def expire(session: Session, desk: Desk, at: datetime) -> tuple[str, ...]:
 def finish(desk: Desk, ground_id: str) -> bool:
     """Compile whoever the ground covers, in batches, each its own transaction; then drain and note it.
 
-    Do it again as you like. Whether reads were waited for: not where our columns say that it was done, or no end.
+    Do it again as you like. Whether reads were waited for: not where all was done before, or nothing ended.
     """
     platform = desk.platform
     id_ = f"ground:{ground_id}"
+    ended = False
     after: str | None = ""
     while after is not None:
         with platform.database.write() as session:
-            work = session.get(Settling, id_)
-            if work is None or work.settled_at is not None:
+            platform.journal.refresh()
+            if platform.journal.ended(ground_id) and not ended:
+                # it may have ended since the last batch: whoever was compiled before is to be compiled again
+                ended, after = True, ""
+            if _done(session, platform, ground_id, ended=ended):
                 return False
             after = _batch(session, desk, ground_id, after)
-    with platform.database.read() as session:
-        narrows = session.get_one(Credential, ground_id).ended_at is not None
-    if narrows:
+            if after is None and not ended:  # in one transaction: it cannot end in between
+                work = session.get_one(Settling, id_)
+                work.settled_at = iso_ms(platform.clock.now())
+                session.add(work)
+    if ended:
         settling.settle(desk, id_)
-    else:
-        with platform.database.write() as session:
-            work = session.get_one(Settling, id_)
-            work.settled_at = iso_ms(platform.clock.now())
-            session.add(work)
-    return narrows
+    return ended
+
+
+def _done(session: Session, platform: Platform, ground_id: str, *, ended: bool) -> bool:
+    """Whether nothing is left to compile. Of an end our own event must say so, too: anybody may write the row."""
+    work = session.get(Settling, f"ground:{ground_id}")
+    if not ended or settling.shut_event(session, f"ground:{ground_id}") is not None:
+        return work is None or work.settled_at is not None
+    if work is None:
+        _begin(session, ground_id, platform.clock.now())
+    return False
 
 
 def put_back(session: Session, platform: Platform, entry: Mapping[str, Any]) -> Sequence[str]:
@@ -273,7 +285,7 @@ def _countersign(session: Session, desk: Desk, row: Credential, staff: Staff, at
     session.flush()
     _parsed(desk, row, approved=True)
     _emit(session, event.GROUND_APPROVED, row, staff, at=at, more={})
-    _begin(session, row, at)
+    _begin(session, row.id, at)
     # last, as all that is to outlive this database: if the commit then fails, two officers have signed all the same
     platform.journal.append({"kind": APPROVED, "ground": document, "at": iso_ms(at)})
 
@@ -290,15 +302,15 @@ def _end(
 ) -> None:
     credentials.end(session, row, ending, by=by, at=at)
     _emit(session, event.GROUND_ENDED, row, staff, at=at, more={"how": ending})
-    _begin(session, row, at)
+    _begin(session, row.id, at)
     desk.journal(session, EVERYONE, 0, [row.id], {"ground": signed.document(row)}, at=at)
 
 
-def _begin(session: Session, row: Credential, at: datetime) -> None:
+def _begin(session: Session, ground_id: str, at: datetime) -> None:
     """The subjects are to be compiled; an earlier change of the same ground that is not finished is taken over."""
-    work = session.get(Settling, f"ground:{row.id}")
+    work = session.get(Settling, f"ground:{ground_id}")
     if work is None:
-        settling.begin(session, "ground", subject=EVERYONE, ended=row.id, by=row.id, version=0, at=at)
+        settling.begin(session, "ground", subject=EVERYONE, ended=ground_id, by=ground_id, version=0, at=at)
         return
     work.settled_at, work.at = None, iso_ms(at)
     session.add(work)

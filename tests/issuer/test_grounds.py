@@ -1,5 +1,7 @@
 """Statutory grounds: two people, an end, never where only consent may open, and visible to whom they cover."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +10,7 @@ from httpx import Response
 
 from issuer import grounds, worker
 from protocol import credential, ground
+from protocol.consent import SubjectId
 from protocol.times import iso
 from tests.engine import hand
 from tests.issuer.world import EMAIL, GIVEN, Crash, Wallet, World
@@ -174,6 +177,100 @@ def test_whatever_somebody_writes_after_its_commit_the_end_of_a_ground_waits_for
     world.crash_in = {"reads"} if inside else set()
     answer = world.post("dpo", f"/issuer/grounds/{id_}/end")
     assert answer.status_code == (503 if inside else 200), answer.text
+
+
+def _ended_between(world: World, monkeypatch: pytest.MonkeyPatch, gap: int) -> tuple[int, dict[SubjectId, int]]:
+    """A ground's approval stands still before its `gap`th look at the database; there another process commits its end.
+
+    The approval goes on first, then the end. How often the approval looked, and by how much each standing rose since.
+    """
+    people, id_ = [world.customer() for _ in range(3)], _declare(world)
+    first, second = world.staff("dpo"), world.staff("dpo", "dpo2")
+    before: dict[SubjectId, int] = {}
+    looks, database, finish = 0, type(world.platform.database), grounds.finish
+    monkeypatch.setattr(grounds, "BATCH", 1)
+
+    def looking(act: Callable[..., Any]) -> Callable[..., Any]:
+        @contextmanager
+        def wrapped(*args: Any, **more: Any) -> Iterator[Any]:
+            nonlocal looks
+            looks += 1
+            if looks == gap:
+                with monkeypatch.context() as there:
+                    there.setattr(grounds, "finish", lambda *_: True)  # its own comes later
+                    grounds.end(world.registry, first, id_)
+                before.update({one: world.version(one) for one in people})
+                looks += 100
+            with act(*args, **more) as session:
+                yield session
+
+        return wrapped
+
+    with monkeypatch.context() as here:
+        for name in ("read", "write"):
+            here.setattr(database, name, looking(getattr(database, name)))
+        grounds.approve(world.registry, second, id_)
+    if before:
+        finish(world.registry, id_)
+    return looks, {one: world.version(one) - version for one, version in before.items()}
+
+
+@pytest.mark.parametrize("gap", range(2, 8))
+def test_an_end_while_its_approval_is_still_compiling_reaches_every_standing(
+    world: World, monkeypatch: pytest.MonkeyPatch, gap: int
+) -> None:
+    """Else nobody would look at what lapsed: the approval settled the row that the end had opened anew."""
+    looks, risen = _ended_between(world, monkeypatch, gap)
+    if looks < 100:
+        assert looks < gap  # it was over by then
+        return
+    assert len(risen) == 3
+    assert min(risen.values()) >= 1
+    assert len(world.events("consent.shut")) == 1
+    with world.platform.database.read() as session:
+        assert grounds.unfinished(session) == []
+
+
+def test_the_control_an_approval_that_goes_on_where_it_stood_misses_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, reached = grounds._batch, ""
+
+    def going_on(session: Any, desk: Any, ground_id: str, after: str) -> str | None:
+        nonlocal reached
+        last = batch(session, desk, ground_id, max(after, reached))
+        reached = last or reached
+        return last
+
+    monkeypatch.setattr(grounds, "_batch", going_on)
+    _, risen = _ended_between(world, monkeypatch, 5)
+    assert list(risen.values()) == [0, 0, 0]
+
+
+def test_a_column_that_says_a_ground_has_ended_ends_nothing_for_good(world: World, wallet: Wallet) -> None:
+    """Whoever wrote it could take it back; what the officer ends is in the journal before it is acknowledged."""
+    id_ = _declare(world)
+    _approve(world, id_)
+    _write(world, "UPDATE credential SET ended_at = '2026-01-01T00:00:00.000Z' WHERE id = ?", id_)
+    assert world.post("dpo", f"/issuer/grounds/{id_}/end").status_code == 200
+    assert world.platform.journal.ended(id_)
+    assert len(world.events("ground.ended")) == len(world.events("consent.shut")) == 1
+
+
+@pytest.mark.parametrize("written", ["UPDATE settling SET settled_at = '2026-01-01'", "DELETE FROM settling"])
+def test_an_end_that_somebody_marks_as_settled_is_compiled_and_told_of_all_the_same(
+    world: World, wallet: Wallet, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    id_ = _declare(world)
+    _approve(world, id_)
+    with monkeypatch.context() as there:
+        there.setattr(grounds, "finish", lambda *_: True)  # its process dies here
+        grounds.end(world.registry, world.staff("dpo"), id_)
+    _write(world, written)
+    before = world.version(wallet.subject)
+    assert world.post("dpo", f"/issuer/grounds/{id_}/end").status_code == 200
+    assert world.version(wallet.subject) == before + 1
+    assert len(world.events("consent.shut")) == 1
 
 
 @pytest.mark.parametrize("place", ["compile", "drain"])
