@@ -13,7 +13,7 @@ from fieldgrant.serve import add_account
 from runtime import terminal
 from runtime.staff import ROLES, StaffAccount, end_account
 from runtime.terminal import Data, Keys
-from verifier.drain import Turnstile
+from verifier import turnstiles
 
 app = typer.Typer(name="staff", help="Accounts of staff.", no_args_is_help=True)
 
@@ -72,5 +72,5 @@ def end(account: Annotated[str, typer.Argument(help="The account.")], data: Data
     with terminal.opened(data, keys) as platform:
         with platform.database.write() as session:
             end_account(session, platform, account, platform.clock.now())
-        Turnstile.of(platform).drain()
+        turnstiles.of(platform).drain()
     typer.echo(f"{account}: ended")

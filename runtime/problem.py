@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from protocol import canonical
 from protocol.errors import EvidenceError
 from runtime.clock import ClockError
-from runtime.dialect import DatabaseError
+from runtime.dialect.common import DatabaseError
 from runtime.journal import JournalError
 
 TYPES = "https://ns.fieldgrant.example/problems/"

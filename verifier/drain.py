@@ -13,7 +13,6 @@ import time
 from collections import deque
 from pathlib import Path
 
-from runtime.platform import Platform
 from runtime.problem import Problem
 
 _PAUSES = (0.0002, 0.0005, 0.001, 0.002)  # seconds between looks at the room, the last one repeated
@@ -80,17 +79,6 @@ class Turnstile:
         self._directory = directory
         self._free: deque[_Place] = deque()
         self._pid = os.getpid()
-
-    @staticmethod
-    def of(platform: Platform) -> "Turnstile":
-        """The one turnstile of a platform: every process that reads or withdraws must use this."""
-        place = platform.settings.data_dir / "gate"
-        if platform.database.engine.dialect.name == "sqlite":
-            return Turnstile(place)
-        from verifier.advisory import AdvisoryTurnstile  # noqa: PLC0415 - SQLite needs no driver of PostgreSQL's
-
-        url = platform.database.engine.url.render_as_string(hide_password=False)
-        return AdvisoryTurnstile(place, url, platform.settings.send_deadline)
 
     def passage(self) -> Hold:
         """Enter as a reader; waits while somebody drains."""

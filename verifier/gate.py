@@ -42,7 +42,7 @@ from runtime.clock import ClockError
 from runtime.journal import JournalError
 from runtime.platform import Platform
 from runtime.problem import Problem
-from verifier import admission, quarantine
+from verifier import admission, quarantine, turnstiles
 from verifier.admission import Bar
 from verifier.allowance import Allowance
 from verifier.door import Admitted, Door
@@ -116,7 +116,7 @@ class Gate:
     @classmethod
     def open(cls, platform: Platform, catalogue: Catalogue) -> "Gate":
         """The gate of a platform, at the turnstile that all its processes share (`gate.turnstile.drain`)."""
-        return cls(platform, catalogue, Turnstile.of(platform), Recorder(platform))
+        return cls(platform, catalogue, turnstiles.of(platform), Recorder(platform))
 
     @property
     def turnstile(self) -> Turnstile:

@@ -25,7 +25,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.types import BigInteger
 from sqlmodel import SQLModel
 
-from runtime.dialect import WRITERS, DatabaseError, Role, roles
+from runtime.dialect import roles
+from runtime.dialect.common import WRITERS, DatabaseError, Role
 from runtime.problem import Problem
 
 # Advisory locks of this database, as (class, number): `FGRT` in hexadecimal, then which.

@@ -13,7 +13,7 @@ from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from runtime.dialect import FOREIGN, WRITERS, Role
+from runtime.dialect.common import FOREIGN, WRITERS, Role
 from runtime.turn import Turns
 
 BUSY_TIMEOUT = 10.0  # seconds that a statement waits for another process's write lock

@@ -1,16 +1,15 @@
 import { useSignal } from "@preact/signals";
 import { ago, day, moment } from "../ui/i18n";
-import { Button, Chip, Empty, ErrorNote, Heads, Loading, Select, Table } from "../ui/pieces";
+import { Button, Empty, ErrorNote, Heads, Loading, Select, Table } from "../ui/pieces";
 import { go, route, to } from "../ui/route";
 import { RecordDialog } from "./RecordDialog";
 import { RightsOne } from "./RightsOne";
+import { StateChip } from "./RightsState";
 import { useReading } from "./reading";
 import type { Listed } from "./rights";
 import * as rights from "./rights";
 import { rsaid, rt } from "./rights";
 import { short } from "./words";
-
-const TONES: Readonly<Record<string, "good" | "warn" | "plain">> = { answered: "good", refused: "plain" };
 
 /** What customers ask of us by law: the officer's list, what is late in front; or one of it. */
 export function Rights() {
@@ -89,11 +88,4 @@ function Rows({ found, busy }: { readonly found: readonly Listed[]; readonly bus
       </tbody>
     </Table>
   );
-}
-
-/** Where a request stands; lateness and a row that somebody else wrote come first. */
-export function StateChip({ of }: { readonly of: Listed }) {
-  if (of.disputed) return <Chip tone="bad">{rt("disputed")}</Chip>;
-  if (of.overdue) return <Chip tone="bad">{rt("late")}</Chip>;
-  return <Chip tone={TONES[of.state] ?? "warn"}>{rsaid(`state.${of.state}`, of.state)}</Chip>;
 }
