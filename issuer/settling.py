@@ -71,9 +71,13 @@ def settle(desk: Desk, *ids: str) -> dict[str, Any] | None:
     """Drain once, then record each as shut. The receipt of the last one that has a receipt. Do it again as you like."""
     if not ids:
         return None
+    _drain(desk)
+    return _note(desk, ids)
+
+
+def _drain(desk: Desk) -> None:
     crash.point("settle.before")
     desk.drain()
-    return _note(desk, ids)
 
 
 def _note(desk: Desk, ids: Sequence[str]) -> dict[str, Any] | None:
@@ -105,8 +109,7 @@ def settle_each(desk: Desk, ids: Sequence[str]) -> int:
     """Settle these together; where that fails each on its own, and put aside what cannot be. How many were settled."""
     if not ids:
         return 0
-    crash.point("settle.before")
-    desk.drain()  # apart from what may fail of a row: nothing is put aside whose reads have not ended
+    _drain(desk)  # apart from what may fail of a row: nothing is put aside whose reads have not ended
     try:
         _note(desk, ids)
     except SPOILED:

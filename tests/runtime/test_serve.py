@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -140,6 +139,7 @@ from runtime import serve
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
+    print("asked", flush=True)
     await asyncio.sleep(0.5)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
     await send({"type": "http.response.body", "body": b"done"})
@@ -155,7 +155,7 @@ def test_sigterm_lets_the_request_under_way_finish_and_the_caller_tidy_up() -> N
     answers: list[str] = []
     asking = threading.Thread(target=lambda: answers.append(httpx.get(f"http://127.0.0.1:{port}/").text))
     asking.start()
-    time.sleep(0.2)
+    assert process.stdout.readline() == "asked\n"
     process.send_signal(signal.SIGTERM)
     asking.join(10)
     assert answers == ["done"]
