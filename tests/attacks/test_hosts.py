@@ -11,6 +11,7 @@ from tests.attacks import forked
 from tests.attacks.house import House, built
 from tests.attacks.readers import Late
 from tests.attacks.test_races import WALLETS, prepared, race
+from verifier import turnstiles
 from verifier.advisory import AdvisoryTurnstile
 from verifier.drain import Turnstile
 
@@ -26,7 +27,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def apart() -> None:
     """In a server process: its flocks lie where no other process looks."""
-    own, of = Path(os.environ["FIELDGRANT_HOME"]) / f"host-{os.getpid()}", Turnstile.of
+    own, of = Path(os.environ["FIELDGRANT_HOME"]) / f"host-{os.getpid()}", turnstiles.of
 
     def here(platform: Platform) -> Turnstile:
         found = of(platform)
@@ -34,7 +35,7 @@ def apart() -> None:
         found.__init__(own, found._url, platform.settings.send_deadline)  # type: ignore[misc]
         return found
 
-    Turnstile.of = staticmethod(here)  # type: ignore[method-assign]
+    turnstiles.of = here
 
 
 def test_no_read_of_another_host_returns_a_value_after_its_withdrawal(house: House) -> None:
