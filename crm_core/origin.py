@@ -175,7 +175,7 @@ def collected_of(session: Session, subjects: Collection[SubjectId]) -> dict[Subj
     """The same for many subjects (at most 500); those of whom nothing was collected are left out."""
     found: dict[SubjectId, frozenset[Field]] = {}
     for subject, fields in bulk.rows(session, _OF_THESE, subjects):
-        found[subject] = found.get(subject, frozenset()) | frozenset(orjson.loads(fields))
+        found[subject] = found.get(subject, frozenset()) | frozenset(_told(fields))
     return found
 
 
@@ -283,9 +283,13 @@ def _json(rows: Mapping[Field, int]) -> str:
 
 
 def _rows(row: Any) -> dict[Field, int]:
+    return _told(row.fields)
+
+
+def _told(fields: Any) -> dict[Field, int]:
     """By field its row; none where somebody wrote what is no answer to that: such a row says nothing of any field."""
     try:
-        found = orjson.loads(row.fields)
+        found = orjson.loads(fields)
     except (ValueError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -108,7 +108,7 @@ def seal_all(
     key: AESGCM, values: Mapping[Field, Value], *, org: Did, subject: SubjectId, generation: int
 ) -> dict[Field, bytes]:
     """Seal the values of one record, as `seal` does each, in one go: an import makes a million records."""
-    first, last = orjson.dumps((org, subject))[:-1] + b",", b",%d]" % generation
+    first, last = _around(org, subject, generation)
     nonces, encrypt, dumps = urandom(NONCE * len(values)), key.encrypt, orjson.dumps
     boxes: dict[Field, bytes] = {}
     at = 0
@@ -151,13 +151,13 @@ def open_readable(
     values: dict[Field, Value] = {}
     broken: list[Field] = []
     try:
-        first, last = orjson.dumps((org, subject))[:-1] + b",", orjson.dumps((generation,))[1:]
+        first, last = _around(org, subject, generation)
     except TypeError:  # somebody put there what we never write
         return {}, tuple(boxes)
     decrypt, loads, dumps = key.decrypt, orjson.loads, orjson.dumps
     for field, box in boxes.items():
         try:
-            values[field] = loads(decrypt(box[:NONCE], box[NONCE:], first + dumps(field) + b"," + last))
+            values[field] = loads(decrypt(box[:NONCE], box[NONCE:], first + dumps(field) + last))
         except (InvalidTag, ValueError):
             broken.append(field)
     return values, tuple(broken)
@@ -217,6 +217,11 @@ def check(key: AESGCM, tagged: bytes, cells: bytes, *, org: Did, subject: Subjec
 
 def _place(org: Did, subject: SubjectId, field: Field, generation: int, item: str | None) -> bytes:
     return _bound(org, subject, field, generation, *(() if item is None else (item,)))
+
+
+def _around(org: Did, subject: SubjectId, generation: int) -> tuple[bytes, bytes]:
+    """What stands before and after the field in the place of each value of a record; TypeError for what none has."""
+    return orjson.dumps((org, subject))[:-1] + b",", b"," + orjson.dumps((generation,))[1:]
 
 
 def _bound(*parts: str | int) -> bytes:

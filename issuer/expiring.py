@@ -11,9 +11,9 @@ from typing import Final, TypeVar
 
 from sqlmodel import Session, col, select
 
-from issuer import credentials, settling
+from issuer import credentials, settling, signed
 from issuer.credentials import Credential
-from protocol import credential, enrolment, event
+from protocol import enrolment, event
 from protocol.consent import Consent, SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
@@ -60,10 +60,7 @@ def consent(session: Session, platform: Platform, row: Credential) -> Consent:
 
 def _names(platform: Platform, row: Credential, subject: str, wallet: Did) -> bool:
     try:
-        verified = credential.verify(
-            row.body, platform.keys, at=platform.clock.now(), expected_type=enrolment.ENROLMENT_TYPE,
-            expected_issuer=platform.controller, check_dates=False,
-        )  # fmt: skip
+        verified = signed.reverify(row, platform, enrolment.ENROLMENT_TYPE, issuer=platform.controller)
         found = enrolment.parse_enrolment(verified)
     except settling.SPOILED:
         return False

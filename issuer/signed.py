@@ -58,8 +58,9 @@ def document(stored: Credential) -> dict[str, Any]:
     return parsed
 
 
-def reverify(stored: Credential, platform: Platform, type_: str) -> VerifiedCredential:
+def reverify(stored: Credential, platform: Platform, type_: str, *, issuer: Did | None = None) -> VerifiedCredential:
     """Verify what rests with us before we build on it: the database alone is not believed. EvidenceError."""
     return credential.verify(
-        stored.body, platform.keys, at=platform.clock.now(), expected_type=type_, check_dates=False
-    )
+        stored.body, platform.keys, at=platform.clock.now(), expected_type=type_, expected_issuer=issuer,
+        check_dates=False,
+    )  # fmt: skip
