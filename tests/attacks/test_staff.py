@@ -355,14 +355,14 @@ def test_an_ask_that_no_wallet_can_read_is_not_made(place: Place, mina: Held, co
 
 
 def test_sign_ins_are_limited_and_those_that_fail_are_on_record(place: Place) -> None:
-    seen = place.newest()
-    acts = [
-        place.http.post(f"{place.base}/staff/sessions", json={"account": "dan", "password": "x" * 12})
-        for _ in range(11)
-    ]
-    found = [codes([one])[0] for one in acts]
-    assert found.count("too_many_requests") >= 1
-    assert int(acts[-1].headers["retry-after"]) > 0
+    seen, found = place.newest(), []
+    for _ in range(21):  # ten fit into a minute, and the minute may be that of an earlier test and end between two
+        act = place.http.post(f"{place.base}/staff/sessions", json={"account": "dan", "password": "x" * 12})
+        found += codes([act])
+        if act.status_code == 429:
+            break
+    assert found[-1] == "too_many_requests"
+    assert int(act.headers["retry-after"]) > 0
     assert place.attempts(seen) == [one for one in found if one == "bad_sign_in"]
 
 
