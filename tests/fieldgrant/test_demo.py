@@ -31,7 +31,7 @@ HASTY = Pace(strength=WEAK, seen_before=3, afterwards=0.5, patience=12)
 SLOW = Pace(strength=WEAK, seen_before=2, afterwards=2.5)
 NEVER_COMES = {"refusals_unrecorded", "releases_unrecorded", "not_restored"}
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sqlite("the demo copies its database's file and looks through its bytes")]
 
 
 @pytest.fixture(scope="module")
