@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 BACKWARDS = timedelta(seconds=5)
-FORWARDS = timedelta(days=1)
+FORWARDS = timedelta(hours=1)
 OFF = timedelta(days=7)  # as long may a machine have been switched off before a person is to look at its clock
 _PERSIST_EVERY = 1.0  # seconds
 _LENGTH = len("2026-11-22T08:00:00.123")
@@ -58,7 +58,7 @@ def _elapsed() -> float:
 class Clock:
     """The machine's clock, guarded by a high-water mark in a file that processes share.
 
-    The wall clock is compared with the time that passed since this process started: more than a day ahead of it, or
+    The wall clock is compared with the time that passed since this process started: more than an hour ahead of it, or
     more than five seconds below the mark, raises ClockError for as long as it lasts. A mark that was never raised by
     a bad clock heals by itself when the clock is put right.
 
@@ -94,7 +94,7 @@ class Clock:
             expected = self._start + timedelta(seconds=passed - self._start_elapsed)
             if at - expected > FORWARDS and not self._rebased(at, passed):
                 self._pause(expected, at)
-                raise ClockError("the clock jumped forward by more than a day")
+                raise ClockError("the clock jumped forward by more than an hour")
             if self._high - at > BACKWARDS:
                 raise ClockError("the clock is below its high-water mark")
             self._high = max(self._high, at)

@@ -31,6 +31,8 @@ class Person:
 
     stored: dict[str, object]
     archive: dict[str, object] = field(default_factory=dict)
+    back: set[str] = field(default_factory=set)  # what came back from the archive, ever
+    awaited: set[str] = field(default_factory=set)  # what of it may lie there again until redaction has run
     given: dict[str, Given] = field(default_factory=dict)
 
     def sees(self, purpose: str, asked: frozenset[str], at: datetime) -> dict[str, object]:
@@ -59,3 +61,9 @@ class Person:
                 self.archive[name] = value
         for name in [name for name in self.archive if name in living]:
             self.stored[name] = self.archive.pop(name)
+            self.back.add(name)
+        self.awaited.clear()
+
+    def restore(self) -> None:
+        """An older database took the present one's place: what came back from the archive since comes back again."""
+        self.awaited |= self.back

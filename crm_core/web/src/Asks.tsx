@@ -8,7 +8,7 @@ import { fieldsOf, purposeOf, request, State } from "./AsksTo";
 import type { Ask, AskStanding } from "./api";
 import * as api from "./api";
 import { catalogue, purposes } from "./desk";
-import { HandOver } from "./later";
+import { HandOver } from "./dialogs";
 import { useReading } from "./reading";
 import { named, said, short, t } from "./words";
 

@@ -4,7 +4,7 @@ import { Button, Chip, ErrorNote, Loading } from "../ui/pieces";
 import type { Ask, AskStanding } from "./api";
 import * as api from "./api";
 import { purposeLabel } from "./desk";
-import { HandOver } from "./later";
+import { HandOver } from "./dialogs";
 import { useReading } from "./reading";
 import { said, t } from "./words";
 

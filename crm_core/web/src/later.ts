@@ -27,11 +27,6 @@ export const Grounds = part(
   () => import("./Grounds"),
   (all) => all.Grounds,
 );
-export const HandOver = part(
-  "HandOver",
-  () => import("./HandOver"),
-  (all) => all.HandOver,
-);
 export const Rights = part(
   "Rights",
   () => import("./Rights"),

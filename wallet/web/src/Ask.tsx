@@ -14,7 +14,7 @@ import type { AskLink } from "../core/link";
 import type { Offer } from "../core/offer";
 import { type Process, process } from "../core/verify";
 import { dayOf, lastDay } from "./days";
-import { BackupDialog } from "./later";
+import { BackupDialog } from "./dialogs";
 import { Fact, Title, Trouble, useFetched } from "./pieces";
 import { go, to } from "./route";
 import { asked, chosen, content, fetchAsks, unlocked, wallet } from "./state";

@@ -7,7 +7,7 @@ import { Button, Chip, Field, Note } from "../../../crm_core/web/ui/pieces";
 import type { Enrolling } from "../core/enrol";
 import * as entering from "../core/entering";
 import { readAsk } from "../core/link";
-import { ScanDialog } from "./later";
+import { ScanDialog } from "./dialogs";
 import { Fact, Title, Trouble } from "./pieces";
 import { go } from "./route";
 import { asked, fetchAsks, invitation, unlocked } from "./state";

@@ -7,8 +7,8 @@ import { Button, Chip, Empty, Loading, Note } from "../../../crm_core/web/ui/pie
 import type { Holding } from "../core/holding";
 import * as learning from "../core/learning";
 import type { Happened } from "../core/record";
+import { BackupDialog } from "./dialogs";
 import { Line, reads } from "./Entry";
-import { BackupDialog } from "./later";
 import { Title, useFetched } from "./pieces";
 import { go, to } from "./route";
 import { asked, chosen, content, fetchAsks, offers, organisations, rejected, silent, tries, wallet } from "./state";

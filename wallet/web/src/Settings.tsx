@@ -8,7 +8,7 @@ import { CoreError } from "../core/bytes";
 import { webName } from "../core/did";
 import { known } from "../core/passkey";
 import * as session from "../core/session";
-import { BackupDialog } from "./later";
+import { BackupDialog } from "./dialogs";
 import { NewPassphrase } from "./NewPassphrase";
 import { download, Fact, stamped, Title, Trouble, twice, useFetched } from "./pieces";
 import { content, erase, lock, wallet } from "./state";

@@ -1,4 +1,4 @@
-/** What comes when it is wanted: each a script of its own, checked against its digest. */
+/** Screens that come when they are wanted: each a script of its own, checked against its digest. */
 
 import { part } from "../../../crm_core/web/ui/parts";
 
@@ -6,11 +6,6 @@ export const AskScreen = part(
   "Ask",
   () => import("./Ask"),
   (all) => all.AskScreen,
-);
-export const BackupDialog = part(
-  "Backup",
-  () => import("./Backup"),
-  (all) => all.BackupDialog,
 );
 export const Data = part(
   "Data",
@@ -36,11 +31,6 @@ export const Receipts = part(
   "Receipts",
   () => import("./Receipts"),
   (all) => all.Receipts,
-);
-export const ScanDialog = part(
-  "Scan",
-  () => import("./Scan"),
-  (all) => all.ScanDialog,
 );
 export const Settings = part(
   "Settings",
