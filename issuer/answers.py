@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from issuer import ask_rules, asks, challenges, closing, credentials, receipts, settling, signed, statuslists
+from issuer import ask_rules, asks, challenges, closing, credentials, proved, receipts, settling, signed, statuslists
 from issuer.credentials import Credential
 from issuer.desk import Desk
 from protocol import answers, consent, event, times
@@ -76,7 +76,7 @@ def take_withdrawal(session: Session, desk: Desk, credential: VerifiedCredential
     """End a consent; the id to settle. The same bytes again change nothing and give the same id."""
     if again := repeated(session, credential, did):
         return settling.of(session, again)
-    old, withdrawal = _withdrawn(session, desk, credential, did)
+    old, held, withdrawal = _withdrawn(session, desk, credential, did)
     at = desk.platform.clock.now()
     subject = SubjectId(old.subject)
     new = _keep(session, credential, "withdrawal", did=did, subject=subject, at=at, about=old.id)
@@ -84,7 +84,7 @@ def take_withdrawal(session: Session, desk: Desk, credential: VerifiedCredential
     version = desk.raised(session, subject)
     data = {
         "credential": old.id, "withdrawal": new.id, "digest": new.digest, "version": version,
-        **asks.told(settling.consent_of(old, desk.platform).processes),
+        **asks.told(held.processes),
     }  # fmt: skip
     outbox.emit(session, event.CONSENT_WITHDRAWN, at=at, records=[(subject, data)], key=f"withdrawn:{old.id}")
     row = settling.begin(session, "withdrawn", subject=subject, ended=old.id, by=new.id, version=version, at=at)
@@ -101,12 +101,12 @@ def take_narrowing(
         return settling.of(session, again)
     new = checked(desk, coming)
     row, ask = _open_ask(session, desk, new.ask_id, coming, did)
-    old, withdrawal = _withdrawn(session, desk, leaving, did)
+    old, held, withdrawal = _withdrawn(session, desk, leaving, did)
     if ask.replaces != old.id:
         raise EvidenceError("foreign_ask", "this ask was not made to replace that consent", field="ask")
     at = desk.platform.clock.now()
     _refuse_wider(new, ask, at)
-    consent.narrower(new, settling.consent_of(old, desk.platform))
+    consent.narrower(new, held)
     subject = SubjectId(row.subject)
     _keep(session, leaving, "withdrawal", did=did, subject=subject, at=at, about=old.id)
     kept = _keep_consent(session, coming, new, row, at, about=old.id)
@@ -170,7 +170,8 @@ def end_consent(
     """Mark a consent as ended: its row, its status bit, and the offers to narrow it; the journal's lines of those."""
     credentials.end(session, old, ending, by=by, at=at)
     statuslists.end(session, old.status_list, old.status_index, at=at)
-    offers = [row for row in credentials.living(session, "ask", did=Did(old.did)) if row.about == old.id]
+    asked = credentials.living(session, "ask", did=Did(old.did), subject=SubjectId(old.subject))
+    offers = [row for row in asked if row.about == old.id]
     return closing.supersede(session, platform, offers, by=by, at=at)
 
 
@@ -180,6 +181,8 @@ def _open_ask(
     row = session.get(Credential, ask_id)
     if row is None or row.kind != "ask" or row.did != did:
         raise EvidenceError("foreign_ask", "we made no such ask to this wallet", field="ask")
+    if row.subject != proved.customer(session, desk.platform, did):
+        raise EvidenceError("foreign_ask", "this ask is kept under another customer's name", field="ask")
     desk.platform.journal.refresh()
     if row.ended_kind == "revoked" or (row.ended_at is None and desk.platform.journal.ended(row.id)):
         raise EvidenceError("ask_ended", "the organisation ended this ask: it can no longer be answered", field="ask")
@@ -205,14 +208,17 @@ def _refuse_outdated(session: Session, desk: Desk, ask_id: str, did: Did) -> Non
         raise Problem(409, "ask_outdated", "What this asks for has changed since: wait for a new request.", field="ask")
 
 
-def _withdrawn(session: Session, desk: Desk, credential: VerifiedCredential, did: Did) -> tuple[Credential, Withdrawal]:
+def _withdrawn(
+    session: Session, desk: Desk, credential: VerifiedCredential, did: Did
+) -> tuple[Credential, Consent, Withdrawal]:
+    """What a withdrawal ends: the row, and the consent that this very wallet signed."""
     withdrawal = answers.parse_withdrawal(credential)
     old = consent_row(session, withdrawal.consent_id, did)
     if withdrawal.consent_digest != old.digest or withdrawal.controller != desk.platform.controller:
         raise EvidenceError("digest_mismatch", "the consent named is not the one that we hold", field="consent")
     if old.ended_at is not None:
         raise Problem(409, "consent_ended", "This consent has ended already.", field="consent")
-    return old, withdrawal
+    return old, proved.consent(session, desk.platform, old), withdrawal
 
 
 def _refuse_wider(given: Consent, ask: Ask, at: datetime) -> None:

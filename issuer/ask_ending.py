@@ -14,6 +14,7 @@ from issuer.credentials import Credential
 from issuer.registry import Registry
 from protocol import event
 from protocol.consent import Ask, SubjectId
+from protocol.errors import EvidenceError
 from runtime import outbox
 from runtime.platform import Platform
 from runtime.problem import Problem
@@ -32,6 +33,8 @@ def end(registry: Registry, staff: Staff, id_: str) -> Credential:
     with platform.database.write() as session:
         row = row_of(session, id_)
         ask = asks.parse(row, platform)
+        if closing.proved(row, platform) is None:
+            raise EvidenceError("digest_mismatch", "the row is not of the ask that it holds", field="id")
         _refuse_others(registry, staff, ask, frozenset({"dpo"}))
         if row.ended_kind == "revoked":
             return row

@@ -10,7 +10,7 @@ from itertools import product
 
 from sqlmodel import Session
 
-from issuer import ask_rules, challenges, credentials, signed, statuslists, transfers
+from issuer import ask_rules, challenges, credentials, proved, signed, statuslists, transfers
 from issuer.catalogue import Catalogue, Notice, PurposeEntry
 from issuer.credentials import Credential
 from issuer.transfers import Home
@@ -136,7 +136,7 @@ def make(
         if staff.role not in entry.roles:
             raise Problem(403, "role", f"The role {staff.role} may not act for {entry.key}.", field="processes")
     _kept_apart(entries, wishes, catalogue)
-    did = wallet_of(session, subject)
+    did = wallet_of(session, platform, subject)
     longest = at + min(times.duration(entry.consent_life) for entry in entries)
     if latest_until is not None and not at < latest_until <= longest:
         raise Problem(
@@ -225,11 +225,11 @@ def renew_for(
     )  # fmt: skip
 
 
-def wallet_of(session: Session, subject: SubjectId) -> Did:
+def wallet_of(session: Session, platform: Platform, subject: SubjectId) -> Did:
     """The wallet that speaks for a subject; Problem 404 `unknown_subject`, 409 `not_enrolled`."""
     if credentials.version(session, subject) == 0:
         raise Problem(404, "unknown_subject", "There is no such customer.", field="subject")
-    rows = credentials.living(session, "enrolment", subject=subject)
+    rows = proved.enrolments(session, platform, subject=subject)
     if not rows:
         raise Problem(409, "not_enrolled", "This customer has no wallet enrolled; send an invitation.", field="subject")
     return Did(rows[-1].did)

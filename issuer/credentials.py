@@ -59,6 +59,9 @@ class GroundSubject(SQLModel, table=True):
     subject: str = Field(primary_key=True, index=True)
 
 
+_LAST = 2**31 - 1  # that a column of numbers holds
+
+
 class Standing(SQLModel, table=True):
     """The version of a subject's grounds: it rises by one with each change of them."""
 
@@ -129,6 +132,18 @@ def version(session: Session, subject: SubjectId) -> int:
     """The standing version; 0 for a subject nobody opened."""
     row = session.get(Standing, subject)
     return 0 if row is None else row.version
+
+
+def mend_version(session: Session, subject: SubjectId, floor: int) -> None:
+    """Put what is no version back to the journal's floor: it keeps its customer's consents from no end.
+
+    An allowance of a version that comes again is no wider than today's: it is bound to the last narrowing too.
+    """
+    row = session.get(Standing, subject)
+    if row is not None and not (isinstance(row.version, int) and 0 <= row.version < _LAST):
+        row.version = floor
+        session.add(row)
+        session.flush()
 
 
 def raise_versions(session: Session, subjects: Sequence[SubjectId]) -> None:

@@ -41,6 +41,7 @@ class Desk:
 
     def raised(self, session: Session, subject: SubjectId) -> int:
         """Raise the standing version for a narrowing, whose allowances `journal` compiles; the new version."""
+        credentials.mend_version(session, subject, self.platform.journal.floor(subject))
         credentials.raise_versions(session, [subject])
         return credentials.version(session, subject)
 

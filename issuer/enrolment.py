@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from issuer import attempts, challenges, closing, credentials, invitation, settling, signed
+from issuer import attempts, challenges, closing, credentials, invitation, proved, settling, signed
 from issuer.credentials import Credential
 from issuer.desk import Desk
 from issuer.invitation import Invitation
@@ -19,6 +19,7 @@ from protocol.did import Did
 from protocol.errors import EvidenceError
 from protocol.presentation import VerifiedPresentation
 from runtime import outbox
+from runtime.platform import Platform
 from runtime.problem import Problem
 from runtime.staff import Staff, StaffAccount
 
@@ -55,9 +56,9 @@ def end(registry: Registry, subject: SubjectId, staff: Staff) -> dict[str, Any]:
     return end_lost(registry, subject, staff)
 
 
-def living(session: Session, subject: SubjectId, id_: str | None = None) -> Credential:
-    """The subject's living enrolment, of that id where one is given. Problem 409 `not_enrolled`."""
-    rows = [row for row in credentials.living(session, "enrolment", subject=subject) if id_ in (None, row.id)]
+def living(session: Session, platform: Platform, subject: SubjectId, id_: str | None = None) -> Credential:
+    """The subject's living enrolment that proves itself, of that id where one is given. Problem 409 `not_enrolled`."""
+    rows = [row for row in proved.enrolments(session, platform, subject=subject) if id_ in (None, row.id)]
     if not rows:
         raise Problem(409, "not_enrolled", "This customer has no wallet enrolled.", field="subject")
     return rows[-1]
@@ -70,11 +71,11 @@ def end_lost(registry: Registry, subject: SubjectId, staff: Staff, id_: str | No
     """
     platform = registry.platform
     with platform.database.write() as session:
-        row, at = living(session, subject, id_), platform.clock.now()
+        row, at = living(session, platform, subject, id_), platform.clock.now()
         held = credentials.living(session, "consent", did=Did(row.did), subject=subject)
         held = [one for one in held if _proves(session, registry, one)]
         credentials.end(session, row, "revoked", by=staff.account, at=at)
-        open_ = credentials.living(session, "ask", did=Did(row.did))
+        open_ = credentials.living(session, "ask", did=Did(row.did), subject=subject)
         closed = closing.supersede(session, platform, open_, by=staff.account, at=at)
         revocations = [registry.revoke_within(session, one, staff) for one in held]
         version = registry.raised(session, subject)
@@ -98,7 +99,7 @@ def _proves(session: Session, desk: Desk, row: Credential) -> bool:
     grants nothing, nor does it once its bytes are put back, for the wallet speaks for nobody by then.
     """
     try:
-        settling.consent_of(row, desk.platform)
+        proved.consent(session, desk.platform, row)
     except settling.SPOILED as error:
         code = getattr(error, "code", "spoiled")
         data = {"action": "enrolment-end", "code": code, "credential": settling.name_of(row.id)}

@@ -11,16 +11,14 @@ from typing import Final, TypeVar
 
 from sqlmodel import Session, col, select
 
-from issuer import credentials, settling, signed
+from issuer import credentials, settling
 from issuer.credentials import Credential
-from protocol import enrolment, event
+from protocol import event
 from protocol.consent import Consent, SubjectId
-from protocol.did import Did
 from protocol.errors import EvidenceError
 from protocol.ground import StatutoryGround
 from protocol.times import iso
 from runtime import dialect, outbox
-from runtime.platform import Platform
 
 LOG: Final = logging.getLogger("fieldgrant.issuer")
 UNKNOWN: Final = "unknown"  # `ended_kind` of what was put aside; it has not ended, and the journal knows no end of it
@@ -45,26 +43,6 @@ def ran_out(
         if found := [(row, said) for row in rows if (said := _said(session, row, at, read)) is not None]:
             return found
     return []
-
-
-def consent(session: Session, platform: Platform, row: Credential) -> Consent:
-    """The consent of a row, which is of the customer whose wallet signed it. EvidenceError also `unknown_subject`."""
-    said = settling.consent_of(row, platform)
-    bound = select(Credential).where(
-        Credential.kind == "enrolment", Credential.subject == row.subject, Credential.did == said.subject_did
-    )
-    if not any(_names(platform, enrolled, row.subject, said.subject_did) for enrolled in session.exec(bound)):
-        raise EvidenceError("unknown_subject", "no customer of that name had this wallet", field="subject")
-    return said
-
-
-def _names(platform: Platform, row: Credential, subject: str, wallet: Did) -> bool:
-    try:
-        verified = signed.reverify(row, platform, enrolment.ENROLMENT_TYPE, issuer=platform.controller)
-        found = enrolment.parse_enrolment(verified)
-    except settling.SPOILED:
-        return False
-    return (found.subject, found.wallet_did) == (subject, wallet)
 
 
 def _said(session: Session, row: Credential, at: datetime, read: Callable[[Credential], T]) -> T | None:

@@ -78,7 +78,7 @@ def report(registry: Registry, staff: Staff, subject: SubjectId, *, method: str,
         with platform.database.write() as session:
             if credentials.version(session, subject) == 0:
                 raise Problem(404, "unknown_subject", "There is no such customer.", field="subject")
-            lost = enrolment.living(session, subject)
+            lost = enrolment.living(session, platform, subject)
             at = platform.clock.now()
             row = LostWallet(
                 id=consent.fresh_id(), subject=subject, enrolment=lost.id, method=method, evidence=evidence,

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from issuer import answers, asks, attempts, expiring, settling, signed
+from issuer import answers, asks, attempts, expiring, proved, settling, signed
 from issuer.credentials import Credential, enrolled_subject, open_standing, subjects
 from issuer.desk import Desk, narrowing
 from issuer.evidence import Evidence, evidence
@@ -112,10 +112,11 @@ class Registry(Desk):
     ) -> tuple[str, Callable[[], None]]:
         """Revoke inside the caller's transaction; the id to settle, and the journal entry to make before the commit.
 
-        Without `staff` the subject's own `request` ends it, and the controller alone signs.
+        Without `staff` the subject's own `request` ends it, and the controller alone signs. EvidenceError where the row
+        does not prove whose it is (`issuer.proved`).
         """
         at = self.platform.clock.now()
-        held = settling.consent_of(row, self.platform)
+        held = proved.consent(session, self.platform, row)
         unsigned = receipt.build_receipt(
             id=consent.fresh_id(),
             controller=self.platform.controller,
@@ -158,7 +159,7 @@ class Registry(Desk):
 
         What was spoiled is put aside. Call it last: only the commit may follow.
         """
-        read = partial(expiring.consent, session, self.platform)
+        read = partial(proved.consent, session, self.platform)
         settled: list[str] = []
         entries: list[dict[str, Any]] = []
         for row, held in expiring.ran_out(session, "consent", at, read, limit=EXPIRY_BATCH):

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Column, LargeBinary
 from sqlmodel import Field, Session, SQLModel, col, func, select
 
-from issuer import asks, credentials, deadline, signed
+from issuer import asks, credentials, deadline, proved, signed
 from issuer.credentials import Credential
-from protocol import canonical, consent, enrolment, event, request
+from protocol import canonical, consent, event, request
 from protocol.consent import Reference, SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
@@ -232,8 +232,7 @@ def _refuse_flood(session: Session, subject: SubjectId, at: datetime) -> None:
 def _enrolled(session: Session, platform: Platform, did: Did, subject: SubjectId) -> bool:
     """Did our own key ever bind this wallet to this customer? (A request outlives the wallet.)"""
     for row in credentials.of_kind(session, "enrolment", did=did, subject=subject):
-        read = enrolment.parse_enrolment(signed.reverify(row, platform, enrolment.ENROLMENT_TYPE))
-        if (read.subject, read.wallet_did, read.controller) == (subject, did, platform.controller):
+        if proved.binds(platform, row):
             return True
     return False
 

@@ -75,7 +75,8 @@ def end(session: Session, n: int | None, position: int | None, *, at: datetime) 
     if entry is None or listed is None or entry.ended_at is not None:
         return
     entry.ended_at = iso_ms(at)
-    listed.version += 1
+    known = listed.version  # a text or the largest number, if somebody wrote it there: it keeps no consent from its end
+    listed.version = known + 1 if isinstance(known, int) and 0 <= known < LISTS - 1 else 1
     session.add(entry)
     session.add(listed)
     session.flush()

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 from starlette.concurrency import run_in_threadpool
 
-from issuer import attempts, credentials
+from issuer import attempts, proved
 from protocol import signature
 from protocol.consent import SubjectId
 from protocol.did import Did
@@ -115,7 +115,7 @@ def _caller(platform: Platform, base: str, request: Request, body: bytes, wallet
         signed = _verified(platform, base, request, body, at)
     wallets.hit(signed.did)
     with platform.database.read() as session:
-        subject = credentials.enrolled_subject(session, signed.did)
+        subject = proved.customer(session, platform, signed.did)
         staff = session.exec(select(StaffAccount.account).where(StaffAccount.did == signed.did)).first()
     with attempts.recorded(platform, "wallet-request", did=signed.did, subject=subject):
         if staff is not None:

@@ -74,30 +74,29 @@ class Expected:
     All standings are gone through once, and only where it is asked; names are kept as one text of a bucket and page.
     """
 
-    def __init__(self, platform: Platform, buckets: Collection[int]) -> None:
+    def __init__(self, buckets: Collection[int]) -> None:
         """No other buckets will be asked about."""
-        self._platform, self._buckets = platform, frozenset(buckets)
+        self._buckets = frozenset(buckets)
         self._known: dict[int, list[str]] | None = None
 
-    def of(self, bucket: int) -> frozenset[str]:
-        """The customers of the bucket; forgotten once they were asked for."""
+    def of(self, session: Session, bucket: int) -> frozenset[str]:
+        """The customers of the bucket, as this session or the first one that asked sees them; forgotten once asked."""
         if self._known is None:
-            self._known = self._read()
+            self._known = self._read(session)
         return frozenset(name for names in self._known.pop(bucket, ()) for name in names.split("\n"))
 
-    def _read(self) -> dict[int, list[str]]:
+    def _read(self, session: Session) -> dict[int, list[str]]:
         found: dict[int, list[str]] = {}
         after = ""
-        with self._platform.database.read() as session:
-            while page := credentials.subjects_after(session, after, 5_000):
-                of_page: dict[int, list[str]] = {}
-                for subject in page:
-                    bucket = keyring.bucket_of(subject)
-                    if bucket in self._buckets:
-                        of_page.setdefault(bucket, []).append(subject)
-                for bucket, names in of_page.items():
-                    found.setdefault(bucket, []).append("\n".join(names))
-                after = page[-1]
+        while page := credentials.subjects_after(session, after, 5_000):
+            of_page: dict[int, list[str]] = {}
+            for subject in page:
+                bucket = keyring.bucket_of(subject)
+                if bucket in self._buckets:
+                    of_page.setdefault(bucket, []).append(subject)
+            for bucket, names in of_page.items():
+                found.setdefault(bucket, []).append("\n".join(names))
+            after = page[-1]
         return found
 
 

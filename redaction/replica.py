@@ -51,7 +51,7 @@ def write_all(
     directory = _directory(platform)
     keyfiles.make_directory(directory)
     left = list(buckets)
-    expected = expected or Expected(platform, [bucket for bucket, _ in buckets])
+    expected = expected or Expected([bucket for bucket, _ in buckets])
     with keyfiles.locked(directory / ".lock"):  # also before it is read: see above
         while left:
             size, whole, lines = 0, dict[Path, bytes](), dict[Path, dict[int, bytes]]()
@@ -59,8 +59,8 @@ def write_all(
                 while left and size <= _AT_ONCE:
                     bucket, epoch = left.pop()
                     before = read(platform, bucket)
-                    # before the keys, as they are read: a customer who comes in between is in both
-                    wanted = () if before else expected.of(bucket)
+                    # as of the keys' snapshot, or an earlier one: who comes later is expected by nobody
+                    wanted = () if before else expected.of(session, bucket)
                     keys = records.wrapped_keys(session, bucket)
                     missing.refuse(wanted, keys)
                     keys += missing.carried(session, platform, before, keys, (bucket, epoch))

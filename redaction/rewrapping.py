@@ -35,7 +35,7 @@ def rewrap(platform: Platform, rows: Sequence[Going]) -> frozenset[int]:
     with platform.database.read() as session:
         going = rotations.ready(session, rows)
     known: Known = {}
-    expected = Expected(platform, [row.bucket for row in going])
+    expected = Expected([row.bucket for row in going])
     with ThreadPoolExecutor(1) as ahead:
         left: Sequence[Going] = going
         unwritten = {row.bucket: row.epoch for row in going}

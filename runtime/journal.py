@@ -53,6 +53,17 @@ class Dropped:
     seq: int = 0  # of the line that says so
 
 
+_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+
+
+def _readable(entry: Mapping[str, Any]) -> None:
+    """Refuse, before it is written for ever, what could not be read again. JournalError `journal_failed`."""
+    try:
+        Given().take(entry)
+    except _UNREADABLE as error:
+        raise JournalError("journal_failed", "this entry could not be read again: it was not written") from error
+
+
 class Journal:
     """An append-only, hash-chained file, shared by processes. What it says about floors and ends is held in memory."""
 
@@ -104,6 +115,7 @@ class Journal:
             self._cut_torn_line(descriptor)
             seq, head, lines, tags = self._seq, self._head, [], []
             for entry in entries:
+                _readable(entry)
                 seq += 1
                 line, head = journal_line.seal(self._key, seq, head, entry)
                 lines.append(line)
@@ -170,6 +182,14 @@ class Journal:
         """Whether a consent that the subject gave, or an approved ground about them, is not among these ids."""
         grounds = self._given.grounds(subject).difference(known)
         return self._given.consents_missing(subject, known) or not all(map(self.ended, grounds))
+
+    def gave(self, subject: str, consent: str) -> bool:
+        """Whether this subject gave this consent, as far as is known here."""
+        return self._given.gave(subject, consent)
+
+    def grounds(self, subject: SubjectId) -> frozenset[str]:
+        """The approved grounds that speak of the subject, or of everyone, ended ones too."""
+        return self._given.grounds(subject)
 
     def answered(self, subject: str, ask: str, known: Collection[str]) -> bool:
         """Whether one of these consents answered the ask, and nothing that was said of it since says otherwise."""
@@ -272,10 +292,17 @@ class Journal:
         self._take(seq, tag, len(line), body)
 
     def _take(self, seq: int, tag: str, length: int, body: Mapping[str, Any]) -> None:
+        """Take a line in, or stay before it: nobody goes on behind one that says an end which was not understood."""
+        try:
+            self._learn(seq, body)
+        except _UNREADABLE as error:
+            raise JournalError("journal_broken", f"line {seq} of the journal says nothing that we know") from error
         self._seq, self._head = seq, tag
         self._offset += length
         if self._seq % ANCHOR == 0:
             self._anchors.append((self._seq, self._head, self._offset))
+
+    def _learn(self, seq: int, body: Mapping[str, Any]) -> None:
         self._given.take(body)
         if body.get("kind") == NARROWING:
             # The end before the floor: a reader between the two must see the stricter answer.
@@ -283,11 +310,11 @@ class Journal:
             self._ended |= ended
             subject = str(body["subject"])
             self._floors[subject] = max(self._floors.get(subject, 0), int(body["version"]))
-            self._marks[subject] = self._seq
+            self._marks[subject] = seq
         elif body.get("kind") == STAFF:
             self._staff.add((str(body["account"]), str(body["created_at"])))
         elif body.get("kind") == DROPPED:
-            self._drop(body)
+            self._drop(seq, body)
         elif body.get("kind") == CLOSED:
             self._ended.add(str(body["id"]))
         elif body.get("kind") == USED:
@@ -295,9 +322,9 @@ class Journal:
         elif body.get("kind") == CATALOGUE:
             self._catalogue = (int(body["number"]), str(body["digest"]))
         elif body.get("kind") == APPROVED:
-            self._approved = self._seq
+            self._approved = seq
 
-    def _drop(self, body: Mapping[str, Any]) -> None:
+    def _drop(self, seq: int, body: Mapping[str, Any]) -> None:
         one = Dropped(
             subject=str(body.get("subject", "")),
             bucket=int(body["bucket"]),
@@ -305,7 +332,7 @@ class Journal:
             generation=int(body.get("generation", 0)),
             fields=frozenset(body["fields"]),
             facts=str(body.get("facts", "")),
-            seq=self._seq,
+            seq=seq,
         )
         job = str(body["job"])
         self._dropped[job] = (one, *self._dropped.get(job, ()))

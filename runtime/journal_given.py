@@ -32,8 +32,8 @@ class Given:
     def take(self, body: Mapping[str, Any]) -> None:
         """One line, of whatever kind."""
         kind = body.get("kind")
-        if kind == ANSWER and "ask" in (evidence := body.get("evidence", {})):
-            self._decide(str(body["subject"]), str(evidence["ask"]["id"]), evidence)
+        if kind == ANSWER and (ask := _id(evidence := body.get("evidence", {}), "ask")) is not None:
+            self._decide(str(body["subject"]), ask, evidence)
         elif kind == CLOSED:
             self._decide(str(body.get("subject")), str(body["id"]), {})
         elif kind == NARROWING:
@@ -58,6 +58,13 @@ class Given:
             return narrower in known
         pairs = set(_split(self._answers.get(subject, b"")))
         return bool(pairs) and any(_short(ask) + _short(one) in pairs for one in known)
+
+    def gave(self, subject: str, consent: str) -> bool:
+        """Whether the subject gave this consent, by an answer or a narrowing."""
+        short = _short(consent)
+        if any(pair[_SHORT:] == short for pair in _split(self._answers.get(subject, b""))):
+            return True
+        return consent in self._named.get(subject, ())
 
     def counts(self, body: Mapping[str, Any]) -> bool:
         """Whether this answer is still the last that was said to its ask."""
@@ -107,7 +114,9 @@ def _split(pairs: bytes) -> Iterator[bytes]:
 
 
 def _id(evidence: Mapping[str, Any], kind: str) -> str | None:
-    return str(evidence[kind]["id"]) if kind in evidence else None
+    """None also for a paper that bears none: a line is for ever, and whoever reads it must come past it."""
+    paper = evidence.get(kind)
+    return str(paper["id"]) if isinstance(paper, Mapping) and "id" in paper else None
 
 
 def _short(id_: str) -> bytes:

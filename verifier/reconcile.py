@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from issuer import editions, publication, signed
+from issuer import editions, proved, publication, settling, signed
 from issuer.catalogue import Catalogue
 from issuer.credentials import EVERYONE, Credential, Standing
+from protocol import exclusion
 from protocol.consent import SubjectId
 from runtime import crash
 from runtime.journal import NARROWING, Journal
@@ -172,7 +173,7 @@ def write_down(platform: Platform) -> int:
     with platform.database.read() as session:
         stated = select(Credential).where(col(Credential.kind).in_(("enrolment", "exclusion")))
         for row in session.exec(stated):
-            if row.id not in journal.named(SubjectId(row.subject)):
+            if row.id not in journal.named(SubjectId(row.subject)) and _genuine(platform, row):
                 version = _newest(session, journal, row.subject)
                 entries.append(_narrowing(row.subject, version, [], {row.kind: signed.document(row)}, row.at))
         ended = select(Credential).where(col(Credential.ended_at).is_not(None))
@@ -184,6 +185,17 @@ def write_down(platform: Platform) -> int:
     if entries:
         journal.append_all(entries)
     return len(entries)
+
+
+def _genuine(platform: Platform, row: Credential) -> bool:
+    """Whether an enrolment or an exclusion is ours and what its row says: what is written down is believed for ever."""
+    if row.kind == "enrolment":
+        return proved.binds(platform, row)
+    try:
+        read = exclusion.parse_exclusion(signed.reverify(row, platform, exclusion.EXCLUSION_TYPE))
+    except settling.SPOILED:
+        return False
+    return (read.id, read.subject) == (row.id, row.subject)
 
 
 def everybody(platform: Platform) -> list[SubjectId]:

@@ -282,16 +282,20 @@ def test_an_invitation_turned_to_another_customer_enrols_nobody(house: House) ->
     thief.wallet.close()
 
 
-def test_a_wallet_that_was_written_in_gets_asks_and_grants_nothing(house: House, person: Person) -> None:
-    """The attacker's own wallet in the enrolment's columns: the registry takes its answers, the gate does not."""
+def test_a_wallet_that_was_written_in_is_asked_nothing_and_heard_by_nobody(house: House, person: Person) -> None:
+    """The attacker's own wallet in the enrolment's columns: the registry takes no answer of it, nor does the gate."""
     other = house.newcomer()
+    ask = house.ask(other)
     turned = "UPDATE credential SET did = ? WHERE subject = ? AND kind = 'enrolment'"
     house.sql(turned, "did:key:zNobody", other.subject)
     house.sql(turned, other.app.holding().signer.did, person.subject)
-    other.app.consent(house.ask(person), [EMAIL, CITY])
+    with pytest.raises(WalletError) as refused:
+        other.app.consent(ask, [EMAIL, CITY])
+    assert refused.value.code == "not_enrolled"
+    asked = {"subject": person.subject, "processes": [{"purpose": "marketing", "fields": [EMAIL]}]}
+    assert house.post("mei", "/issuer/asks", asked).json()["code"] == "not_enrolled"
     assert house.shown(person) == {}
     assert house.shown(other) == {}
-    assert "not_enrolled" in codes(house, person)
 
 
 # -- grounds of law, staff

@@ -18,7 +18,7 @@ from redaction import replica, rewrapping, rotation, rotations, status
 from redaction.rewrapping import HANDFUL
 from redaction.rotations import Rotation
 from runtime.dialect import Role
-from runtime.keyring import BUCKETS
+from runtime.keyring import BUCKETS, bucket_of
 from runtime.session import Database
 from tests.redaction.world import World
 
@@ -282,3 +282,31 @@ def test_of_a_bucket_in_two_replicas_each_customers_newest_key_counts(
     assert set(found) == set(subjects) == set(old)
     assert {key[1] for key in found.values()} == {epoch}
     assert {key[1] for key in old.values()} == {1}
+
+
+def test_a_customer_who_comes_while_a_replica_is_made_holds_nothing_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several buckets are read in one snapshot; who comes after it is in none of them, and not missed either."""
+    known = world.customer()
+    bucket = bucket_of(known.subject)
+    other = next(one for one in iter(world.customer, None) if bucket_of(one.subject) != bucket)
+    epochs = {}
+    with world.platform.database.read() as session:
+        for who in (known, other):
+            [(_, _, epochs[bucket_of(who.subject)], _)] = records.wrapped_keys(session, bucket_of(who.subject))
+    replica.write_all(world.platform, [(bucket, epochs[bucket])])  # one has a replica, the other none
+    read, came = records.wrapped_keys, []
+
+    def slow(session: Session, asked: int) -> Any:
+        found = read(session, asked)
+        if asked == bucket and not came:
+            came.append(world.neighbour(other))
+        return found
+
+    monkeypatch.setattr(records, "wrapped_keys", slow)
+    replica.write_all(
+        world.platform, [(bucket_of(other.subject), epochs[bucket_of(other.subject)]), (bucket, epochs[bucket])]
+    )
+    assert came
+    assert set(replica.read(world.platform, bucket_of(other.subject))) == {other.subject}

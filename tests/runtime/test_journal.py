@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -65,6 +66,44 @@ def test_an_appended_narrowing_is_known_here_and_after_reopening(journal: Journa
         assert [entry.seq for entry in mine.entries()] == [1, 2]
         assert [entry.body["kind"] for entry in mine.entries(since=1)] == ["survivors"]
         assert mine.head() == journal.head()
+
+
+UNREADABLE = [
+    {"kind": "narrowing", "subject": ANN, "version": 1, "ended": ["urn:consent:1"], "evidence": ["no papers"]},
+    {"kind": "narrowing", "version": 1, "ended": []},
+    {"kind": "ground", "ground": []},
+    {"kind": "closed"},
+]
+
+
+@pytest.mark.parametrize("entry", UNREADABLE)
+def test_what_could_not_be_read_again_is_not_written(journal: Journal, tmp_path: Path, entry: dict[str, Any]) -> None:
+    journal.append(narrowing(BEN, 2))
+    assert code(journal.append, entry) == "journal_failed"
+    assert code(journal.append_all, [narrowing(ANN, 7), entry]) == "journal_failed"
+    assert journal.append(narrowing(BEN, 3)) == 2
+    assert Journal(tmp_path, KEY).head() == journal.head()
+    assert journal.floor(ANN) == 0
+
+
+@pytest.mark.parametrize("entry", UNREADABLE)
+def test_nobody_goes_on_behind_a_line_that_is_not_understood(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: dict[str, Any]
+) -> None:
+    """An earlier build may have written one: what it ends is not known, so nothing may be granted behind it."""
+    other = Journal(tmp_path, KEY)
+    monkeypatch.setattr("runtime.journal._readable", lambda _: None)
+    assert code(journal.append, entry) == "journal_broken"
+    for _ in range(2):
+        assert code(other.refresh) == "journal_broken"
+        assert code(Journal, tmp_path, KEY) == "journal_broken"
+
+
+@pytest.mark.parametrize("paper", [{}, [], "x", {"no": "id"}])
+def test_a_paper_without_a_name_is_come_past(journal: Journal, tmp_path: Path, paper: object) -> None:
+    entry = narrowing(ANN, 1, "urn:consent:1") | {"evidence": {"enrolment": paper, "ask": paper}}
+    journal.append(entry)
+    assert Journal(tmp_path, KEY).ended("urn:consent:1")
 
 
 def test_a_floor_never_falls(journal: Journal) -> None:
