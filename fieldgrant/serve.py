@@ -68,14 +68,17 @@ def serve(  # noqa: PLR0917 - each is an option
             "after --port (8701), else none.",
         ),
     ] = None,
-    seed: Annotated[bool, typer.Option(help="Without --data: start from the demo's data, made at first.")] = True,
+    seed: Annotated[
+        bool, typer.Option(help="Without --data and --database: start from the demo's data, made at first.")
+    ] = True,
 ) -> None:
     """Run the platform, or some of its parties, on localhost."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     parties = tuple(only or PARTIES)
     if strangers := sorted(set(parties) - set(PARTIES)):
         raise typer.BadParameter(f"{strangers[0]} is not a party: {', '.join(PARTIES)}", param_hint="--only")
-    demo = seed and data is None
+    named = database is not None or "database" in terminal.settings(data, keys).model_fields_set
+    demo = seed and data is None and not named  # the demo's keys and journal are of its own database
     _free(port, "--port")
     at = _wallet_port(wallet_port, port + 1 if demo else 0)
     if demo:

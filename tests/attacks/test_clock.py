@@ -126,6 +126,27 @@ def test_a_jump_denies_and_stops_destruction_until_a_person_confirms_across_rest
     assert "checked against my watch" in told_[0]
 
 
+@pytest.mark.parametrize("hours", [23, 24, 25, -24])
+def test_a_clock_a_day_off_denies_destroys_nothing_and_goes_on_once_it_is_right(machine: Machine, hours: int) -> None:
+    house = machine.house
+    gone, stays = lapsing(house)
+    machine.restart()
+    assert machine.read(stays.person).json()["fields"] == {CITY: "City 0"}
+    machine.wall += timedelta(hours=hours)
+    answer = machine.read(stays.person)
+    assert (answer.status_code, answer.json()["code"]) == (503, "clock_implausible")
+    assert machine.refusal()
+    machine.wall -= timedelta(hours=hours)
+    assert machine.read(stays.person).json()["fields"] == {CITY: "City 0"}
+    assert CITY in machine.stored(gone.person)
+    if hours > 0:
+        assert "clock confirm" in machine.refusal()
+        assert clock(house, "confirm", "--account", "dora", "--why", "checked against my watch")[0] == 0
+    assert machine.refusal() == ""
+    assert CITY not in machine.stored(gone.person)
+    assert machine.stored(stays.person) >= {CITY}
+
+
 def test_a_clock_that_was_turned_back_while_nobody_ran_denies_until_it_is_right(machine: Machine) -> None:
     house = machine.house
     gone, stays = lapsing(house)

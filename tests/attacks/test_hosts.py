@@ -1,10 +1,12 @@
 """Three gate processes, each on a host of its own: they share the database, and the files of journal and keys."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from runtime.platform import Platform
 from tests.attacks import forked
@@ -14,8 +16,10 @@ from tests.attacks.test_races import WALLETS, prepared, race
 from verifier import turnstiles
 from verifier.advisory import AdvisoryTurnstile
 from verifier.drain import Turnstile
+from verifier.response import GatedResponse
 
 FEW = 4  # withdrawals
+SLOW = 2.0  # seconds
 pytestmark = [pytest.mark.postgresql("one file is no database of several hosts"), pytest.mark.alone]
 
 
@@ -38,12 +42,39 @@ def apart() -> None:
     turnstiles.of = here
 
 
-def test_no_read_of_another_host_returns_a_value_after_its_withdrawal(house: House) -> None:
-    """What a withdrawer does who waits for its own host alone: tests/postgresql/test_gates.py shows it."""
+def apart_and_slow() -> None:
+    """The same, and what it answers takes two seconds to be sent, the values opened."""
+    apart()
+    send = GatedResponse.__call__
+
+    async def late(self: GatedResponse, scope: Scope, receive: Receive, send_: Send) -> None:
+        await asyncio.sleep(SLOW)
+        await send(self, scope, receive, send_)
+
+    GatedResponse.__call__ = late  # type: ignore[method-assign]
+
+
+def apart_with_flocks_alone() -> None:
+    """As `apart`, and a withdrawal waits for its own host alone."""
+    apart()
+    AdvisoryTurnstile.drain = Turnstile.drain  # type: ignore[method-assign]
+
+
+def late(house: House, issuer: Callable[[], None]) -> Late:
+    """What came late while wallets withdrew at one host and staff read at two slow ones besides."""
     wallets = prepared(house, WALLETS)
-    for n in range(3):
-        forked.start(house, n, *(("crm",) if n else ()), before=apart)
+    forked.start(house, 0, before=issuer)
+    for n in (1, 2):
+        forked.start(house, n, "crm", before=apart_and_slow)
     try:
-        assert race(house, wallets, 3, FEW).late == Late(0, 0)
+        return race(house, wallets, 3, FEW).late
     finally:
         house.stop()
+
+
+def test_no_read_of_another_host_returns_a_value_after_its_withdrawal(house: House) -> None:
+    assert late(house, apart) == Late(0, 0)
+
+
+def test_control_a_withdrawal_that_waits_for_its_own_host_alone_is_followed_by_reads(house: House) -> None:
+    assert late(house, apart_with_flocks_alone).returned > 0

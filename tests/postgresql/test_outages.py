@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from audit import drain
 from audit.log import Log
@@ -30,7 +31,7 @@ from tests.verifier.stage import CITY, EMAIL, Customer, Stage
 from verifier import gate as gates
 from verifier import reconcile
 
-KNOWN = (Problem, SQLAlchemyError)  # each becomes a 503 at the edge (runtime.problem)
+KNOWN = (Problem, OperationalError, InterfaceError, InternalError, PoolTimeout)  # 503 at the edge (runtime.problem)
 STEPS = ("withdrawal.before", "withdrawal.within", "withdrawal.after", "settle.before", "settle.within", "settle.after")
 
 
