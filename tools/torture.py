@@ -5,6 +5,8 @@
     python3 dev.py torture --list          their names, their numbers, and what is known of them
     python3 dev.py torture --again         also those that passed
 
+FIELDGRANT_TEST_ENGINE=postgresql: the same on PostgreSQL, with results of their own (out/torture-postgresql.json).
+
 It can be interrupted (Ctrl+C) and goes on with the next test that has not passed. Results are in out/torture.json,
 what each test printed beside it in out/torture/. There is no limit of time but for hangs: a test that ends no round
 within half an hour is ended.
@@ -27,7 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-OUT = ROOT / "out" / "torture.json"
+ENGINE = os.environ.get("FIELDGRANT_TEST_ENGINE", "sqlite")
+OUT = ROOT / "out" / ("torture.json" if ENGINE == "sqlite" else f"torture-{ENGINE}.json")
 HANG = 1800.0  # seconds without a round
 LOOK = 1.0
 PASSED, FAILED, HUNG, INTERRUPTED = "passed", "failed", "hung", "interrupted"
@@ -105,7 +108,7 @@ def passed(known: dict[str, Result], test: str, commit: str) -> bool:
 def run(test: str, commit: str) -> Result:
     """Run one test in a group of processes of its own, and show how far it is."""
     name = re.sub(r"\W+", "-", test.partition("::")[2]).strip("-")
-    folder = OUT.parent / "torture"
+    folder = OUT.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     log, rounds = folder / f"{name}.log", folder / f"{name}.rounds"
     rounds.unlink(missing_ok=True)
