@@ -26,7 +26,7 @@ from sqlalchemy import event
 from sqlmodel import select
 
 from audit import drain
-from audit.log import Log
+from audit.log import Log, leaf_count
 from crm_core import records
 from crm_core.reading.planner import Planner
 from fieldgrant import recovery
@@ -182,8 +182,29 @@ def _certified(case: Case) -> None:
     assert not case.certificates() or not case.stored() & set(GIVEN)
 
 
-def _nothing(case: Case) -> None:
-    """There is nothing to be believed too early."""
+def _receipted(case: Case) -> None:
+    """A receipt is given for a consent that holds, also in a new process, and for nothing else."""
+    assert not case.answers or case.shown() == set(GIVEN)
+
+
+def _somewhere(case: Case) -> None:
+    """What comes back is in the archive or in the open part, and in one of them."""
+    assert (case.archived(), case.stored() & {EMAIL}) in ((1, set()), (0, {EMAIL}))
+
+
+def _signed(case: Case) -> None:
+    """The head on the disk is one that we signed, over no more leaves than there are events."""
+    log = Log(case.house.platform)
+    with case.house.platform.database.read() as session:
+        assert log.head().size <= drain.newest(log)
+        assert drain.drained_until(session) <= drain.newest(log)
+
+
+def _logged(case: Case) -> bool:
+    """Every event is a leaf under the head."""
+    log = Log(case.house.platform)
+    with case.house.platform.database.read() as session:
+        return drain.drained_until(session) == drain.newest(log) and log.head().size == leaf_count(session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,16 +218,16 @@ class Way:
 
 
 WAYS = {
-    "consent": Way(_giving, _consent, _nothing, lambda case: case.shown() == set(GIVEN)),
+    "consent": Way(_giving, _consent, _receipted, lambda case: case.shown() == set(GIVEN)),
     "read": Way(_given, Case.shown, _recorded, lambda case: case.shown() == set(GIVEN)),
     "withdrawal": Way(_given, _withdraw, _acknowledged, lambda case: case.shown() == set()),
     "redaction": Way(
         _lapsed, _redact, _certified, lambda case: (case.archived(), case.stored() & {CITY, EMAIL}) == (1, set())
     ),
     "restore": Way(
-        _archived, _redact, _nothing, lambda case: (case.archived(), case.stored() & {CITY, EMAIL}) == (0, {EMAIL})
+        _archived, _redact, _somewhere, lambda case: (case.archived(), case.stored() & {CITY, EMAIL}) == (0, {EMAIL})
     ),
-    "log": Way(_given, _log, _nothing, lambda case: True),
+    "log": Way(_given, _log, _signed, _logged),
 }
 
 
