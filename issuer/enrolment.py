@@ -73,7 +73,8 @@ def end_lost(registry: Registry, subject: SubjectId, staff: Staff, id_: str | No
     with platform.database.write() as session:
         row, at = living(session, platform, subject, id_), platform.clock.now()
         held = credentials.living(session, "consent", did=Did(row.did), subject=subject)
-        held = [one for one in held if _proves(session, registry, one)]
+        # a spoiled one grants nothing, nor does it once its bytes are put back: by then the wallet speaks for nobody
+        held = [one for one in held if proved.proves(session, platform, one, "enrolment-end")]
         credentials.end(session, row, "revoked", by=staff.account, at=at)
         open_ = credentials.living(session, "ask", did=Did(row.did), subject=subject)
         closed = closing.supersede(session, platform, open_, by=staff.account, at=at)
@@ -92,21 +93,6 @@ def end_lost(registry: Registry, subject: SubjectId, staff: Staff, id_: str | No
         registry.journal(session, subject, version, [row.id], {"enrolment": signed.document(row)}, at=at)
     settling.settle(registry, *settle)
     return {"enrolment": row.id, "revoked": [one.id for one in held]}
-
-
-def _proves(session: Session, desk: Desk, row: Credential) -> bool:
-    """Whether a consent is what its wallet signed. A spoiled one is put on record, and keeps no wallet from ending: it
-    grants nothing, nor does it once its bytes are put back, for the wallet speaks for nobody by then.
-    """
-    try:
-        proved.consent(session, desk.platform, row)
-    except settling.SPOILED as error:
-        code = getattr(error, "code", "spoiled")
-        data = {"action": "enrolment-end", "code": code, "credential": settling.name_of(row.id)}
-        at, records = desk.platform.clock.now(), [(SubjectId(row.subject), data)]
-        outbox.emit(session, event.ATTEMPT_REFUSED, at=at, records=records)
-        return False
-    return True
 
 
 def _shown(desk: Desk, token: str, document: Mapping[str, Any]) -> tuple[SubjectId, VerifiedPresentation]:

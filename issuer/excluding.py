@@ -14,13 +14,12 @@ from functools import partial
 
 from sqlmodel import Session
 
-from issuer import asks, closing, credentials, evidence, settling, signed
+from issuer import asks, closing, credentials, evidence, proved, settling, signed
 from issuer.credentials import Credential
 from issuer.registry import Registry
 from issuer.requests import DataRequest
 from protocol import event, exclusion, ground
 from protocol.consent import Consent, Reference, SubjectId
-from protocol.errors import EvidenceError
 from protocol.exclusion import ANY, OBLIGATION, PAUSE, Excepted, Exclusion
 from protocol.ground import StatutoryGround
 from protocol.request import Kept
@@ -178,6 +177,8 @@ def end_consents(
     step.journal.append(partial(closing.write, platform, closed))
     for one in credentials.living(session, "consent", subject=subject):
         if purpose is None or _covers(one, registry, purpose):
+            if not proved.proves(session, platform, one, "erasure" if purpose is None else "objection"):
+                continue  # the exclusion that follows ends it for the gate, should its bytes be put back
             id_, entry = registry.revoke_within(session, one, staff, request=row.id)
             step.settle.append(id_)
             step.journal.append(entry)
@@ -247,7 +248,7 @@ def _asks_for(row: Credential, platform: Platform, purpose: str) -> bool:
 def _covers(row: Credential, registry: Registry, purpose: str) -> bool:
     try:
         held: Consent = settling.consent_of(row, registry.platform)
-    except EvidenceError:
+    except settling.SPOILED:
         return False  # it grants nothing
     return any(process.purpose == purpose for process in held.processes)
 

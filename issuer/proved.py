@@ -8,10 +8,11 @@ from sqlmodel import Session, select
 
 from issuer import credentials, settling, signed
 from issuer.credentials import Credential
-from protocol import enrolment
+from protocol import enrolment, event
 from protocol.consent import Consent, SubjectId
 from protocol.did import Did
 from protocol.errors import EvidenceError
+from runtime import outbox
 from runtime.platform import Platform
 
 
@@ -32,6 +33,18 @@ def consent(session: Session, platform: Platform, row: Credential) -> Consent:
     if not any(binds(platform, enrolled) for enrolled in session.exec(bound)):
         raise EvidenceError("unknown_subject", "no customer of that name had this wallet", field="subject")
     return said
+
+
+def proves(session: Session, platform: Platform, row: Credential, action: str) -> bool:
+    """Whether a consent proves itself; one that does not is put on record, and keeps nothing else from its end."""
+    try:
+        consent(session, platform, row)
+    except settling.SPOILED as error:
+        data = {"action": action, "code": getattr(error, "code", "spoiled"), "credential": settling.name_of(row.id)}
+        records = [(SubjectId(row.subject), data)]
+        outbox.emit(session, event.ATTEMPT_REFUSED, at=platform.clock.now(), records=records)
+        return False
+    return True
 
 
 def binds(platform: Platform, row: Credential) -> bool:

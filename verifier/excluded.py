@@ -6,10 +6,12 @@ missing is found by the journal, which names it; a lift that is missing leaves t
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from protocol.consent import USE, Field, GroundId, Jurisdiction, Purpose
+from issuer.excluding import DIRECT_MARKETING
+from protocol.consent import USE, Consent, Field, GroundId, Jurisdiction, Purpose
 from protocol.did import Did
-from protocol.exclusion import ERASURE, PAUSE, Exclusion, Lift
+from protocol.exclusion import ANY, ERASURE, OBJECTION, PAUSE, Exclusion, Lift
 from protocol.ground import StatutoryGround
 from verifier.grant import Grant
 
@@ -36,6 +38,18 @@ class Excluded:
             return replace(grant, ended=grant.ended or "withdrawn")
         return replace(grant, paused=True) if fitting else grant
 
+    def ends(self, consent: Consent, asked: datetime) -> bool:
+        """Whether a consent to an ask of that instant ended with an erasure or with an objection to advertising.
+
+        Whatever its row says: it may have been spoiled, or out of the database, while everything else was ended. Of one
+        request's rounds the first counts; whoever is asked anew since may consent anew.
+        """
+        since: dict[str, datetime] = {}
+        for one in self.exclusions:
+            if one.kind == ERASURE or (one.kind == OBJECTION and _advertising(one, consent)):
+                since[one.request.id] = min(one.at, since.get(one.request.id, one.at))
+        return any(asked < at for at in since.values())
+
     def erased(self, fields: frozenset[Field], controller: Did, home: Jurisdiction) -> list[Grant]:
         """An ended grant over every field for each erasure: whatever no other ground holds has lapsed with it.
 
@@ -57,3 +71,9 @@ class Excluded:
             for one in self.exclusions
             if one.kind == ERASURE
         ]
+
+
+def _advertising(one: Exclusion, consent: Consent) -> bool:
+    """Whether an objection is one to advertising for which the consent was given."""
+    purposes = {process.purpose for process in consent.processes} & DIRECT_MARKETING
+    return any(each.ground == ANY and each.purpose in purposes for each in one.excepted)

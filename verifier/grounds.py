@@ -148,6 +148,8 @@ class _Examination:
             (one.subject_did, one.consent_id, one.consent_digest)
             for _, one in self._read(self._evidence.ended, self._verdicts.withdrawal)
         }
+        lifts = [one for _, one in self._read(self._evidence.lifts, self._verdicts.lift)]
+        exclusions = Excluded.of(excluded, lifts)
         # One wallet speaks for a subject: the one that was enrolled last.
         unended = [enrolment for row, enrolment in enrolments if not self._row_ended(row, enrolment.id)]
         speaks = max(unended, key=lambda one: (one.at, one.id)).wallet_did if unended else None
@@ -159,14 +161,15 @@ class _Examination:
                 ended = self._consent_end(row, consent, withdrawn)
                 # Of one that ended nothing is granted: it only says what no ground of law may revive.
                 asked = self._asked(row, consent, once=answers[consent.ask_id] == 1) if ended is None else None
+                if asked is not None and exclusions.ends(consent, asked):
+                    ended = "withdrawn"
                 if ended is not None or asked is not None:
                     if ended is None and consent.subject_did != speaks:
                         ended = self._silenced(row, consent, unended)
                     given += self._grants_of(consent, ended, asked)
         # By the journal alone: an end in a column would open the ground that an enrolment closes.
         enrolled = any(not self._journal.ended(enrolment.id) for _, enrolment in enrolments)
-        lifts = [one for _, one in self._read(self._evidence.lifts, self._verdicts.lift)]
-        of_law = self._of_law(given, Excluded.of(excluded, lifts), enrolled=enrolled)
+        of_law = self._of_law(given, exclusions, enrolled=enrolled)
         return Findings((*given, *of_law), tuple(self._complaints), tuple(self._unproved))
 
     def _excluded(self) -> list[Exclusion]:
