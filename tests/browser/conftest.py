@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.attacks.pieces import PASSWORD
 from tests.attacks.place import Place, served
@@ -21,6 +21,8 @@ from tests.browser.house import served as house_served
 from tools import web
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 20_000.0  # ms; a machine with other work is slow, and what never comes fails all the same
+expect.set_options(timeout=PATIENCE)
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _RUN_AXE = """rules => axe.run(document, {runOnly: rules}).then(found => found.violations.map(
@@ -65,7 +67,7 @@ class Seen:
         """A new page, listened to: errors of the console, of scripts and of the Content-Security-Policy."""
         context.add_init_script(_TELL_CSP)
         made = cls(context.new_page())
-        made.page.set_default_timeout(20_000)
+        made.page.set_default_timeout(PATIENCE)
         made.page.on("console", lambda said: _complain(made, said.type, said.text))
         made.page.on("pageerror", lambda error: made.complaints.append(str(error)))
         return made
